@@ -1,0 +1,15 @@
+//! Who can reach whom, and why.
+//!
+//! The semantics of the four policy families exist exactly twice: in [`oracle`],
+//! which is slow and reads like the specification, and in [`Engine`], which answers
+//! for whole clusters. They share the vocabulary of `ringfence-model` and nothing
+//! else, and are tested against each other.
+
+pub mod explain;
+pub mod packet;
+pub mod profile;
+pub mod reach;
+pub mod sets;
+
+pub use packet::{Packet, Peer, Verdict};
+pub use profile::Profile;

@@ -1,0 +1,130 @@
+//! A cluster at one moment, as a value.
+//!
+//! Built once by [`SnapshotBuilder`](builder::SnapshotBuilder), never changed:
+//! everything else is derived from it. Every list is sorted, so that the same
+//! objects in another order give the same snapshot.
+
+pub mod builder;
+mod endpoint;
+mod service;
+
+pub use endpoint::{
+    ContainerPort, Namespace, NamespaceId, Pod, PodId, PodKind, Workload, WorkloadId,
+};
+pub use service::{
+    EndpointAddress, EndpointPort, EndpointSlice, IngressRoute, Node, PortRef, Service, ServiceId,
+    ServicePort,
+};
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use rustc_hash::FxHashMap;
+
+use crate::address::IpFamily;
+use crate::policy::Policy;
+
+/// The index of a policy in [`Snapshot::policies`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PolicyId(pub u32);
+
+/// A cluster at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Sorted by name.
+    pub namespaces: Vec<Namespace>,
+    /// Sorted by namespace, kind, name.
+    pub workloads: Vec<Workload>,
+    /// What policies select and what connects: live pods, and one stand-in for each
+    /// workload of which no live pod is known. Sorted by workload, then name.
+    pub pods: Vec<Pod>,
+    /// Sorted by namespace, name.
+    pub services: Vec<Service>,
+    /// Sorted by namespace, name.
+    pub endpoint_slices: Vec<EndpointSlice>,
+    /// Sorted by name.
+    pub nodes: Vec<Node>,
+    /// Backends of Ingress objects, sorted by namespace, Ingress name, host, path.
+    pub ingress_routes: Vec<IngressRoute>,
+    /// Sorted by family, namespace, name.
+    pub policies: Vec<Policy>,
+    /// The ranges pods get their addresses from, as far as they are known (options,
+    /// `spec.podCIDRs` of nodes). Empty: not known.
+    pub pod_cidrs: Vec<IpNet>,
+    /// The families of pods whose addresses are not known.
+    pub default_families: Vec<IpFamily>,
+    pub(crate) pods_by_address: FxHashMap<IpAddr, PodId>,
+}
+
+impl Snapshot {
+    /// The namespace with this index; indices come from this snapshot.
+    #[must_use]
+    pub fn namespace(&self, id: NamespaceId) -> &Namespace {
+        #[expect(clippy::indexing_slicing, reason = "ids are issued by the builder")]
+        &self.namespaces[id.0 as usize]
+    }
+
+    /// The workload with this index; indices come from this snapshot.
+    #[must_use]
+    pub fn workload(&self, id: WorkloadId) -> &Workload {
+        #[expect(clippy::indexing_slicing, reason = "ids are issued by the builder")]
+        &self.workloads[id.0 as usize]
+    }
+
+    /// The pod with this index; indices come from this snapshot.
+    #[must_use]
+    pub fn pod(&self, id: PodId) -> &Pod {
+        #[expect(clippy::indexing_slicing, reason = "ids are issued by the builder")]
+        &self.pods[id.0 as usize]
+    }
+
+    /// The policy with this index; indices come from this snapshot.
+    #[must_use]
+    pub fn policy(&self, id: PolicyId) -> &Policy {
+        #[expect(clippy::indexing_slicing, reason = "ids are issued by the builder")]
+        &self.policies[id.0 as usize]
+    }
+
+    /// The service with this index; indices come from this snapshot.
+    #[must_use]
+    pub fn service(&self, id: ServiceId) -> &Service {
+        #[expect(clippy::indexing_slicing, reason = "ids are issued by the builder")]
+        &self.services[id.0 as usize]
+    }
+
+    /// The pod that has this address, host-networked pods aside (they share their
+    /// node's).
+    #[must_use]
+    pub fn pod_with_address(&self, address: IpAddr) -> Option<PodId> {
+        self.pods_by_address.get(&address).copied()
+    }
+
+    /// The node that has this address.
+    #[must_use]
+    pub fn node_with_address(&self, address: IpAddr) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.addresses.contains(&address))
+    }
+
+    /// All pods with their indices.
+    pub fn pod_ids(&self) -> impl Iterator<Item = (PodId, &Pod)> {
+        (0u32..).map(PodId).zip(&self.pods)
+    }
+
+    /// All policies with their indices.
+    pub fn policy_ids(&self) -> impl Iterator<Item = (PolicyId, &Policy)> {
+        (0u32..).map(PolicyId).zip(&self.policies)
+    }
+
+    /// The families a pod can use: those of its addresses, or the cluster's when no
+    /// address is known.
+    #[must_use]
+    pub fn families_of(&self, pod: &Pod) -> Vec<IpFamily> {
+        if pod.addresses.is_empty() {
+            return self.default_families.clone();
+        }
+        IpFamily::ALL
+            .into_iter()
+            .filter(|family| pod.address(*family).is_some())
+            .collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! Fixtures, generators and the `Decider` trait: what the tests share.
