@@ -8,6 +8,7 @@
 pub mod address;
 pub mod diagnostic;
 pub mod labels;
+pub mod metadata;
 pub mod object;
 pub mod parse;
 pub mod policy;
