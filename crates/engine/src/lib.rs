@@ -6,6 +6,7 @@
 //! else, and are tested against each other.
 
 pub mod explain;
+pub mod oracle;
 pub mod packet;
 pub mod profile;
 pub mod reach;

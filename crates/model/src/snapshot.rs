@@ -4,10 +4,12 @@
 //! everything else is derived from it. Every list is sorted, so that the same
 //! objects in another order give the same snapshot.
 
+mod addresses;
 pub mod builder;
 mod endpoint;
 mod service;
 
+pub use addresses::{PossibleAddresses, assignable_addresses};
 pub use endpoint::{
     ContainerPort, Namespace, NamespaceId, Pod, PodId, PodKind, Workload, WorkloadId,
 };
@@ -21,7 +23,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use rustc_hash::FxHashMap;
 
-use crate::address::IpFamily;
+use crate::address::{IpFamily, IpRangeSet};
 use crate::policy::Policy;
 
 /// The index of a policy in [`Snapshot::policies`].
@@ -53,6 +55,8 @@ pub struct Snapshot {
     pub pod_cidrs: Vec<IpNet>,
     /// The families of pods whose addresses are not known.
     pub default_families: Vec<IpFamily>,
+    /// `pod_cidrs` of each family as a set; `None` where there is none.
+    pub(crate) pod_ranges: (Option<IpRangeSet>, Option<IpRangeSet>),
     pub(crate) pods_by_address: FxHashMap<IpAddr, PodId>,
 }
 

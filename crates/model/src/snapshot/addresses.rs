@@ -1,0 +1,106 @@
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use ipnet::IpNet;
+
+use super::{Pod, PodKind, Snapshot};
+use crate::address::{IpFamily, IpRangeSet};
+use crate::metadata;
+
+/// What is known about a pod's address in one family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PossibleAddresses<'a> {
+    /// Exactly this.
+    Known(IpAddr),
+    /// One of these.
+    Within(&'a IpRangeSet),
+}
+
+/// The ranges from which pods and nodes can have an address at all: unicast, not
+/// loopback, not link-local, not reserved, and not a cloud metadata endpoint.
+///
+/// It matters for `ipBlock`: `0.0.0.0/0` except 169.254.169.254/32 covers every IPv4
+/// pod for certain, although the address of the pod is not known.
+#[must_use]
+pub fn assignable_addresses(family: IpFamily) -> &'static IpRangeSet {
+    static V4: LazyLock<IpRangeSet> = LazyLock::new(|| assignable(IpFamily::V4));
+    static V6: LazyLock<IpRangeSet> = LazyLock::new(|| assignable(IpFamily::V6));
+    match family {
+        IpFamily::V4 => &V4,
+        IpFamily::V6 => &V6,
+    }
+}
+
+/// Ranges of the IANA special-purpose registries that no pod or node gets an address
+/// from: "this network", loopback, link-local, multicast, reserved.
+const NEVER_ASSIGNED: [&str; 8] = [
+    "0.0.0.0/8",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::/127",
+    "fe80::/10",
+    "ff00::/8",
+];
+
+fn assignable(family: IpFamily) -> IpRangeSet {
+    let special = NEVER_ASSIGNED.iter().filter_map(|net| net.parse().ok());
+    let endpoints = metadata::ENDPOINTS.iter().map(|e| IpNet::from(e.address));
+    let never: Vec<IpNet> = special.chain(endpoints).collect();
+    IpRangeSet::full(family).difference(&IpRangeSet::from_nets(family, &never))
+}
+
+impl Snapshot {
+    /// What is known about the address of `pod` in `family`.
+    ///
+    /// A pod that has no address yet is somewhere in the cluster's pod ranges, if they
+    /// are known; a host-networked one, or one outside the input, is not bound to them.
+    #[must_use]
+    pub fn possible_addresses(&self, pod: &Pod, family: IpFamily) -> PossibleAddresses<'_> {
+        if let Some(address) = pod.address(family) {
+            return PossibleAddresses::Known(address);
+        }
+        let bound = !pod.host_network && pod.kind != PodKind::Outside;
+        let ranges = match family {
+            IpFamily::V4 => &self.pod_ranges.0,
+            IpFamily::V6 => &self.pod_ranges.1,
+        };
+        PossibleAddresses::Within(match ranges {
+            Some(ranges) if bound => ranges,
+            _ => assignable_addresses(family),
+        })
+    }
+
+    /// Records the pod ranges; called once by the builder.
+    pub(crate) fn set_pod_cidrs(&mut self, cidrs: Vec<IpNet>) {
+        let of = |family| {
+            let set = IpRangeSet::from_nets(family, &cidrs);
+            (!set.is_empty()).then_some(set)
+        };
+        self.pod_ranges = (of(IpFamily::V4), of(IpFamily::V6));
+        self.pod_cidrs = cidrs;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_pod_has_a_metadata_or_link_local_address() {
+        let v4 = assignable_addresses(IpFamily::V4);
+        for address in [
+            "169.254.169.254",
+            "100.100.100.200",
+            "127.0.0.1",
+            "224.0.0.1",
+        ] {
+            assert!(!v4.contains(address.parse().unwrap()), "{address}");
+        }
+        assert!(v4.contains("10.0.0.1".parse().unwrap()));
+        let v6 = assignable_addresses(IpFamily::V6);
+        assert!(!v6.contains("fd00:ec2::254".parse().unwrap()));
+        assert!(v6.contains("fd00::1".parse().unwrap()));
+    }
+}
