@@ -5,12 +5,16 @@
 //! for whole clusters. They share the vocabulary of `ringfence-model` and nothing
 //! else, and are tested against each other.
 
+mod engine;
 pub mod explain;
 pub mod oracle;
 pub mod packet;
 pub mod profile;
 pub mod reach;
+mod resolve;
 pub mod sets;
+mod side;
 
+pub use engine::{Engine, Size};
 pub use packet::{Packet, Peer, Verdict};
 pub use profile::Profile;

@@ -1,5 +1,11 @@
 //! All pairs: which workload can open which connection to which.
 
+mod all_pairs;
+mod connections;
+mod external;
+
+pub use all_pairs::AllPairs;
+
 use ipnet::IpNet;
 use ringfence_model::snapshot::WorkloadId;
 

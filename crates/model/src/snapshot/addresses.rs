@@ -62,14 +62,19 @@ impl Snapshot {
             return PossibleAddresses::Known(address);
         }
         let bound = !pod.host_network && pod.kind != PodKind::Outside;
-        let ranges = match family {
-            IpFamily::V4 => &self.pod_ranges.0,
-            IpFamily::V6 => &self.pod_ranges.1,
-        };
-        PossibleAddresses::Within(match ranges {
+        PossibleAddresses::Within(match self.pod_range(family) {
             Some(ranges) if bound => ranges,
             _ => assignable_addresses(family),
         })
+    }
+
+    /// The ranges pods of a family get their addresses from; `None` when not known.
+    #[must_use]
+    pub fn pod_range(&self, family: IpFamily) -> Option<&IpRangeSet> {
+        match family {
+            IpFamily::V4 => self.pod_ranges.0.as_ref(),
+            IpFamily::V6 => self.pod_ranges.1.as_ref(),
+        }
     }
 
     /// Records the pod ranges; called once by the builder.

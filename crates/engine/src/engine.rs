@@ -1,0 +1,422 @@
+//! The fast path: a snapshot compiled into tables that answer at once.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use ringfence_model::address::{IpFamily, IpRangeSet};
+use ringfence_model::policy::Direction;
+use ringfence_model::snapshot::{PodKind, Snapshot};
+use ringfence_model::tri::Tri;
+use roaring::RoaringBitmap;
+use rustc_hash::FxHashMap;
+
+use crate::packet::{Packet, Peer, Verdict};
+use crate::profile::Profile;
+use crate::resolve::atoms::Atoms;
+use crate::resolve::classes::{ClassId, Classes, family_index};
+use crate::resolve::peers::{Context, PeerSetId, Peers};
+use crate::resolve::policies::{self, ResolvedPolicy};
+use crate::sets::{Interner, Outcome, OutcomeId, PortSet};
+use crate::side::{self, Applicable, Cell, Judge, NamedPortIndex, Side, Signature};
+
+/// A snapshot, compiled for one profile.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) profile: Profile,
+    pub(crate) atoms: [Atoms; 2],
+    pub(crate) classes: Classes,
+    pub(crate) peers: Peers,
+    pub(crate) named_ports: NamedPortIndex,
+    /// Index for index the snapshot's policies.
+    pub(crate) policies: Vec<ResolvedPolicy>,
+    /// For egress and ingress, the policies that apply to each class.
+    pub(crate) applicable: [Vec<Applicable>; 2],
+    pub(crate) sides: Vec<Side>,
+    side_ids: FxHashMap<SideKey, u32>,
+    /// For egress and ingress, IPv4 and IPv6: the side of each class.
+    pub(crate) side_of: [[Vec<u32>; 2]; 2],
+    pub(crate) outcomes: Interner,
+}
+
+/// What makes two sides equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SideKey {
+    direction: Direction,
+    applicable: Applicable,
+    /// The family, where the rules can tell the families apart.
+    family: Option<IpFamily>,
+    /// The class, where ingress rules name ports: they are looked up on its pods.
+    /// Pods with the same ports share a side.
+    ports: Option<(bool, Arc<[ringfence_model::snapshot::ContainerPort]>)>,
+}
+
+/// How large a compiled snapshot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Classes of pods that no policy could tell apart.
+    pub classes: usize,
+    /// Pieces of address space that no block cuts, IPv4 and IPv6 together.
+    pub atoms: usize,
+    /// Different egress and ingress tables.
+    pub sides: usize,
+}
+
+pub(crate) fn direction_index(direction: Direction) -> usize {
+    match direction {
+        Direction::Egress => 0,
+        Direction::Ingress => 1,
+    }
+}
+
+impl Engine {
+    /// Compiles a snapshot.
+    #[must_use]
+    pub fn compile(snapshot: &Arc<Snapshot>, profile: Profile) -> Self {
+        let snapshot = Arc::clone(snapshot);
+        let atoms = cut_address_space(&snapshot);
+        let classes = Classes::new(&snapshot, &atoms);
+        let mut peers = Peers::new(&snapshot, &classes);
+        let context = Context {
+            snapshot: &snapshot,
+            profile,
+            atoms: &atoms,
+            classes: &classes,
+        };
+        let policies: Vec<ResolvedPolicy> = snapshot
+            .policies
+            .iter()
+            .map(|policy| policies::resolve(policy, &mut peers, context))
+            .collect();
+        let named_ports = NamedPortIndex::new(&classes);
+        let applicable = [Direction::Egress, Direction::Ingress]
+            .map(|direction| applicable(&policies, classes.len(), direction));
+        let mut engine = Self {
+            snapshot,
+            profile,
+            atoms,
+            classes,
+            peers,
+            named_ports,
+            policies,
+            applicable,
+            sides: Vec::new(),
+            side_ids: FxHashMap::default(),
+            side_of: Default::default(),
+            outcomes: Interner::default(),
+        };
+        engine.build_sides(0..engine.classes.len());
+        engine
+    }
+
+    /// The snapshot it was compiled from.
+    #[must_use]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The profile it was compiled for.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// How large it is.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        let [v4, v6] = &self.atoms;
+        Size {
+            classes: self.classes.features.len(),
+            atoms: v4.len() + v6.len(),
+            sides: self.sides.len(),
+        }
+    }
+
+    /// The verdict on one packet.
+    #[must_use]
+    pub fn can(&self, packet: &Packet) -> Verdict {
+        let (source, destination) = (packet.source, packet.destination);
+        if let Peer::Pod(id) = source
+            && source == destination
+            && self.snapshot.pod(id).kind != PodKind::Template
+        {
+            return Verdict::Allowed;
+        }
+        let egress = self.one_side(packet, Direction::Egress, source, destination);
+        let ingress = self.one_side(packet, Direction::Ingress, destination, source);
+        egress.both(ingress)
+    }
+
+    fn one_side(&self, packet: &Packet, direction: Direction, end: Peer, other: Peer) -> Verdict {
+        let Peer::Pod(id) = end else {
+            return Verdict::Allowed;
+        };
+        let pod = self.snapshot.pod(id);
+        if pod.host_network {
+            return Verdict::Allowed;
+        }
+        let other_id = match other {
+            Peer::Pod(id) => self.classes.class_of(id),
+            Peer::Address(address) =>
+            {
+                #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
+                self.atoms[family_index(IpFamily::of(address))].of(address)
+            }
+        };
+        let class = self.classes.class_of(id);
+        let side = self.side(class, direction, packet.family);
+        let outcome = self.outcomes.get(side.outcome(other_id));
+        let own_node = match direction {
+            Direction::Egress if !self.profile.pod_reaches_own_node => Tri::No,
+            _ => match other {
+                Peer::Pod(other) => self.same_node(pod, self.snapshot.pod(other)),
+                Peer::Address(address) => match self.snapshot.node_with_address(address) {
+                    Some(node) => same_name(pod.node.as_deref(), Some(&node.name)),
+                    None => Tri::No,
+                },
+            },
+        };
+        if own_node.certain() {
+            return Verdict::Allowed;
+        }
+        Verdict::from_possible(
+            outcome.allow.contains(packet.protocol, packet.port) || own_node.possible(),
+            outcome.deny.contains(packet.protocol, packet.port),
+        )
+    }
+
+    /// Whether `other` is host-networked on the node of `pod`.
+    pub(crate) fn same_node(
+        &self,
+        pod: &ringfence_model::snapshot::Pod,
+        other: &ringfence_model::snapshot::Pod,
+    ) -> Tri {
+        if !other.host_network {
+            return Tri::No;
+        }
+        same_name(pod.node.as_deref(), other.node.as_deref())
+    }
+
+    /// The side of a class.
+    pub(crate) fn side(&self, class: ClassId, direction: Direction, family: IpFamily) -> &Side {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "two directions, two families, and every class has sides"
+        )]
+        &self.sides[self.side_index(class, direction, family) as usize]
+    }
+
+    pub(crate) fn side_index(&self, class: ClassId, direction: Direction, family: IpFamily) -> u32 {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "two directions, two families, and every class has sides"
+        )]
+        self.side_of[direction_index(direction)][family_index(family)][class as usize]
+    }
+
+    /// Gives each of `classes` its sides, building those that do not exist yet.
+    pub(crate) fn build_sides(&mut self, classes: impl IntoIterator<Item = ClassId>) {
+        let mut todo: Vec<SideKey> = Vec::new();
+        for class in classes {
+            for direction in [Direction::Egress, Direction::Ingress] {
+                for family in IpFamily::ALL {
+                    let key = self.side_key(class, direction, family);
+                    let next = u32::try_from(self.sides.len() + todo.len()).unwrap_or(u32::MAX);
+                    let id = match self.side_ids.get(&key) {
+                        Some(id) => *id,
+                        None => {
+                            self.side_ids.insert(key.clone(), next);
+                            todo.push(key);
+                            next
+                        }
+                    };
+                    #[expect(clippy::indexing_slicing, reason = "two directions, two families")]
+                    let side_of =
+                        &mut self.side_of[direction_index(direction)][family_index(family)];
+                    match side_of.get_mut(class as usize) {
+                        Some(slot) => *slot = id,
+                        None => side_of.push(id),
+                    }
+                }
+            }
+        }
+        let built: Vec<_> = todo.par_iter().map(|key| self.cells_of(key)).collect();
+        for (sets, names, cells, rest) in built {
+            let rest = self.outcomes.intern(rest);
+            let cells = cells
+                .into_iter()
+                .map(|(signature, peers, outcome)| Cell {
+                    signature,
+                    peers,
+                    outcome: self.outcomes.intern(outcome),
+                })
+                .collect();
+            self.sides.push(Side::new(sets, names, cells, rest));
+        }
+    }
+
+    /// Forgets which side a key stands for, so that it is built anew.
+    pub(crate) fn forget_sides(&mut self) {
+        self.side_ids.clear();
+    }
+
+    fn side_key(&self, class: ClassId, direction: Direction, family: IpFamily) -> SideKey {
+        let features = self.classes.get(class);
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "two directions; every class is listed"
+        )]
+        let applicable = match features.host_network {
+            true => Applicable::new(),
+            false => self.applicable[direction_index(direction)][class as usize].clone(),
+        };
+        let mut by_family = false;
+        let mut by_port = false;
+        for rule in self.rules(&applicable, direction) {
+            by_family |= !self.peers.same_in_both_families(rule.peers);
+            by_port |= !rule.ports.named.is_empty();
+        }
+        SideKey {
+            direction,
+            applicable,
+            family: by_family.then_some(family),
+            ports: (by_port && direction == Direction::Ingress)
+                .then(|| (features.outside, Arc::clone(&features.ports))),
+        }
+    }
+
+    fn rules<'a>(
+        &'a self,
+        applicable: &'a Applicable,
+        direction: Direction,
+    ) -> impl Iterator<Item = &'a policies::ResolvedRule> {
+        applicable
+            .iter()
+            .filter_map(|(index, _)| self.policies.get(*index as usize))
+            .filter_map(move |policy| policy.rules(direction))
+            .flatten()
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "the parts of a side, before interning"
+    )]
+    fn cells_of(
+        &self,
+        key: &SideKey,
+    ) -> (
+        Vec<PeerSetId>,
+        Vec<String>,
+        Vec<(Signature, RoaringBitmap, Outcome)>,
+        Outcome,
+    ) {
+        let mut sets = Vec::new();
+        let mut names = Vec::new();
+        for rule in self.rules(&key.applicable, key.direction) {
+            sets.push(rule.peers);
+            if key.direction == Direction::Egress {
+                names.extend(rule.ports.named.iter().map(|named| named.name.clone()));
+            }
+        }
+        sets.sort_unstable();
+        sets.dedup();
+        names.sort_unstable();
+        names.dedup();
+        let family = key.family.unwrap_or(IpFamily::V4);
+        let own_ports = |name: &str| match &key.ports {
+            Some((outside, ports)) => side::meaning_of(*outside, ports, name),
+            None => side::NamedPorts::default(),
+        };
+        let judge = Judge {
+            direction: key.direction,
+            policies: &self.policies,
+            applicable: &key.applicable,
+            sets: &sets,
+            names: &names,
+            own_ports: &own_ports,
+        };
+        let cells = side::partition(&sets, &names, family, &self.peers, &self.named_ports)
+            .into_iter()
+            .map(|(signature, peers)| {
+                let outcome = judge.outcome(&signature);
+                (signature, peers, outcome)
+            })
+            .collect();
+        let rest = judge.outcome(&Signature::default());
+        (sets, names, cells, rest)
+    }
+
+    /// The outcome for a pair of classes in one family, own-node traffic aside.
+    pub(crate) fn pair(
+        &self,
+        from: ClassId,
+        to: ClassId,
+        family: IpFamily,
+    ) -> (OutcomeId, OutcomeId) {
+        (
+            self.side(from, Direction::Egress, family).outcome(to),
+            self.side(to, Direction::Ingress, family).outcome(from),
+        )
+    }
+}
+
+fn same_name(a: Option<&str>, b: Option<&str>) -> Tri {
+    match (a, b) {
+        (Some(a), Some(b)) => Tri::from(a == b),
+        _ => Tri::Unknown,
+    }
+}
+
+/// The address space, cut at every block that a policy mentions, and at nodes'
+/// addresses where a policy is about nodes.
+fn cut_address_space(snapshot: &Snapshot) -> [Atoms; 2] {
+    let mut sets: Vec<IpRangeSet> = snapshot
+        .policies
+        .iter()
+        .flat_map(policies::address_sets)
+        .collect();
+    if snapshot.policies.iter().any(policies::mentions_nodes) {
+        sets.extend(node_addresses(snapshot));
+    }
+    IpFamily::ALL.map(|family| Atoms::new(family, &sets))
+}
+
+/// The address of each node as a set of its own.
+pub(crate) fn node_addresses(snapshot: &Snapshot) -> impl Iterator<Item = IpRangeSet> {
+    let addresses = snapshot.nodes.iter().flat_map(|node| &node.addresses);
+    addresses.map(|address| {
+        IpRangeSet::from_nets(IpFamily::of(*address), [&ipnet::IpNet::from(*address)])
+    })
+}
+
+fn applicable(policies: &[ResolvedPolicy], classes: u32, direction: Direction) -> Vec<Applicable> {
+    let mut lists = vec![Applicable::new(); classes as usize];
+    for (index, policy) in (0u32..).zip(policies) {
+        if policy.rules(direction).is_none() {
+            continue;
+        }
+        for class in &policy.subject.possible {
+            if let Some(list) = lists.get_mut(class as usize) {
+                list.push((index, policy.subject.certain.contains(class)));
+            }
+        }
+    }
+    lists
+}
+
+/// Both sides together.
+pub(crate) fn both(outcomes: &Interner, (egress, ingress): (OutcomeId, OutcomeId)) -> Outcome {
+    outcomes.get(egress).both(outcomes.get(ingress))
+}
+
+/// What own-node traffic adds to an outcome.
+pub(crate) fn with_own_node(outcome: Outcome, own_node: Tri) -> Outcome {
+    match own_node {
+        Tri::No => outcome,
+        Tri::Unknown => Outcome {
+            allow: PortSet::all(),
+            deny: outcome.deny,
+        },
+        Tri::Yes => Outcome::allowed(),
+    }
+}

@@ -1,0 +1,185 @@
+use rayon::prelude::*;
+use ringfence_model::address::IpFamily;
+use ringfence_model::policy::Direction;
+use roaring::RoaringBitmap;
+use rustc_hash::FxHashMap;
+
+use crate::engine::Engine;
+use crate::resolve::atoms::FIRST_ATOM;
+use crate::resolve::classes::ClassId;
+use crate::sets::OutcomeId;
+
+/// The outcomes of the two sides of a connection.
+pub(crate) type PairOutcome = (OutcomeId, OutcomeId);
+
+/// Where connections from one class can go, in one family: destination classes by
+/// outcome. Pairs with nothing possibly allowed are left out, and so is what
+/// own-node traffic adds.
+pub(crate) type Row = Vec<(PairOutcome, RoaringBitmap)>;
+
+/// The ingress sides, turned round: for each source, where it may be let in.
+///
+/// A source with few allowed destinations looks those up one by one. One with many
+/// (it is not isolated) takes the destinations that let it in instead. So the cost
+/// follows the number of pairs that are allowed, not of all pairs.
+pub(crate) struct IngressIndex {
+    family: IpFamily,
+    /// The classes that have an address of the family.
+    universe: RoaringBitmap,
+    /// side -> the classes that have it.
+    classes_of_side: FxHashMap<u32, RoaringBitmap>,
+    /// source class -> sides with a small cell that may let it in, and the outcome.
+    narrow: Vec<Vec<(u32, OutcomeId)>>,
+    /// Sides with a large cell, or a rest, that may let sources in.
+    wide: Vec<u32>,
+}
+
+/// A cell with more sources than this is looked up, not turned round.
+const NARROW: u64 = 256;
+
+impl IngressIndex {
+    pub(crate) fn new(engine: &Engine, family: IpFamily) -> Self {
+        let classes = engine.classes.len();
+        let universe: RoaringBitmap = (0..classes)
+            .filter(|class| engine.classes.has_family(*class, family))
+            .collect();
+        let mut classes_of_side: FxHashMap<u32, RoaringBitmap> = FxHashMap::default();
+        for class in &universe {
+            let side = engine.side_index(class, Direction::Ingress, family);
+            classes_of_side.entry(side).or_default().insert(class);
+        }
+        let mut sides: Vec<u32> = classes_of_side.keys().copied().collect();
+        sides.sort_unstable();
+        let mut narrow = vec![Vec::new(); classes as usize];
+        let mut wide = Vec::new();
+        for index in sides {
+            let Some(side) = engine.sides.get(index as usize) else {
+                continue;
+            };
+            let lets_in = |outcome| !engine.outcomes.get(outcome).allow.is_empty();
+            let mut is_wide = lets_in(side.rest);
+            for cell in side.cells.iter().filter(|cell| lets_in(cell.outcome)) {
+                is_wide |= cell.peers.range_cardinality(0..FIRST_ATOM) > NARROW;
+            }
+            if is_wide {
+                wide.push(index);
+                continue;
+            }
+            for cell in side.cells.iter().filter(|cell| lets_in(cell.outcome)) {
+                for source in cell.peers.range(0..FIRST_ATOM) {
+                    if let Some(sides) = narrow.get_mut(source as usize) {
+                        sides.push((index, cell.outcome));
+                    }
+                }
+            }
+        }
+        Self {
+            family,
+            universe,
+            classes_of_side,
+            narrow,
+            wide,
+        }
+    }
+
+    /// Where connections from `source` can go.
+    pub(crate) fn row(&self, engine: &Engine, source: ClassId) -> Row {
+        if !self.universe.contains(source) {
+            return Row::new();
+        }
+        let side = engine.side(source, Direction::Egress, self.family);
+        let allows = |outcome| !engine.outcomes.get(outcome).allow.is_empty();
+        let mut row: FxHashMap<PairOutcome, RoaringBitmap> = FxHashMap::default();
+        let few: u64 = side
+            .cells
+            .iter()
+            .filter(|cell| allows(cell.outcome))
+            .map(|cell| cell.peers.range_cardinality(0..FIRST_ATOM))
+            .sum();
+        let let_in = self.narrow.get(source as usize).map_or(0, Vec::len) + self.wide.len();
+        if !allows(side.rest) && few <= let_in as u64 {
+            for cell in side.cells.iter().filter(|cell| allows(cell.outcome)) {
+                for class in cell.peers.range(0..FIRST_ATOM) {
+                    if !self.universe.contains(class) {
+                        continue;
+                    }
+                    let ingress = engine
+                        .side(class, Direction::Ingress, self.family)
+                        .outcome(source);
+                    if allows(ingress) {
+                        row.entry((cell.outcome, ingress))
+                            .or_default()
+                            .insert(class);
+                    }
+                }
+            }
+        } else {
+            let narrow = self.narrow.get(source as usize).into_iter().flatten();
+            let wide = self.wide.iter().filter_map(|index| {
+                let outcome = engine.sides.get(*index as usize)?.outcome(source);
+                allows(outcome).then_some((*index, outcome))
+            });
+            for (index, ingress) in narrow.copied().chain(wide) {
+                let Some(classes) = self.classes_of_side.get(&index) else {
+                    continue;
+                };
+                let mut rest = classes.clone();
+                for cell in &side.cells {
+                    if cell.peers.is_disjoint(classes) {
+                        continue;
+                    }
+                    let reached = classes & &cell.peers;
+                    rest -= &reached;
+                    if allows(cell.outcome) {
+                        *row.entry((cell.outcome, ingress)).or_default() |= reached;
+                    }
+                }
+                if allows(side.rest) && !rest.is_empty() {
+                    *row.entry((side.rest, ingress)).or_default() |= rest;
+                }
+            }
+        }
+        let mut row: Row = row.into_iter().collect();
+        row.sort_unstable_by_key(|(outcome, _)| *outcome);
+        row
+    }
+}
+
+/// Every pair of classes, as rows of bitmaps.
+#[derive(Debug)]
+pub struct AllPairs {
+    rows: Vec<Row>,
+}
+
+impl AllPairs {
+    /// Pairs of classes (source, destination, family) with something possibly allowed.
+    #[must_use]
+    pub fn pairs(&self) -> u64 {
+        let sets = self.rows.iter().flatten();
+        sets.map(|(_, classes)| classes.len()).sum()
+    }
+
+    /// Classes that are sources of something.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.rows.iter().filter(|row| !row.is_empty()).count()
+    }
+}
+
+impl Engine {
+    /// Answers for every pair of classes at once, both families.
+    #[must_use]
+    pub fn all_pairs(&self) -> AllPairs {
+        let rows = IpFamily::ALL
+            .into_iter()
+            .flat_map(|family| {
+                let index = IngressIndex::new(self, family);
+                (0..self.classes.len())
+                    .into_par_iter()
+                    .map(|class| index.row(self, class))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        AllPairs { rows }
+    }
+}

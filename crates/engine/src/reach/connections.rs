@@ -1,0 +1,306 @@
+use ipnet::IpNet;
+use rayon::prelude::*;
+use ringfence_model::address::{IpFamily, IpRangeSet};
+use ringfence_model::policy::Direction;
+use ringfence_model::snapshot::{Pod, Workload, WorkloadId};
+use ringfence_model::tri::Tri;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::all_pairs::{IngressIndex, PairOutcome};
+use super::external::{self, Region};
+use super::{Connection, End, Reachability, Selection};
+use crate::engine::{Engine, both, with_own_node};
+use crate::resolve::classes::ClassId;
+use crate::sets::{Outcome, PortSet};
+
+/// What is allowed for certain, and what is possible.
+#[derive(Clone, Default)]
+struct Ports {
+    certain: PortSet,
+    possible: PortSet,
+}
+
+impl Ports {
+    fn add(&mut self, outcome: &Outcome) {
+        self.certain = self.certain.union(&outcome.certain());
+        self.possible = self.possible.union(&outcome.allow);
+    }
+}
+
+/// The classes and workloads of an engine, related both ways.
+struct Workloads<'a> {
+    engine: &'a Engine,
+    indices: Vec<IngressIndex>,
+    /// class -> the workloads that have pods of it.
+    of_class: Vec<Vec<WorkloadId>>,
+    /// The workloads with host-networked pods.
+    host_networked: Vec<WorkloadId>,
+}
+
+impl Engine {
+    /// What connections from the ends of `from` to the ends of `to` are possible.
+    ///
+    /// Connections between two addresses outside the cluster, of a bare pod with
+    /// itself, and from a node to pods it runs (always allowed) are not listed.
+    #[must_use]
+    pub fn reach(&self, from: &Selection, to: &Selection) -> Reachability {
+        let workloads = Workloads::new(self);
+        let wanted_to = to
+            .workloads
+            .as_ref()
+            .map(|list| list.iter().copied().collect());
+        let sources = self.selected(from);
+        let mut connections: Vec<Connection> = sources
+            .par_iter()
+            .flat_map_iter(|source| {
+                let mut found = workloads.to_workloads(*source, wanted_to.as_ref());
+                found.extend(workloads.external(*source, Direction::Egress, to));
+                found.sort_unstable_by(|a, b| a.to.cmp(&b.to));
+                found
+            })
+            .collect();
+        let destinations = self.selected(to);
+        let mut inwards: Vec<Connection> = destinations
+            .par_iter()
+            .flat_map_iter(|workload| workloads.external(*workload, Direction::Ingress, from))
+            .collect();
+        inwards.sort_unstable();
+        connections.extend(inwards);
+        Reachability { connections }
+    }
+
+    fn selected(&self, selection: &Selection) -> Vec<WorkloadId> {
+        match &selection.workloads {
+            Some(list) => {
+                let mut list = list.clone();
+                list.sort_unstable();
+                list.dedup();
+                list
+            }
+            None => (0u32..)
+                .take(self.snapshot.workloads.len())
+                .map(WorkloadId)
+                .collect(),
+        }
+    }
+
+    /// The classes of a workload's pods, ascending.
+    fn classes_of(&self, workload: &Workload) -> Vec<ClassId> {
+        let mut classes: Vec<ClassId> = workload
+            .pod_ids()
+            .map(|pod| self.classes.class_of(pod))
+            .collect();
+        classes.sort_unstable();
+        classes.dedup();
+        classes
+    }
+
+    fn pods_of<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a Pod> {
+        workload.pod_ids().map(|id| self.snapshot.pod(id))
+    }
+}
+
+impl<'a> Workloads<'a> {
+    fn new(engine: &'a Engine) -> Self {
+        let mut of_class = vec![Vec::new(); engine.classes.features.len()];
+        let mut host_networked = Vec::new();
+        for (id, workload) in (0u32..).map(WorkloadId).zip(&engine.snapshot.workloads) {
+            for class in engine.classes_of(workload) {
+                if let Some(list) = of_class.get_mut(class as usize) {
+                    list.push(id);
+                }
+            }
+            if engine.pods_of(workload).any(|pod| pod.host_network) {
+                host_networked.push(id);
+            }
+        }
+        Self {
+            engine,
+            indices: IpFamily::ALL
+                .map(|family| IngressIndex::new(engine, family))
+                .into(),
+            of_class,
+            host_networked,
+        }
+    }
+
+    fn to_workloads(
+        &self,
+        source: WorkloadId,
+        wanted: Option<&FxHashSet<WorkloadId>>,
+    ) -> Vec<Connection> {
+        let engine = self.engine;
+        let workload = engine.snapshot.workload(source);
+        let mut found: FxHashMap<WorkloadId, Vec<PairOutcome>> = FxHashMap::default();
+        for class in engine.classes_of(workload) {
+            for index in &self.indices {
+                for (outcome, classes) in index.row(engine, class) {
+                    for destination in classes.iter().flat_map(|c| self.workloads_of(c)) {
+                        let outcomes = found.entry(destination).or_default();
+                        if !outcomes.contains(&outcome) {
+                            outcomes.push(outcome);
+                        }
+                    }
+                }
+            }
+        }
+        let mut memo: FxHashMap<Vec<PairOutcome>, Ports> = FxHashMap::default();
+        let mut ports_of: FxHashMap<WorkloadId, Ports> = FxHashMap::default();
+        for (destination, mut outcomes) in found {
+            outcomes.sort_unstable();
+            let ports = memo.entry(outcomes).or_insert_with_key(|outcomes| {
+                let mut ports = Ports::default();
+                for pair in outcomes {
+                    ports.add(&both(&engine.outcomes, *pair));
+                }
+                ports
+            });
+            ports_of.insert(destination, ports.clone());
+        }
+        self.add_own_node(source, &mut ports_of);
+        ports_of
+            .into_iter()
+            .filter(|(destination, ports)| {
+                !ports.possible.is_empty()
+                    && wanted.is_none_or(|wanted| wanted.contains(destination))
+                    && (*destination != source || workload.may_have_peers_of_its_own())
+            })
+            .map(|(destination, ports)| Connection {
+                from: End::Workload(source),
+                to: End::Workload(destination),
+                maybe: ports.possible.difference(&ports.certain),
+                allow: ports.certain,
+            })
+            .collect()
+    }
+
+    fn workloads_of(&self, class: ClassId) -> impl Iterator<Item = WorkloadId> + '_ {
+        self.of_class
+            .get(class as usize)
+            .into_iter()
+            .flatten()
+            .copied()
+    }
+
+    /// Adds what is possible only because two pods are, or may be, on one node.
+    fn add_own_node(&self, source: WorkloadId, ports_of: &mut FxHashMap<WorkloadId, Ports>) {
+        let engine = self.engine;
+        let all = (0u32..)
+            .map(WorkloadId)
+            .take(engine.snapshot.workloads.len());
+        let from_host = self.host_networked.binary_search(&source).is_ok();
+        let destinations: Vec<WorkloadId> = if from_host {
+            all.collect()
+        } else {
+            self.host_networked.clone()
+        };
+        for destination in destinations {
+            let mut ports = Ports::default();
+            for pair in self.representative_pairs(source, destination) {
+                ports.add(&pair);
+            }
+            let known = ports_of.entry(destination).or_default();
+            known.certain = known.certain.union(&ports.certain);
+            known.possible = known.possible.union(&ports.possible);
+        }
+    }
+
+    /// The outcomes between pods of two workloads of which one is host-networked, own
+    /// nodes taken into account: one for each pair of classes, family and relation of
+    /// the nodes.
+    fn representative_pairs(&self, source: WorkloadId, destination: WorkloadId) -> Vec<Outcome> {
+        let engine = self.engine;
+        let distinct = |workload: WorkloadId| {
+            let mut pods: Vec<(ClassId, Option<&str>, &Pod)> = engine
+                .snapshot
+                .workload(workload)
+                .pod_ids()
+                .map(|id| {
+                    let pod = engine.snapshot.pod(id);
+                    (engine.classes.class_of(id), pod.node.as_deref(), pod)
+                })
+                .collect();
+            pods.sort_unstable_by_key(|(class, node, _)| (*class, *node));
+            pods.dedup_by_key(|(class, node, _)| (*class, *node));
+            pods
+        };
+        let destinations = distinct(destination);
+        let mut outcomes = Vec::new();
+        for (from_class, _, from) in distinct(source) {
+            for (to_class, _, to) in &destinations {
+                for family in IpFamily::ALL {
+                    if !engine.classes.has_family(from_class, family)
+                        || !engine.classes.has_family(*to_class, family)
+                    {
+                        continue;
+                    }
+                    let (egress, ingress) = engine.pair(from_class, *to_class, family);
+                    let egress_own_node = if engine.profile.pod_reaches_own_node {
+                        engine.same_node(from, to)
+                    } else {
+                        Tri::No
+                    };
+                    let egress = engine.outcomes.get(egress).clone();
+                    let ingress = engine.outcomes.get(ingress).clone();
+                    outcomes.push(
+                        with_own_node(egress, egress_own_node)
+                            .both(&with_own_node(ingress, engine.same_node(to, from))),
+                    );
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// Connections between a workload and addresses outside the cluster.
+    fn external(
+        &self,
+        id: WorkloadId,
+        direction: Direction,
+        selection: &Selection,
+    ) -> Vec<Connection> {
+        let engine = self.engine;
+        let workload = engine.snapshot.workload(id);
+        let mut regions: Vec<Region> = Vec::new();
+        for family in IpFamily::ALL {
+            let wanted = self.outside_addresses(family, selection.addresses.as_deref());
+            if wanted.is_empty() {
+                continue;
+            }
+            for class in engine.classes_of(workload) {
+                let side = engine.side(class, direction, family);
+                let more = external::regions(engine, side, family, &wanted);
+                regions = external::overlay(regions, more);
+            }
+        }
+        let mut connections: Vec<Connection> = external::join_equal(regions)
+            .into_iter()
+            .map(|(nets, allow, maybe)| {
+                let (from, to) = match direction {
+                    Direction::Egress => (End::Workload(id), End::Addresses(nets)),
+                    Direction::Ingress => (End::Addresses(nets), End::Workload(id)),
+                };
+                Connection {
+                    from,
+                    to,
+                    allow,
+                    maybe,
+                }
+            })
+            .collect();
+        connections.sort_unstable();
+        connections
+    }
+
+    /// The wanted addresses that are not in the ranges of pods.
+    fn outside_addresses(&self, family: IpFamily, wanted: Option<&[IpNet]>) -> IpRangeSet {
+        let wanted = match wanted {
+            None => IpRangeSet::full(family),
+            Some(nets) => IpRangeSet::from_nets(family, nets),
+        };
+        match self.engine.snapshot.pod_range(family) {
+            Some(pods) => wanted.difference(pods),
+            None => wanted,
+        }
+    }
+}

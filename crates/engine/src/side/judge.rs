@@ -1,0 +1,215 @@
+//! From rules that match to possible outcomes, for all ports at once.
+
+use ringfence_model::policy::{Action, Direction, Tier};
+use ringfence_model::protocol::Protocol;
+use ringfence_model::tri::Tri;
+
+use super::{Applicable, Signature};
+use crate::resolve::peers::PeerSetId;
+use crate::resolve::policies::{NamedPort, ResolvedPolicy, ResolvedRule};
+use crate::sets::{Outcome, PortSet};
+
+/// What a port name stands for on some pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub(crate) struct NamedPorts {
+    /// These for sure.
+    pub(crate) certain: PortSet,
+    /// These cannot be ruled out.
+    pub(crate) possible: PortSet,
+}
+
+/// The ports for which each outcome of a stage is possible.
+#[derive(Clone, Debug)]
+struct Possible {
+    accept: PortSet,
+    deny: PortSet,
+    pass: PortSet,
+    undecided: PortSet,
+}
+
+impl Possible {
+    fn undecided() -> Self {
+        Self {
+            accept: PortSet::none(),
+            deny: PortSet::none(),
+            pass: PortSet::none(),
+            undecided: PortSet::all(),
+        }
+    }
+}
+
+/// Judges the cells of one side.
+pub(crate) struct Judge<'a> {
+    pub(crate) direction: Direction,
+    pub(crate) policies: &'a [ResolvedPolicy],
+    pub(crate) applicable: &'a Applicable,
+    /// The sets that signatures are about.
+    pub(crate) sets: &'a [PeerSetId],
+    /// The names that signatures are about.
+    pub(crate) names: &'a [String],
+    /// What names stand for where that does not depend on the peer (ingress).
+    pub(crate) own_ports: &'a dyn Fn(&str) -> NamedPorts,
+}
+
+impl Judge<'_> {
+    /// The outcome for peers with this signature.
+    pub(crate) fn outcome(&self, signature: &Signature) -> Outcome {
+        let mut allow = PortSet::none();
+        let mut deny = PortSet::none();
+        let mut open = PortSet::all();
+        for tier in [Tier::Admin, Tier::NetworkPolicy, Tier::Baseline] {
+            let possible = match tier {
+                Tier::NetworkPolicy => self.network_policies(signature),
+                Tier::Admin | Tier::Baseline => self.tier(tier, signature),
+            };
+            allow = allow.union(&open.intersection(&possible.accept));
+            deny = deny.union(&open.intersection(&possible.deny));
+            open = open.intersection(&possible.pass.union(&possible.undecided));
+        }
+        Outcome {
+            allow: allow.union(&open),
+            deny,
+        }
+    }
+
+    fn of_tier(&self, tier: Tier) -> impl Iterator<Item = (&ResolvedPolicy, bool)> {
+        self.applicable.iter().filter_map(move |(index, certain)| {
+            let policy = self.policies.get(*index as usize)?;
+            (policy.tier == tier).then_some((policy, *certain))
+        })
+    }
+
+    fn network_policies(&self, signature: &Signature) -> Possible {
+        let mut allowed = PortSet::none();
+        let mut accept = PortSet::none();
+        let mut not_by_all = PortSet::none();
+        let mut isolated = false;
+        for (policy, certain) in self.of_tier(Tier::NetworkPolicy) {
+            let mut surely = PortSet::none();
+            for rule in policy.rules(self.direction).unwrap_or_default() {
+                let (rule_certain, rule_possible) = self.ports(rule, signature);
+                surely = surely.union(&rule_certain);
+                accept = accept.union(&rule_possible);
+            }
+            if certain {
+                allowed = allowed.union(&surely);
+                isolated = true;
+            }
+            not_by_all = not_by_all.union(&surely.complement());
+        }
+        Possible {
+            accept,
+            deny: not_by_all.difference(&allowed),
+            pass: PortSet::none(),
+            undecided: if isolated {
+                PortSet::none()
+            } else {
+                allowed.complement()
+            },
+        }
+    }
+
+    fn tier(&self, tier: Tier, signature: &Signature) -> Possible {
+        let mut ordered: Vec<_> = self.of_tier(tier).filter(|(p, _)| !p.unordered).collect();
+        ordered.sort_by_key(|(policy, _)| policy.priority);
+        let mut in_order = Possible::undecided();
+        for equals in ordered.chunk_by(|(a, _), (b, _)| a.priority == b.priority) {
+            let outcomes = equals
+                .iter()
+                .map(|(policy, certain)| self.policy(policy, *certain, signature));
+            let next = any_order(outcomes);
+            let open = &in_order.undecided;
+            in_order = Possible {
+                accept: in_order.accept.union(&open.intersection(&next.accept)),
+                deny: in_order.deny.union(&open.intersection(&next.deny)),
+                pass: in_order.pass.union(&open.intersection(&next.pass)),
+                undecided: open.intersection(&next.undecided),
+            };
+        }
+        let unordered = self
+            .of_tier(tier)
+            .filter(|(policy, _)| policy.unordered)
+            .map(|(policy, certain)| self.policy(policy, certain, signature));
+        any_order(std::iter::once(in_order).chain(unordered))
+    }
+
+    fn policy(&self, policy: &ResolvedPolicy, certain: bool, signature: &Signature) -> Possible {
+        let mut possible = Possible::undecided();
+        for rule in policy.rules(self.direction).unwrap_or_default() {
+            let (surely, maybe) = self.ports(rule, signature);
+            let reached = possible.undecided.intersection(&maybe);
+            let decided = match rule.action {
+                Action::Accept => &mut possible.accept,
+                Action::Deny => &mut possible.deny,
+                Action::Pass => &mut possible.pass,
+            };
+            *decided = decided.union(&reached);
+            possible.undecided = possible.undecided.difference(&surely);
+        }
+        if !certain {
+            possible.undecided = PortSet::all();
+        }
+        possible
+    }
+
+    /// The ports that a rule matches for peers with this signature: for sure, and
+    /// possibly.
+    fn ports(&self, rule: &ResolvedRule, signature: &Signature) -> (PortSet, PortSet) {
+        let member = self
+            .sets
+            .iter()
+            .position(|set| *set == rule.peers)
+            .and_then(|position| signature.members.get(position))
+            .copied()
+            .unwrap_or(Tri::No);
+        if member == Tri::No {
+            return (PortSet::none(), PortSet::none());
+        }
+        let mut certain = rule.ports.fixed.clone();
+        let mut possible = rule.ports.fixed.clone();
+        for named in &rule.ports.named {
+            let ports = self.named(named, signature);
+            certain = certain.union(&ports.certain);
+            possible = possible.union(&ports.possible);
+        }
+        if member.certain() {
+            (certain, possible)
+        } else {
+            (PortSet::none(), possible)
+        }
+    }
+
+    fn named(&self, named: &NamedPort, signature: &Signature) -> NamedPorts {
+        let ports = match self.direction {
+            Direction::Ingress => (self.own_ports)(&named.name),
+            Direction::Egress => self
+                .names
+                .iter()
+                .position(|name| *name == named.name)
+                .and_then(|position| signature.named.get(position))
+                .cloned()
+                .unwrap_or_default(),
+        };
+        let of_protocol = match named.protocol {
+            Some(protocol) => PortSet::protocol(protocol),
+            None => PortSet::all().difference(&PortSet::protocol(Protocol::Icmp)),
+        };
+        NamedPorts {
+            certain: ports.certain.intersection(&of_protocol),
+            possible: ports.possible.intersection(&of_protocol),
+        }
+    }
+}
+
+/// Any of the policies may be asked first: what one of them decides is possible, and
+/// nothing is decided only where none of them decides.
+fn any_order(outcomes: impl Iterator<Item = Possible>) -> Possible {
+    outcomes
+        .reduce(|a, b| Possible {
+            accept: a.accept.union(&b.accept),
+            deny: a.deny.union(&b.deny),
+            pass: a.pass.union(&b.pass),
+            undecided: a.undecided.intersection(&b.undecided),
+        })
+        .unwrap_or_else(Possible::undecided)
+}
