@@ -1,11 +1,19 @@
 //! One packet, explained: every policy that selects, the rule that decides, and for a
 //! denial the smallest rule that would allow it.
 
-use ringfence_model::policy::{Direction, Tier};
-use ringfence_model::snapshot::PolicyId;
-use ringfence_model::source::KeyPath;
+mod suggest;
+mod text;
 
-use crate::packet::Verdict;
+pub use suggest::{Suggestion, suggest};
+
+use ringfence_model::policy::{Direction, Tier};
+use ringfence_model::snapshot::{PolicyId, Snapshot};
+use ringfence_model::source::KeyPath;
+use ringfence_model::tri::Tri;
+
+use crate::oracle::{Oracle, SideDecision, Step};
+use crate::packet::{Packet, Verdict};
+use crate::profile::Profile;
 
 /// The verdict on one packet and everything that led to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +69,7 @@ pub struct Reason {
     pub rule: Option<usize>,
     /// What it does.
     pub effect: Effect,
-    /// Whether this is what the verdict rests on.
+    /// Whether this is what the side's verdict rests on.
     pub decisive: bool,
     /// Where in the policy: the rule, or the selector at fault.
     pub path: KeyPath,
@@ -84,4 +92,77 @@ pub enum Effect {
     NoMatch,
     /// Whether it selects or matches is not known.
     MayMatch,
+}
+
+/// Judges a packet and says why.
+///
+/// Rules that miss on both peers and ports are left out of the reasons; rules that
+/// match on one of them are near misses and are kept.
+#[must_use]
+pub fn explain(snapshot: &Snapshot, profile: &Profile, packet: &Packet) -> Explanation {
+    let decision = Oracle::new(snapshot, *profile).judge(packet);
+    let side = |direction, decision: SideDecision| Side {
+        direction,
+        verdict: decision.verdict,
+        decided_by: decision.decided_by,
+        reasons: decision
+            .steps
+            .iter()
+            .filter(|step| is_worth_saying(step))
+            .map(|step| Reason {
+                policy: step.policy,
+                rule: step.rule,
+                effect: effect(step),
+                decisive: is_decisive(snapshot, &decision, step),
+                path: path(direction, step),
+                text: text::step(snapshot, packet, direction, step),
+            })
+            .collect(),
+    };
+    Explanation {
+        verdict: decision.verdict,
+        egress: side(Direction::Egress, decision.egress),
+        ingress: side(Direction::Ingress, decision.ingress),
+    }
+}
+
+fn is_worth_saying(step: &Step) -> bool {
+    step.effect != Effect::NoMatch || step.peers.possible() || step.ports.possible()
+}
+
+fn effect(step: &Step) -> Effect {
+    match step.effect {
+        Effect::NoMatch => Effect::NoMatch,
+        _ if step.selects == Tri::Unknown => Effect::MayMatch,
+        Effect::Isolates => Effect::Isolates,
+        _ if step.matches() == Tri::Unknown => Effect::MayMatch,
+        certain => certain,
+    }
+}
+
+/// A step is decisive when it is of the tier that decided and does what was decided;
+/// when nothing was decided for sure, when it is not certain itself or decides.
+fn is_decisive(snapshot: &Snapshot, side: &SideDecision, step: &Step) -> bool {
+    let effect = effect(step);
+    match side.decided_by {
+        DecidedBy::Tier(tier) => {
+            snapshot.policy(step.policy).tier() == tier
+                && match side.verdict {
+                    Verdict::Allowed => effect == Effect::Allows,
+                    Verdict::Denied => matches!(effect, Effect::Denies | Effect::Isolates),
+                    Verdict::Unknown => effect != Effect::NoMatch,
+                }
+        }
+        DecidedBy::Undetermined => !matches!(effect, Effect::NoMatch | Effect::Passes),
+        _ => false,
+    }
+}
+
+/// Where the step is written in its policy.
+fn path(direction: Direction, step: &Step) -> KeyPath {
+    let spec = KeyPath::root().key("spec");
+    match step.rule {
+        Some(rule) => spec.key(direction.rules_key()).index(rule),
+        None => spec.key("podSelector"),
+    }
 }

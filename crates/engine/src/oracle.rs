@@ -58,8 +58,19 @@ pub struct Step {
     pub effect: Effect,
     /// Whether the policy selects this end.
     pub selects: Tri,
+    /// Whether the rule's peers match the other end; for a policy as a whole, whether
+    /// some rule matches.
+    pub peers: Tri,
+    /// Whether the rule's ports match; for a policy as a whole, as `peers`.
+    pub ports: Tri,
+}
+
+impl Step {
     /// Whether the rule matches the packet.
-    pub matches: Tri,
+    #[must_use]
+    pub fn matches(&self) -> Tri {
+        self.peers.and(self.ports)
+    }
 }
 
 /// The outcomes that are possible at some stage.

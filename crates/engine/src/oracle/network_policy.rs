@@ -40,19 +40,21 @@ impl Oracle<'_> {
             if !selects.possible() {
                 continue;
             }
-            let matches = self.rules(spec, question, question.subject.namespace);
-            let allows = Tri::any(matches.iter().copied());
+            let rules = self.rules(spec, question, question.subject.namespace);
+            let allows = Tri::any(rules.iter().map(|(peers, ports)| peers.and(*ports)));
             isolating.push((selects, allows));
-            for (rule, matches) in matches.into_iter().enumerate() {
-                if matches.possible() {
-                    steps.push(Step {
-                        policy: id,
-                        rule: Some(rule),
-                        effect: Effect::Allows,
-                        selects,
-                        matches,
-                    });
-                }
+            for (rule, (peers, ports)) in rules.into_iter().enumerate() {
+                steps.push(Step {
+                    policy: id,
+                    rule: Some(rule),
+                    effect: match peers.and(ports) {
+                        Tri::No => Effect::NoMatch,
+                        Tri::Yes | Tri::Unknown => Effect::Allows,
+                    },
+                    selects,
+                    peers,
+                    ports,
+                });
             }
             if !allows.certain() {
                 steps.push(Step {
@@ -60,7 +62,8 @@ impl Oracle<'_> {
                     rule: None,
                     effect: Effect::Isolates,
                     selects,
-                    matches: allows,
+                    peers: allows,
+                    ports: allows,
                 });
             }
         }
@@ -79,16 +82,18 @@ impl Oracle<'_> {
         }
     }
 
-    /// Whether each rule of the question's direction matches the packet.
+    /// For each rule of the question's direction: whether its peers and its ports match.
     fn rules(
         &self,
         spec: &NetworkPolicySpec,
         question: &Question<'_>,
         namespace: NamespaceId,
-    ) -> Vec<Tri> {
+    ) -> Vec<(Tri, Tri)> {
         let one = |peers: Option<&[_]>, ports: Option<&[_]>| {
-            self.network_policy_peers(peers, question, namespace)
-                .and(self.network_policy_ports(ports, question.packet))
+            (
+                self.network_policy_peers(peers, question, namespace),
+                self.network_policy_ports(ports, question.packet),
+            )
         };
         match question.direction {
             Direction::Egress => spec
@@ -134,7 +139,7 @@ impl Oracle<'_> {
 }
 
 /// Rule 1: which directions a policy isolates.
-pub(super) fn applies_to(spec: &NetworkPolicySpec, direction: Direction) -> bool {
+fn applies_to(spec: &NetworkPolicySpec, direction: Direction) -> bool {
     match (spec.policy_types.as_deref(), direction) {
         (None | Some([]), Direction::Ingress) => true,
         (None | Some([]), Direction::Egress) => spec.egress.iter().flatten().next().is_some(),

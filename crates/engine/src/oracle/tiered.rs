@@ -57,20 +57,22 @@ impl Oracle<'_> {
         let mut possible = Possible::default();
         let mut undecided = true;
         for (index, rule) in policy.rules(question.direction).iter().enumerate() {
-            let (action, matches) = self.rule(rule, question);
+            let (action, peers, ports) = self.rule(rule, question);
+            let matches = peers.and(ports);
+            steps.push(Step {
+                policy: id,
+                rule: Some(index),
+                effect: match (matches, action) {
+                    (Tri::No, _) => Effect::NoMatch,
+                    (_, Action::Accept) => Effect::Allows,
+                    (_, Action::Deny) => Effect::Denies,
+                    (_, Action::Pass) => Effect::Passes,
+                },
+                selects,
+                peers,
+                ports,
+            });
             if matches.possible() {
-                let effect = match action {
-                    Action::Accept => Effect::Allows,
-                    Action::Deny => Effect::Denies,
-                    Action::Pass => Effect::Passes,
-                };
-                steps.push(Step {
-                    policy: id,
-                    rule: Some(index),
-                    effect,
-                    selects,
-                    matches,
-                });
                 match action {
                     Action::Accept => possible.accept = true,
                     Action::Deny => possible.deny = true,
@@ -83,32 +85,23 @@ impl Oracle<'_> {
             }
         }
         possible.undecided = undecided || !selects.certain();
-        if undecided && !policy.rules(question.direction).is_empty() {
-            steps.push(Step {
-                policy: id,
-                rule: None,
-                effect: Effect::NoMatch,
-                selects,
-                matches: Tri::No,
-            });
-        }
         possible
     }
 
     /// Rules 5 to 8. A peer without a field that is known here fails closed
     /// (rule 7): the whole rule then accepts nothing, or denies everything.
-    fn rule(&self, rule: &TieredRule, question: &Question<'_>) -> (Action, Tri) {
+    fn rule(&self, rule: &TieredRule, question: &Question<'_>) -> (Action, Tri, Tri) {
         if rule.peers.contains(&TieredPeer::Unrecognized) {
             return match rule.action {
-                Action::Accept => (Action::Accept, Tri::No),
-                Action::Deny | Action::Pass => (Action::Deny, Tri::Yes),
+                Action::Accept => (Action::Accept, Tri::No, Tri::No),
+                Action::Deny | Action::Pass => (Action::Deny, Tri::Yes, Tri::Yes),
             };
         }
         let peers = Tri::any(rule.peers.iter().map(|peer| self.peer(peer, question)));
         let ports = rule.ports.as_ref().map_or(Tri::Yes, |ports| {
             Tri::any(ports.iter().map(|port| self.port(port, question)))
         });
-        (rule.action, peers.and(ports))
+        (rule.action, peers, ports)
     }
 
     fn peer(&self, peer: &TieredPeer, question: &Question<'_>) -> Tri {

@@ -1,0 +1,139 @@
+//! Sentences about single steps.
+
+use ringfence_model::policy::Direction;
+use ringfence_model::protocol::Protocol;
+use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
+use ringfence_model::tri::Tri;
+
+use super::Effect;
+use crate::oracle::Step;
+use crate::packet::{Packet, Peer};
+
+/// `namespace/name` of a pod or the workload it stands for, or an address.
+pub(super) fn peer(snapshot: &Snapshot, peer: Peer) -> String {
+    match peer {
+        Peer::Address(address) => address.to_string(),
+        Peer::Pod(id) => pod(snapshot, id),
+    }
+}
+
+pub(super) fn pod(snapshot: &Snapshot, id: PodId) -> String {
+    let pod = snapshot.pod(id);
+    let namespace = snapshot.namespace(pod.namespace);
+    match pod.kind {
+        PodKind::Outside => pod.name.to_string(),
+        PodKind::Single | PodKind::Template => format!("{}/{}", namespace.name, pod.name),
+    }
+}
+
+/// `TCP 80`, or `ICMP`.
+pub(super) fn port(packet: &Packet) -> String {
+    match packet.protocol {
+        Protocol::Icmp => "ICMP".to_owned(),
+        protocol => format!("{protocol} {}", packet.port),
+    }
+}
+
+/// One sentence about a step.
+pub(super) fn step(
+    snapshot: &Snapshot,
+    packet: &Packet,
+    direction: Direction,
+    step: &Step,
+) -> String {
+    let (subject, other) = match direction {
+        Direction::Egress => (packet.source, packet.destination),
+        Direction::Ingress => (packet.destination, packet.source),
+    };
+    let subject = peer(snapshot, subject);
+    let other_name = peer(snapshot, other);
+    let port = port(packet);
+    let preposition = match direction {
+        Direction::Egress => "to",
+        Direction::Ingress => "from",
+    };
+    let number = step.rule.map_or(0, |rule| rule + 1);
+    if step.selects == Tri::Unknown {
+        return format!(
+            "may select {subject}: a label that it asks for is set by a controller or is not \
+             in the input"
+        );
+    }
+    match (step.effect, step.peers, step.ports) {
+        (Effect::Isolates, Tri::Unknown, _) => {
+            format!(
+                "isolates {subject} for {direction}; whether one of its rules matches is not known"
+            )
+        }
+        (Effect::Isolates, ..) => match rule_count(snapshot, direction, step) {
+            0 => format!("isolates {subject} for {direction} and has no {direction} rule"),
+            1 => format!(
+                "isolates {subject} for {direction}; its only {direction} rule does not match"
+            ),
+            n => format!(
+                "isolates {subject} for {direction}; none of its {n} {direction} rules matches"
+            ),
+        },
+        (Effect::NoMatch, peers, _) if peers.possible() => {
+            format!("rule {number} matches {other_name}, but not {port}")
+        }
+        (Effect::NoMatch, ..) => {
+            format!("rule {number} matches {port}, but not {preposition} {other_name}")
+        }
+        (_, Tri::Unknown, _) => format!(
+            "rule {number} may match {port} {preposition} {other_name}: {}",
+            why_unknown(snapshot, other)
+        ),
+        (_, _, Tri::Unknown) => format!(
+            "rule {number} may match {port} {preposition} {other_name}: what its named port stands \
+             for is not known"
+        ),
+        (Effect::Allows | Effect::MayMatch, ..) => {
+            format!("rule {number} allows {port} {preposition} {other_name}")
+        }
+        (Effect::Denies, ..) => format!("rule {number} denies {port} {preposition} {other_name}"),
+        (Effect::Passes, ..) => {
+            format!("rule {number} passes {port} {preposition} {other_name} on to the next tier")
+        }
+    }
+}
+
+fn rule_count(snapshot: &Snapshot, direction: Direction, step: &Step) -> usize {
+    use ringfence_model::policy::PolicyBody;
+    match (&snapshot.policy(step.policy).body, direction) {
+        (PolicyBody::Network(spec), Direction::Egress) => spec.egress.as_ref().map_or(0, Vec::len),
+        (PolicyBody::Network(spec), Direction::Ingress) => {
+            spec.ingress.as_ref().map_or(0, Vec::len)
+        }
+        (PolicyBody::Tiered(policy), direction) => policy.rules(direction).len(),
+    }
+}
+
+fn why_unknown(snapshot: &Snapshot, other: Peer) -> String {
+    match other {
+        Peer::Address(_) => "which addresses are meant is not in the input".to_owned(),
+        Peer::Pod(id) => {
+            let pod = snapshot.pod(id);
+            let namespace = snapshot.namespace(pod.namespace);
+            if pod.kind == PodKind::Outside {
+                "nothing is known about it, because it is not in the input".to_owned()
+            } else if pod.addresses.is_empty() {
+                let labels = if namespace.origin.is_none() {
+                    format!(
+                        ", or the labels of namespace {}, whose Namespace object is not in the input",
+                        namespace.name
+                    )
+                } else {
+                    String::new()
+                };
+                format!("its address is not known (see --pod-cidr){labels}")
+            } else {
+                format!(
+                    "the labels of namespace {} are not known: its Namespace object is not in the \
+                     input",
+                    namespace.name
+                )
+            }
+        }
+    }
+}
