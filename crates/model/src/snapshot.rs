@@ -7,7 +7,10 @@
 mod addresses;
 pub mod builder;
 mod endpoint;
+mod ingress_controller;
+mod lookup;
 mod service;
+mod service_endpoints;
 
 pub use addresses::{PossibleAddresses, assignable_addresses};
 pub use endpoint::{
@@ -17,8 +20,10 @@ pub use service::{
     EndpointAddress, EndpointPort, EndpointSlice, IngressRoute, Node, PortRef, Service, ServiceId,
     ServicePort,
 };
+pub use service_endpoints::ServiceEndpoint;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use rustc_hash::FxHashMap;
@@ -56,8 +61,12 @@ pub struct Snapshot {
     /// The families of pods whose addresses are not known.
     pub default_families: Vec<IpFamily>,
     /// `pod_cidrs` of each family as a set; `None` where there is none.
-    pub(crate) pod_ranges: (Option<IpRangeSet>, Option<IpRangeSet>),
-    pub(crate) pods_by_address: FxHashMap<IpAddr, PodId>,
+    pod_ranges: (Option<IpRangeSet>, Option<IpRangeSet>),
+    pods_by_address: FxHashMap<IpAddr, PodId>,
+    /// Live pods only.
+    pods_by_name: FxHashMap<NamespaceId, FxHashMap<Arc<str>, PodId>>,
+    nodes_by_address: FxHashMap<IpAddr, u32>,
+    slices_by_service: FxHashMap<NamespaceId, FxHashMap<Arc<str>, Vec<u32>>>,
 }
 
 impl Snapshot {
@@ -94,19 +103,6 @@ impl Snapshot {
     pub fn service(&self, id: ServiceId) -> &Service {
         #[expect(clippy::indexing_slicing, reason = "ids are issued by the builder")]
         &self.services[id.0 as usize]
-    }
-
-    /// The pod that has this address, host-networked pods aside (they share their
-    /// node's).
-    #[must_use]
-    pub fn pod_with_address(&self, address: IpAddr) -> Option<PodId> {
-        self.pods_by_address.get(&address).copied()
-    }
-
-    /// The node that has this address.
-    #[must_use]
-    pub fn node_with_address(&self, address: IpAddr) -> Option<&Node> {
-        self.nodes.iter().find(|n| n.addresses.contains(&address))
     }
 
     /// All pods with their indices.

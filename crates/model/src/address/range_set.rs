@@ -35,10 +35,10 @@ impl IpRangeSet {
     /// The union of those `nets` that are of the family.
     #[must_use]
     pub fn from_nets<'a>(family: IpFamily, nets: impl IntoIterator<Item = &'a IpNet>) -> Self {
-        let ranges = nets.into_iter().filter_map(|net| {
-            (IpFamily::of(net.addr()) == family)
-                .then(|| (to_number(net.network()), to_number(net.broadcast())))
-        });
+        let ranges = nets
+            .into_iter()
+            .filter(|net| IpFamily::of(net.addr()) == family)
+            .map(|net| (to_number(net.network()), to_number(net.broadcast())));
         Self::from_ranges(family, ranges)
     }
 

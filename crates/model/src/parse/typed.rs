@@ -24,7 +24,7 @@ pub struct Object {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each variant is the kind it is named after")]
 pub enum TypedObject {
-    Namespace(Namespace),
+    Namespace(Box<Namespace>),
     Node(Box<Node>),
     Pod(Box<Pod>),
     Deployment(Box<Deployment>),

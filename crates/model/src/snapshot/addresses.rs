@@ -78,7 +78,7 @@ impl Snapshot {
     }
 
     /// Records the pod ranges; called once by the builder.
-    pub(crate) fn set_pod_cidrs(&mut self, cidrs: Vec<IpNet>) {
+    pub(super) fn set_pod_cidrs(&mut self, cidrs: Vec<IpNet>) {
         let of = |family| {
             let set = IpRangeSet::from_nets(family, &cidrs);
             (!set.is_empty()).then_some(set)

@@ -1,4 +1,26 @@
 //! From typed objects to a [`Snapshot`].
+//!
+//! One file per kind of object. Each turns typed objects into values of the
+//! snapshot; only this file puts them together and gives out indices. What policies
+//! mean is not decided here.
+
+mod collect;
+mod containers;
+mod families;
+mod ingress;
+mod interner;
+mod namespaces;
+mod nodes;
+mod notices;
+mod owners;
+mod pods;
+mod services;
+mod templates;
+#[cfg(test)]
+mod tests;
+mod workloads;
+
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -6,6 +28,12 @@ use super::Snapshot;
 use crate::address::IpFamily;
 use crate::diagnostic::Diagnostic;
 use crate::parse::{Object, Sources};
+use collect::Collected;
+use interner::Interner;
+use namespaces::Namespaces;
+use nodes::Nodes;
+use notices::Notices;
+use workloads::Workloads;
 
 /// What the objects do not say.
 #[derive(Clone, Debug)]
@@ -46,7 +74,8 @@ impl SnapshotBuilder {
         }
     }
 
-    /// Adds objects; order does not matter.
+    /// Adds objects. Order matters only between two objects of the same kind,
+    /// namespace and name: the later replaces the earlier, as with `kubectl apply`.
     pub fn add(&mut self, objects: impl IntoIterator<Item = Object>) {
         self.objects.extend(objects);
     }
@@ -55,7 +84,90 @@ impl SnapshotBuilder {
     /// used; `sources` gives their locations.
     #[must_use]
     pub fn build(self, sources: &Sources) -> (Snapshot, Vec<Diagnostic>) {
-        let _ = (&self.options, &self.objects, sources);
-        (Snapshot::default(), Vec::new())
+        let mut notices = Notices::new(sources);
+        let mut interner = Interner::default();
+        let collected = Collected::sort(
+            self.objects,
+            &self.options.default_namespace,
+            &mut interner,
+            &mut notices,
+        );
+
+        let nodes = Nodes::read(collected.nodes, &mut interner, &mut notices);
+        let mut pods = pods::read_live(collected.pods, &nodes, &mut interner, &mut notices);
+        pods::settle_contested_addresses(&mut pods, &mut notices);
+        let mut workloads = Workloads::group(
+            collected.workloads,
+            pods,
+            &nodes,
+            &mut interner,
+            &mut notices,
+        );
+
+        let entries = ingress::read_ingresses(collected.ingresses, &mut interner, &mut notices);
+        if !entries.is_empty() && !workloads.any_ingress_controller() {
+            workloads.add_ingress_controller();
+        }
+
+        let mut namespaces = Namespaces::declared(collected.namespaces, &mut interner);
+        for name in &collected.mentioned_namespaces {
+            namespaces.mention(name, &mut interner);
+        }
+        workloads.mention_namespaces(&mut namespaces, &mut interner);
+        let (namespaces, namespace_ids) = namespaces.finish();
+
+        let (workloads, pods) = workloads.finish(&namespace_ids);
+        let services = services::read_services(
+            collected.services,
+            &namespace_ids,
+            &mut interner,
+            &mut notices,
+        );
+        let endpoint_slices = services::read_endpoint_slices(
+            collected.endpoint_slices,
+            collected.endpoints,
+            &namespace_ids,
+            &mut interner,
+            &mut notices,
+        );
+
+        let mut pod_cidrs: Vec<IpNet> = self.options.pod_cidrs.iter().map(IpNet::trunc).collect();
+        pod_cidrs.extend(&nodes.pod_cidrs);
+        pod_cidrs.sort_unstable();
+        pod_cidrs.dedup();
+
+        let mut policies = collected.policies;
+        policies.sort_by(|a, b| {
+            (a.family, &a.namespace, &a.name).cmp(&(b.family, &b.namespace, &b.name))
+        });
+
+        let mut snapshot = Snapshot {
+            namespaces,
+            workloads,
+            default_families: families::of_unaddressed_pods(
+                self.options.families.as_deref(),
+                &pods,
+                &pod_cidrs,
+            ),
+            pods,
+            services,
+            endpoint_slices,
+            nodes: nodes.list,
+            ingress_routes: ingress::routes(entries, &namespace_ids),
+            policies,
+            ..Snapshot::default()
+        };
+        snapshot.set_pod_cidrs(pod_cidrs);
+        snapshot.index();
+        (snapshot, notices.into_diagnostics())
     }
+}
+
+/// The first address of each family, IPv4 first.
+fn one_of_each_family(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let all: Vec<IpAddr> = addresses.into_iter().collect();
+    IpFamily::ALL
+        .into_iter()
+        .filter_map(|family| all.iter().copied().find(|a| IpFamily::of(*a) == family))
+        .collect()
 }
