@@ -17,7 +17,7 @@ use crate::resolve::classes::{ClassId, Classes, family_index};
 use crate::resolve::peers::{Context, PeerSetId, Peers};
 use crate::resolve::policies::{self, ResolvedPolicy};
 use crate::sets::{Interner, Outcome, OutcomeId, PortSet};
-use crate::side::{self, Applicable, Cell, Judge, NamedPortIndex, Side, Signature};
+use crate::side::{self, Applicable, Cell, Judge, NamedPortIndex, Side, SideKey, Signature};
 
 /// A snapshot, compiled for one profile.
 #[derive(Clone, Debug)]
@@ -33,22 +33,10 @@ pub struct Engine {
     /// For egress and ingress, the policies that apply to each class.
     pub(crate) applicable: [Vec<Applicable>; 2],
     pub(crate) sides: Vec<Side>,
-    side_ids: FxHashMap<SideKey, u32>,
+    pub(crate) side_ids: FxHashMap<Arc<SideKey>, u32>,
     /// For egress and ingress, IPv4 and IPv6: the side of each class.
     pub(crate) side_of: [[Vec<u32>; 2]; 2],
     pub(crate) outcomes: Interner,
-}
-
-/// What makes two sides equal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct SideKey {
-    direction: Direction,
-    applicable: Applicable,
-    /// The family, where the rules can tell the families apart.
-    family: Option<IpFamily>,
-    /// The class, where ingress rules name ports: they are looked up on its pods.
-    /// Pods with the same ports share a side.
-    ports: Option<(bool, Arc<[ringfence_model::snapshot::ContainerPort]>)>,
 }
 
 /// How large a compiled snapshot is.
@@ -216,7 +204,7 @@ impl Engine {
 
     /// Gives each of `classes` its sides, building those that do not exist yet.
     pub(crate) fn build_sides(&mut self, classes: impl IntoIterator<Item = ClassId>) {
-        let mut todo: Vec<SideKey> = Vec::new();
+        let mut todo: Vec<Arc<SideKey>> = Vec::new();
         for class in classes {
             for direction in [Direction::Egress, Direction::Ingress] {
                 for family in IpFamily::ALL {
@@ -225,7 +213,8 @@ impl Engine {
                     let id = match self.side_ids.get(&key) {
                         Some(id) => *id,
                         None => {
-                            self.side_ids.insert(key.clone(), next);
+                            let key = Arc::new(key);
+                            self.side_ids.insert(Arc::clone(&key), next);
                             todo.push(key);
                             next
                         }
@@ -241,9 +230,10 @@ impl Engine {
             }
         }
         let built: Vec<_> = todo.par_iter().map(|key| self.cells_of(key)).collect();
-        for (sets, names, cells, rest) in built {
-            let rest = self.outcomes.intern(rest);
-            let cells = cells
+        for (key, built) in todo.into_iter().zip(built) {
+            let rest = self.outcomes.intern(built.rest);
+            let cells = built
+                .cells
                 .into_iter()
                 .map(|(signature, peers, outcome)| Cell {
                     signature,
@@ -251,13 +241,9 @@ impl Engine {
                     outcome: self.outcomes.intern(outcome),
                 })
                 .collect();
-            self.sides.push(Side::new(sets, names, cells, rest));
+            self.sides
+                .push(Side::new(key, built.sets, built.names, cells, rest));
         }
-    }
-
-    /// Forgets which side a key stands for, so that it is built anew.
-    pub(crate) fn forget_sides(&mut self) {
-        self.side_ids.clear();
     }
 
     fn side_key(&self, class: ClassId, direction: Direction, family: IpFamily) -> SideKey {
@@ -297,19 +283,7 @@ impl Engine {
             .flatten()
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "the parts of a side, before interning"
-    )]
-    fn cells_of(
-        &self,
-        key: &SideKey,
-    ) -> (
-        Vec<PeerSetId>,
-        Vec<String>,
-        Vec<(Signature, RoaringBitmap, Outcome)>,
-        Outcome,
-    ) {
+    fn cells_of(&self, key: &SideKey) -> BuiltSide {
         let mut sets = Vec::new();
         let mut names = Vec::new();
         for rule in self.rules(&key.applicable, key.direction) {
@@ -322,7 +296,31 @@ impl Engine {
         sets.dedup();
         names.sort_unstable();
         names.dedup();
-        let family = key.family.unwrap_or(IpFamily::V4);
+        let cells = side::partition(&sets, &names, key.family(), &self.peers, &self.named_ports);
+        let signatures = cells.iter().map(|(signature, _)| signature);
+        let outcomes = self.judge(key, &sets, &names, signatures);
+        let cells = cells
+            .into_iter()
+            .zip(outcomes)
+            .map(|((signature, peers), outcome)| (signature, peers, outcome))
+            .collect();
+        let rest = self.judge(key, &sets, &names, [&Signature::default()]);
+        BuiltSide {
+            sets,
+            names,
+            cells,
+            rest: rest.into_iter().next().unwrap_or_else(Outcome::allowed),
+        }
+    }
+
+    /// The outcomes of one side for peers with these signatures.
+    pub(crate) fn judge<'a>(
+        &self,
+        key: &SideKey,
+        sets: &[PeerSetId],
+        names: &[String],
+        signatures: impl IntoIterator<Item = &'a Signature>,
+    ) -> Vec<Outcome> {
         let own_ports = |name: &str| match &key.ports {
             Some((outside, ports)) => side::meaning_of(*outside, ports, name),
             None => side::NamedPorts::default(),
@@ -331,19 +329,11 @@ impl Engine {
             direction: key.direction,
             policies: &self.policies,
             applicable: &key.applicable,
-            sets: &sets,
-            names: &names,
+            sets,
+            names,
             own_ports: &own_ports,
         };
-        let cells = side::partition(&sets, &names, family, &self.peers, &self.named_ports)
-            .into_iter()
-            .map(|(signature, peers)| {
-                let outcome = judge.outcome(&signature);
-                (signature, peers, outcome)
-            })
-            .collect();
-        let rest = judge.outcome(&Signature::default());
-        (sets, names, cells, rest)
+        signatures.into_iter().map(|s| judge.outcome(s)).collect()
     }
 
     /// The outcome for a pair of classes in one family, own-node traffic aside.
@@ -358,6 +348,14 @@ impl Engine {
             self.side(to, Direction::Ingress, family).outcome(from),
         )
     }
+}
+
+/// The parts of a [`Side`], before outcomes are interned.
+struct BuiltSide {
+    sets: Vec<PeerSetId>,
+    names: Vec<String>,
+    cells: Vec<(Signature, RoaringBitmap, Outcome)>,
+    rest: Outcome,
 }
 
 fn same_name(a: Option<&str>, b: Option<&str>) -> Tri {

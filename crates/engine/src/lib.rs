@@ -14,7 +14,9 @@ pub mod reach;
 mod resolve;
 pub mod sets;
 mod side;
+mod update;
 
 pub use engine::{Engine, Size};
 pub use packet::{Packet, Peer, Verdict};
 pub use profile::Profile;
+pub use update::Affected;

@@ -10,6 +10,11 @@ mod partition;
 pub(crate) use judge::{Judge, NamedPorts};
 pub(crate) use partition::{NamedPortIndex, Signature, meaning_of, partition, signature};
 
+use std::sync::Arc;
+
+use ringfence_model::address::IpFamily;
+use ringfence_model::policy::Direction;
+use ringfence_model::snapshot::ContainerPort;
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
@@ -20,9 +25,29 @@ use crate::sets::OutcomeId;
 /// In the order of the snapshot's policies.
 pub(crate) type Applicable = Vec<(u32, bool)>;
 
+/// What makes two sides equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SideKey {
+    pub(crate) direction: Direction,
+    pub(crate) applicable: Applicable,
+    /// The family, where the rules can tell the families apart.
+    pub(crate) family: Option<IpFamily>,
+    /// Where ingress rules name ports: the ports they are looked up in, and whether
+    /// the subject is outside the input, so that its ports are not known.
+    pub(crate) ports: Option<(bool, Arc<[ContainerPort]>)>,
+}
+
+impl SideKey {
+    /// A family for which the side is right.
+    pub(crate) fn family(&self) -> IpFamily {
+        self.family.unwrap_or(IpFamily::V4)
+    }
+}
+
 /// One side, judged.
 #[derive(Clone, Debug)]
 pub(crate) struct Side {
+    pub(crate) key: Arc<SideKey>,
     /// The sets that the rules mention, each once.
     pub(crate) sets: Vec<PeerSetId>,
     /// The port names that the rules mention and that depend on the peer, each once.
@@ -50,12 +75,14 @@ const NARROW: u64 = 64;
 
 impl Side {
     pub(crate) fn new(
+        key: Arc<SideKey>,
         sets: Vec<PeerSetId>,
         names: Vec<String>,
         cells: Vec<Cell>,
         rest: OutcomeId,
     ) -> Self {
         let mut side = Self {
+            key,
             sets,
             names,
             cells,
@@ -87,12 +114,39 @@ impl Side {
         cell.map_or(self.rest, |cell| cell.outcome)
     }
 
-    /// Adds a peer to the cell at `index`, in which it is not yet.
-    pub(crate) fn add(&mut self, index: usize, peer: u32) {
-        if let Some(cell) = self.cells.get_mut(index) {
+    /// Adds a peer that is not in any cell yet to the one with its signature, which is
+    /// made with the outcome of `judge` if there is none.
+    pub(crate) fn add(
+        &mut self,
+        peer: u32,
+        signature: Signature,
+        judge: impl FnOnce(&Self, &Signature) -> OutcomeId,
+    ) {
+        let known = self.cells.iter().position(|c| c.signature == signature);
+        let position = known.unwrap_or_else(|| {
+            let outcome = judge(self, &signature);
+            self.cells.push(Cell {
+                signature,
+                peers: RoaringBitmap::new(),
+                outcome,
+            });
+            self.cells.len() - 1
+        });
+        self.insert(position, peer);
+    }
+
+    /// Adds a peer to the cell that another peer is in, if it is in one.
+    pub(crate) fn add_like(&mut self, peer: u32, other: u32) {
+        if let Some(position) = self.cells.iter().position(|c| c.peers.contains(other)) {
+            self.insert(position, peer);
+        }
+    }
+
+    fn insert(&mut self, position: usize, peer: u32) {
+        if let Some(cell) = self.cells.get_mut(position) {
             cell.peers.insert(peer);
         }
-        if let Ok(index) = u32::try_from(index)
+        if let Ok(index) = u32::try_from(position)
             && !self.wide.contains(&index)
         {
             self.narrow.insert(peer, index);

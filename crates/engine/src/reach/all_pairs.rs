@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::resolve::atoms::FIRST_ATOM;
 use crate::resolve::classes::ClassId;
 use crate::sets::OutcomeId;
+use crate::update::Affected;
 
 /// The outcomes of the two sides of a connection.
 pub(crate) type PairOutcome = (OutcomeId, OutcomeId);
@@ -41,7 +42,7 @@ impl IngressIndex {
     pub(crate) fn new(engine: &Engine, family: IpFamily) -> Self {
         let classes = engine.classes.len();
         let universe: RoaringBitmap = (0..classes)
-            .filter(|class| engine.classes.has_family(*class, family))
+            .filter(|class| engine.classes.is_present(*class, family))
             .collect();
         let mut classes_of_side: FxHashMap<u32, RoaringBitmap> = FxHashMap::default();
         for class in &universe {
@@ -146,23 +147,88 @@ impl IngressIndex {
 }
 
 /// Every pair of classes, as rows of bitmaps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AllPairs {
-    rows: Vec<Row>,
+    /// IPv4 and IPv6: a row for each class.
+    rows: [Vec<Row>; 2],
 }
 
 impl AllPairs {
     /// Pairs of classes (source, destination, family) with something possibly allowed.
     #[must_use]
     pub fn pairs(&self) -> u64 {
-        let sets = self.rows.iter().flatten();
+        let sets = self.rows.iter().flatten().flatten();
         sets.map(|(_, classes)| classes.len()).sum()
     }
 
-    /// Classes that are sources of something.
-    #[must_use]
-    pub fn sources(&self) -> usize {
-        self.rows.iter().filter(|row| !row.is_empty()).count()
+    /// Takes over what a change to `engine` did, given the classes it affected.
+    pub fn update(&mut self, engine: &Engine, affected: &Affected) {
+        for (family, rows) in IpFamily::ALL.into_iter().zip(&mut self.rows) {
+            rows.resize(engine.classes.features.len(), Row::new());
+            for row in rows.iter_mut() {
+                for (_, destinations) in row.iter_mut() {
+                    *destinations -= &affected.classes;
+                }
+                row.retain(|(_, destinations)| !destinations.is_empty());
+            }
+            let present: RoaringBitmap = (0..engine.classes.len())
+                .filter(|class| engine.classes.is_present(*class, family))
+                .collect();
+            for class in &affected.classes {
+                if let Some(row) = rows.get_mut(class as usize) {
+                    row.clear();
+                }
+            }
+            for class in &affected.classes & &present {
+                let out = candidates(engine, class, Direction::Egress, family, &present);
+                let into = candidates(engine, class, Direction::Ingress, family, &present);
+                let outwards = out.iter().map(|other| (class, other));
+                let inwards = (into - &affected.classes)
+                    .into_iter()
+                    .map(|other| (other, class));
+                for (from, to) in outwards.chain(inwards) {
+                    let (egress, ingress) = engine.pair(from, to, family);
+                    let possible = |id| !engine.outcomes.get(id).allow.is_empty();
+                    if possible(egress)
+                        && possible(ingress)
+                        && let Some(row) = rows.get_mut(from as usize)
+                    {
+                        insert(row, (egress, ingress), to);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The classes to which, or from which, one side alone may allow something.
+fn candidates(
+    engine: &Engine,
+    class: ClassId,
+    direction: Direction,
+    family: IpFamily,
+    present: &RoaringBitmap,
+) -> RoaringBitmap {
+    let side = engine.side(class, direction, family);
+    let possible = |id| !engine.outcomes.get(id).allow.is_empty();
+    if possible(side.rest) {
+        return present.clone();
+    }
+    let mut others = RoaringBitmap::new();
+    for cell in side.cells.iter().filter(|cell| possible(cell.outcome)) {
+        others |= &cell.peers;
+    }
+    others & present
+}
+
+fn insert(row: &mut Row, outcome: PairOutcome, destination: ClassId) {
+    match row.binary_search_by_key(&outcome, |(outcome, _)| *outcome) {
+        Ok(position) => {
+            if let Some((_, destinations)) = row.get_mut(position) {
+                destinations.insert(destination);
+            }
+        }
+        Err(position) => row.insert(position, (outcome, RoaringBitmap::from([destination]))),
     }
 }
 
@@ -170,16 +236,13 @@ impl Engine {
     /// Answers for every pair of classes at once, both families.
     #[must_use]
     pub fn all_pairs(&self) -> AllPairs {
-        let rows = IpFamily::ALL
-            .into_iter()
-            .flat_map(|family| {
-                let index = IngressIndex::new(self, family);
-                (0..self.classes.len())
-                    .into_par_iter()
-                    .map(|class| index.row(self, class))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
+        let rows = IpFamily::ALL.map(|family| {
+            let index = IngressIndex::new(self, family);
+            (0..self.classes.len())
+                .into_par_iter()
+                .map(|class| index.row(self, class))
+                .collect()
+        });
         AllPairs { rows }
     }
 }

@@ -170,6 +170,15 @@ impl Classes {
         }
     }
 
+    /// Whether it has an address of the family, and pods (the last one may have moved).
+    pub(crate) fn is_present(&self, class: ClassId, family: IpFamily) -> bool {
+        self.has_family(class, family)
+            && self
+                .pods
+                .get(class as usize)
+                .is_some_and(|pods| !pods.is_empty())
+    }
+
     /// The classes with a known address in one of `atoms`.
     pub(crate) fn in_atoms(&self, family: IpFamily, atoms: &RoaringBitmap) -> RoaringBitmap {
         #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]

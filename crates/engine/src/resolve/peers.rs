@@ -424,7 +424,8 @@ impl Peers {
         joined
     }
 
-    fn class_in(
+    /// Whether a class that [`Peers::add_class`] was told of is among the peers of a spec.
+    pub(crate) fn class_in(
         &self,
         spec: &PeerSpec,
         class: ClassId,

@@ -1,4 +1,4 @@
-use ringfence_model::address::{IpBlock, IpRangeSet};
+use ringfence_model::address::{IpBlock, IpFamily, IpRangeSet};
 use ringfence_model::k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
@@ -10,6 +10,7 @@ use ringfence_model::policy::{
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{NamespaceId, Snapshot};
 
+use super::classes::ClassId;
 use super::peers::{Context, NamespaceSpec, PeerSetId, PeerSpec, Peers};
 use crate::sets::{PortSet, TriSet};
 
@@ -23,6 +24,8 @@ pub(crate) struct ResolvedPolicy {
     pub(crate) unordered: bool,
     /// The classes it applies to.
     pub(crate) subject: TriSet,
+    /// How they are told; `None` for a policy of a namespace that does not exist.
+    subject_spec: Option<PeerSpec>,
     /// Its rules; `None` when it says nothing about egress.
     pub(crate) egress: Option<Vec<ResolvedRule>>,
     /// Its rules; `None` when it says nothing about ingress.
@@ -30,6 +33,19 @@ pub(crate) struct ResolvedPolicy {
 }
 
 impl ResolvedPolicy {
+    /// Decides whether it applies to a class that was not there when it was resolved.
+    pub(crate) fn add_class(&mut self, class: ClassId, peers: &Peers, context: Context<'_>) {
+        let Some(spec) = &self.subject_spec else {
+            return;
+        };
+        // See `network_policy`.
+        if self.tier == Tier::NetworkPolicy && context.classes.get(class).outside {
+            return;
+        }
+        let applies = peers.class_in(spec, class, IpFamily::V4, context);
+        self.subject.insert(class, applies);
+    }
+
     pub(crate) fn rules(&self, direction: Direction) -> Option<&[ResolvedRule]> {
         match direction {
             Direction::Egress => self.egress.as_deref(),
@@ -147,8 +163,8 @@ fn network_policy(
     context: Context<'_>,
 ) -> ResolvedPolicy {
     let namespace = namespace_id(context.snapshot, policy);
+    let pods = spec.pod_selector.as_ref().map(|s| peers.selector(s));
     let subject = namespace.map_or_else(TriSet::default, |namespace| {
-        let pods = spec.pod_selector.as_ref().map(|s| peers.selector(s));
         let mut subject = peers.pods(NamespaceSpec::Own(namespace), pods, context.classes);
         // A policy of a namespace of the input is not about endpoints outside it.
         subject.possible -= &context.classes.outside;
@@ -190,6 +206,10 @@ fn network_policy(
         priority: 0,
         unordered: false,
         subject,
+        subject_spec: namespace.map(|namespace| PeerSpec::Pods {
+            namespaces: NamespaceSpec::Own(namespace),
+            pods,
+        }),
         egress,
         ingress,
     }
@@ -263,6 +283,7 @@ fn tiered_policy(
         priority: tiered.priority,
         unordered: policy.family == PolicyFamily::BaselineAdminNetworkPolicy,
         subject,
+        subject_spec: Some(PeerSpec::Pods { namespaces, pods }),
         egress: rules(&tiered.egress),
         ingress: rules(&tiered.ingress),
     }

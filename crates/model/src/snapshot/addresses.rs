@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
-use super::{Pod, PodKind, Snapshot};
+use super::{Pod, PodId, PodKind, Snapshot};
 use crate::address::{IpFamily, IpRangeSet};
 use crate::metadata;
 
@@ -75,6 +75,24 @@ impl Snapshot {
             IpFamily::V4 => self.pod_ranges.0.as_ref(),
             IpFamily::V6 => self.pod_ranges.1.as_ref(),
         }
+    }
+
+    /// Puts `pod` in the place of the one with this index. It must be of the same
+    /// namespace and workload.
+    pub fn replace_pod(&mut self, id: PodId, pod: Pod) {
+        let Some(slot) = self.pods.get_mut(id.0 as usize) else {
+            return;
+        };
+        for address in &slot.addresses {
+            if self.pods_by_address.get(address) == Some(&id) {
+                self.pods_by_address.remove(address);
+            }
+        }
+        if !pod.host_network {
+            self.pods_by_address
+                .extend(pod.addresses.iter().map(|address| (*address, id)));
+        }
+        *slot = pod;
     }
 
     /// Records the pod ranges; called once by the builder.
