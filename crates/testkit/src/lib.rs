@@ -1,1 +1,8 @@
-//! Fixtures, generators and the `Decider` trait: what the tests share.
+//! What the tests share: the [`Decider`] trait, the runner for the folders under
+//! `fixtures/`, and generators of clusters. Not published; unlike the libraries it
+//! reads files.
+
+mod decider;
+pub mod fixture;
+
+pub use decider::{Decider, all_deciders};
