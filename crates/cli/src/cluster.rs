@@ -1,6 +1,8 @@
 //! From the options to a snapshot, with the input's problems told on the way.
 
-use ringfence_engine::Profile;
+use std::sync::Arc;
+
+use ringfence_engine::{Engine, Profile};
 use ringfence_model::diagnostic::Diagnostic;
 use ringfence_model::parse::{self, Input, Limits, Sources};
 use ringfence_model::snapshot::Snapshot;
@@ -17,7 +19,7 @@ use crate::output::Printer;
 #[derive(Debug)]
 pub(crate) struct Cluster {
     /// The cluster that the manifests describe.
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: Arc<Snapshot>,
     /// Their texts.
     pub(crate) sources: Sources,
     /// What was wrong with them.
@@ -55,11 +57,16 @@ impl Cluster {
         diagnostics.extend(of_build);
         diagnostics::print(&diagnostics, &loaded.sources, printer);
         Self {
-            snapshot,
+            snapshot: Arc::new(snapshot),
             sources: loaded.sources,
             diagnostics,
             profile: reading.profile(),
         }
+    }
+
+    /// The engine for this snapshot and profile.
+    pub(crate) fn engine(&self) -> Engine {
+        Engine::compile(&self.snapshot, self.profile)
     }
 
     /// How a run ends whose answer is `answer`.

@@ -11,6 +11,7 @@ mod cluster;
 mod command;
 mod diagnostics;
 mod endpoint;
+mod entry_points;
 mod exit;
 mod git;
 mod input;

@@ -227,19 +227,18 @@ impl FamilyNames {
     }
 }
 
-/// Whether a set is at least half of its family's public addresses, as far as the
-/// number of their first bits tells.
+/// Whether a set is a quarter of its family's public addresses or more.
 fn is_large(set: &IpRangeSet) -> bool {
     let size: u128 = set
         .ranges()
         .iter()
         .map(|(start, end)| (end - start) >> 1)
         .fold(0, u128::saturating_add);
-    let half = match set.family() {
+    let quarter = match set.family() {
         IpFamily::V4 => 1u128 << 29,
         IpFamily::V6 => 1u128 << 122,
     };
-    size >= half
+    size >= quarter
 }
 
 fn cluster_addresses(snapshot: &Snapshot, family: IpFamily) -> IpRangeSet {
