@@ -10,7 +10,7 @@ use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
 
-use crate::command::{assert, completions, diff, explain, man, reach};
+use crate::command::{completions, explain, man, reach};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -69,8 +69,8 @@ pub(crate) enum ColorWhen {
 pub(crate) enum Verb {
     Reach(reach::ReachArgs),
     Explain(explain::ExplainArgs),
-    Diff(diff::DiffArgs),
-    Assert(assert::AssertArgs),
+    Diff,
+    Assert,
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }

@@ -15,7 +15,7 @@ pub(crate) trait Texts {
 
 impl Texts for Sources {
     fn text_of(&self, name: &str) -> Option<&str> {
-        self.find(name).map(|file| self.text(file))
+        Self::text_of(self, name)
     }
 }
 

@@ -8,7 +8,7 @@ mod ports;
 pub(crate) mod resolve;
 
 pub(crate) use ports::{PortNumber, PortWord};
-pub(crate) use resolve::{ResolveError, Resolver, Target};
+pub(crate) use resolve::{Resolver, Target, TargetKind};
 
 use std::fmt;
 use std::net::IpAddr;
@@ -87,7 +87,9 @@ impl fmt::Display for Word {
 pub(crate) enum EndpointError {
     #[error("an endpoint is missing")]
     Empty,
-    #[error("`{0}` has an empty part: an endpoint is NS/NAME, NS/KIND/NAME, svc:NS/NAME, an IP, a CIDR, or one of internet, metadata, dns, apiserver; `:PORT` may follow")]
+    #[error(
+        "`{0}` has an empty part: an endpoint is NS/NAME, NS/KIND/NAME, svc:NS/NAME, an IP, a CIDR, or one of internet, metadata, dns, apiserver; `:PORT` may follow"
+    )]
     EmptyPart(String),
     #[error("`{0}` has too many parts: an endpoint is NS/NAME or NS/KIND/NAME")]
     TooManyParts(String),
@@ -224,10 +226,16 @@ mod tests {
     #[test]
     fn workloads_are_named_with_or_without_namespace_and_kind() {
         assert_eq!(read("cart"), (object(None, None, "cart"), None));
-        assert_eq!(read("shop/cart"), (object(Some("shop"), None, "cart"), None));
+        assert_eq!(
+            read("shop/cart"),
+            (object(Some("shop"), None, "cart"), None)
+        );
         assert_eq!(
             read("shop/sts/cart:8080/udp"),
-            (object(Some("shop"), Some("sts"), "cart"), Some("8080/UDP".into()))
+            (
+                object(Some("shop"), Some("sts"), "cart"),
+                Some("8080/UDP".into())
+            )
         );
         assert_eq!(read("shop/*:http").1, Some("http".into()));
     }
@@ -243,23 +251,38 @@ mod tests {
     #[test]
     fn addresses_of_both_families_take_ports() {
         let address = |text: &str| EndpointName::Address(text.parse().unwrap());
-        assert_eq!(read("10.0.0.1:53/udp"), (address("10.0.0.1"), Some("53/UDP".into())));
+        assert_eq!(
+            read("10.0.0.1:53/udp"),
+            (address("10.0.0.1"), Some("53/UDP".into()))
+        );
         assert_eq!(read("fd00::1"), (address("fd00::1"), None));
-        assert_eq!(read("[fd00::1]:443"), (address("fd00::1"), Some("443".into())));
+        assert_eq!(
+            read("[fd00::1]:443"),
+            (address("fd00::1"), Some("443".into()))
+        );
         assert_eq!(read("::1"), (address("::1"), None));
     }
 
     #[test]
     fn blocks_are_cut_to_their_prefix() {
         let block = |text: &str| EndpointName::Block(text.parse().unwrap());
-        assert_eq!(read("10.1.2.3/8:443"), (block("10.0.0.0/8"), Some("443".into())));
-        assert_eq!(read("[fd00::/8]:443"), (block("fd00::/8"), Some("443".into())));
+        assert_eq!(
+            read("10.1.2.3/8:443"),
+            (block("10.0.0.0/8"), Some("443".into()))
+        );
+        assert_eq!(
+            read("[fd00::/8]:443"),
+            (block("fd00::/8"), Some("443".into()))
+        );
     }
 
     #[test]
     fn words_are_words_only_on_their_own() {
         assert_eq!(read("internet:443").0, EndpointName::Word(Word::Internet));
-        assert_eq!(read("shop/internet").0, object(Some("shop"), None, "internet"));
+        assert_eq!(
+            read("shop/internet").0,
+            object(Some("shop"), None, "internet")
+        );
     }
 
     #[test]

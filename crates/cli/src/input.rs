@@ -13,7 +13,9 @@ pub(crate) const STDIN: &str = "<stdin>";
 /// An input that could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
-    #[error("no input: say where the manifests are, with `-f PATH` (a file, a directory, or `-` for standard input). Reading a live cluster is not part of this version")]
+    #[error(
+        "no input: say where the manifests are, with `-f PATH` (a file, a directory, or `-` for standard input). Reading a live cluster is not part of this version"
+    )]
     NoInput,
     #[error("`{0}` does not exist")]
     Missing(String),
@@ -23,7 +25,9 @@ pub(crate) enum InputError {
     TooLarge { name: String, limit: usize },
     #[error("no *.yaml, *.yml or *.json file in directory `{0}`")]
     EmptyDirectory(String),
-    #[error("`{0}` is a URL, and only files are read: pipe it in, as in `curl -fsS URL | ringfence ... -f -`")]
+    #[error(
+        "`{0}` is a URL, and only files are read: pipe it in, as in `curl -fsS URL | ringfence ... -f -`"
+    )]
     Url(String),
     #[error("standard input can be read only once: `-f -` was given {0} times")]
     StdinTwice(usize),
@@ -44,7 +48,11 @@ pub(crate) fn read(paths: &[PathBuf], limits: &Limits) -> Result<Vec<Input>, Vec
     let mut seen = BTreeSet::new();
     for path in paths {
         if is_stdin(path) {
-            collect(read_limited(io::stdin().lock(), STDIN, limits), &mut inputs, &mut errors);
+            collect(
+                read_limited(io::stdin().lock(), STDIN, limits),
+                &mut inputs,
+                &mut errors,
+            );
             continue;
         }
         match files_below(path) {
@@ -59,12 +67,19 @@ pub(crate) fn read(paths: &[PathBuf], limits: &Limits) -> Result<Vec<Input>, Vec
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(inputs) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(inputs)
+    } else {
+        Err(errors)
+    }
 }
 
 /// Whether the file name is one that is read from a directory.
 pub(crate) fn is_manifest_name(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .map(str::to_ascii_lowercase);
     !is_hidden(path) && matches!(extension.as_deref(), Some("yaml" | "yml" | "json"))
 }
 
@@ -177,7 +192,8 @@ mod tests {
 
     impl Directory {
         fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("ringfence-{}-{name}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("ringfence-{}-{name}", std::process::id()));
             let _ = fs::remove_dir_all(&path);
             fs::create_dir_all(&path).unwrap();
             Self(path)
@@ -205,7 +221,14 @@ mod tests {
     #[test]
     fn directories_are_read_recursively_sorted_and_without_hidden_files() {
         let directory = Directory::new("walk");
-        for name in ["b.yml", "a.yaml", "sub/c.JSON", "sub/d.txt", ".git/e.yaml", ".f.yaml"] {
+        for name in [
+            "b.yml",
+            "a.yaml",
+            "sub/c.JSON",
+            "sub/d.txt",
+            ".git/e.yaml",
+            ".f.yaml",
+        ] {
             directory.file(name, "x");
         }
         assert_eq!(
@@ -227,7 +250,11 @@ mod tests {
     #[test]
     fn every_path_that_is_missing_is_named() {
         let errors = read(
-            &["/nowhere/a.yaml".into(), "/nowhere/b.yaml".into(), "https://example.com/c.yaml".into()],
+            &[
+                "/nowhere/a.yaml".into(),
+                "/nowhere/b.yaml".into(),
+                "https://example.com/c.yaml".into(),
+            ],
             &Limits::default(),
         )
         .unwrap_err();

@@ -6,14 +6,14 @@
 //! the engine's.
 
 mod args;
-mod assertions;
+//mod assertions;
 mod cluster;
 mod command;
 mod diagnostics;
 mod endpoint;
 mod entry_points;
 mod exit;
-mod git;
+//mod git;
 mod input;
 mod output;
 mod packets;

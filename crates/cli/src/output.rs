@@ -4,9 +4,9 @@
 //! format is a function from a report to text.
 
 pub(crate) mod address_names;
-pub(crate) mod assert;
+//pub(crate) mod assert;
 pub(crate) mod contract;
-pub(crate) mod diff;
+//pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod layout;
 pub(crate) mod names;

@@ -27,7 +27,9 @@ pub(crate) enum PortNumber {
 /// A text that is no port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PortError {
-    #[error("`{0}` is not a port: expected a number from 1 to 65535, a range, a name, `*` or `icmp`, and `/tcp`, `/udp` or `/sctp` may follow")]
+    #[error(
+        "`{0}` is not a port: expected a number from 1 to 65535, a range, a name, `*` or `icmp`, and `/tcp`, `/udp` or `/sctp` may follow"
+    )]
     NotAPort(String),
     #[error("`{0}` is not a protocol: expected tcp, udp or sctp")]
     NotAProtocol(String),
@@ -74,7 +76,9 @@ impl FromStr for PortWord {
         };
         let is_number = number.starts_with(|c: char| c.is_ascii_digit());
         let is_name = !number.is_empty()
-            && number.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            && number
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let number = if number == "*" {
             PortNumber::Range(1, u16::MAX)
         } else if is_number && number.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
@@ -125,7 +129,11 @@ mod tests {
     use super::*;
 
     fn numbers(text: &str) -> String {
-        text.parse::<PortWord>().unwrap().numbers().unwrap().to_string()
+        text.parse::<PortWord>()
+            .unwrap()
+            .numbers()
+            .unwrap()
+            .to_string()
     }
 
     #[test]
@@ -141,12 +149,21 @@ mod tests {
     fn names_have_no_number_of_their_own() {
         let http: PortWord = "http".parse().unwrap();
         assert_eq!(http.numbers(), None);
-        assert_eq!("5432-tcp".parse::<PortWord>().unwrap_err().to_string().get(..10), Some("`5432-tcp`"));
+        assert_eq!(
+            "5432-tcp"
+                .parse::<PortWord>()
+                .unwrap_err()
+                .to_string()
+                .get(..10),
+            Some("`5432-tcp`")
+        );
     }
 
     #[test]
     fn what_is_no_port_is_refused() {
-        for text in ["", "0", "65536", "9-8", "1-", "ht tp", "80/", "80/icmp", "80/http", "0-5"] {
+        for text in [
+            "", "0", "65536", "9-8", "1-", "ht tp", "80/", "80/icmp", "80/http", "0-5",
+        ] {
             assert!(text.parse::<PortWord>().is_err(), "{text}");
         }
     }

@@ -66,9 +66,13 @@ pub(crate) enum ResolveError {
         name: String,
         candidates: Vec<String>,
     },
-    #[error("the input has no name server that Ringfence recognises (a Service such as kube-system/kube-dns, or pods labelled k8s-app=kube-dns): add it to the input, or name it")]
+    #[error(
+        "the input has no name server that Ringfence recognises (a Service such as kube-system/kube-dns, or pods labelled k8s-app=kube-dns): add it to the input, or name it"
+    )]
     NoDns,
-    #[error("the input has no Service default/kubernetes, whose endpoints are the API servers: add it to the input (`kubectl get -n default service,endpointslice -o yaml`), or name their address and port, as in 10.0.0.1:6443")]
+    #[error(
+        "the input has no Service default/kubernetes, whose endpoints are the API servers: add it to the input (`kubectl get -n default service,endpointslice -o yaml`), or name their address and port, as in 10.0.0.1:6443"
+    )]
     NoApiServer,
 }
 
@@ -249,7 +253,8 @@ impl<'a> Resolver<'a> {
         let known = SHORT_KINDS
             .iter()
             .find(|(canonical, short)| {
-                lower == *short || canonical.eq_ignore_ascii_case(lower.trim_end_matches('s'))
+                lower == *short
+                    || canonical.eq_ignore_ascii_case(lower.trim_end_matches('s'))
                     || canonical.eq_ignore_ascii_case(&lower)
             })
             .map(|(canonical, _)| (*canonical).to_owned());

@@ -58,7 +58,9 @@ impl fmt::Display for Place {
                 write!(f, " except {}", blocks(except))
             }
             Self::Private { family: None } => f.write_str("private networks"),
-            Self::Private { family: Some(family) } => write!(f, "private networks ({family})"),
+            Self::Private {
+                family: Some(family),
+            } => write!(f, "private networks ({family})"),
             Self::Metadata { only } if only.is_empty() => f.write_str("metadata"),
             Self::Metadata { only } => write!(f, "metadata ({})", blocks(only)),
             Self::Blocks(nets) => f.write_str(&blocks(nets)),
@@ -114,7 +116,13 @@ impl AddressNames {
     /// The names for addresses outside of `snapshot`.
     pub(crate) fn new(snapshot: &Snapshot) -> Self {
         let mut in_use: Vec<IpFamily> = snapshot.default_families.clone();
-        in_use.extend(snapshot.pods.iter().flat_map(|pod| &pod.addresses).map(|a| IpFamily::of(*a)));
+        in_use.extend(
+            snapshot
+                .pods
+                .iter()
+                .flat_map(|pod| &pod.addresses)
+                .map(|a| IpFamily::of(*a)),
+        );
         let families = IpFamily::ALL
             .into_iter()
             .filter(|family| in_use.is_empty() || in_use.contains(family))
@@ -136,7 +144,10 @@ impl AddressNames {
         let mut places = Vec::new();
         self.add_internet(&covered, &mut places);
         self.add_private(&covered, &mut places);
-        let metadata: Vec<IpNet> = covered.iter().flat_map(|(_, c)| c.metadata.clone()).collect();
+        let metadata: Vec<IpNet> = covered
+            .iter()
+            .flat_map(|(_, c)| c.metadata.clone())
+            .collect();
         if !metadata.is_empty() {
             let all = covered.iter().all(|(_, c)| c.all_metadata);
             places.push(Place::Metadata {
@@ -160,7 +171,10 @@ impl AddressNames {
             .filter_map(|(family, c)| Some((*family, c.internet.as_ref()?)))
             .collect();
         if whole.len() == self.families.len() {
-            let except = whole.into_iter().flat_map(|(_, except)| except.clone()).collect();
+            let except = whole
+                .into_iter()
+                .flat_map(|(_, except)| except.clone())
+                .collect();
             places.push(Place::Internet {
                 family: None,
                 except,
@@ -214,9 +228,7 @@ impl FamilyNames {
         if left.is_subset(&metadata) {
             return covered;
         }
-        let touches = |net: &IpNet| {
-            !IpRangeSet::from_nets(self.family, [net]).is_disjoint(&left)
-        };
+        let touches = |net: &IpNet| !IpRangeSet::from_nets(self.family, [net]).is_disjoint(&left);
         covered.rest = left
             .union(&self.cluster)
             .to_nets()
@@ -244,7 +256,10 @@ fn is_large(set: &IpRangeSet) -> bool {
 fn cluster_addresses(snapshot: &Snapshot, family: IpFamily) -> IpRangeSet {
     let pods = snapshot.pods.iter().flat_map(|pod| &pod.addresses);
     let nodes = snapshot.nodes.iter().flat_map(|node| &node.addresses);
-    let services = snapshot.services.iter().flat_map(|service| &service.cluster_ips);
+    let services = snapshot
+        .services
+        .iter()
+        .flat_map(|service| &service.cluster_ips);
     let nets: Vec<IpNet> = pods
         .chain(nodes)
         .chain(services)
@@ -291,15 +306,22 @@ mod tests {
         let set = v4(&["0.0.0.0/0"]).difference(&v4(&["169.254.169.254/32"]));
         let shown = shown(&names, &set);
         assert_eq!(shown[..2], ["internet", "private networks"]);
-        assert!(shown[2].starts_with("metadata (100.100.100.200, 168.63.129.16,"), "{shown:?}");
+        assert!(
+            shown[2].starts_with("metadata (100.100.100.200, 168.63.129.16,"),
+            "{shown:?}"
+        );
         assert!(!shown[2].contains("169.254.169.254"));
     }
 
     #[test]
     fn the_internet_with_a_few_holes_is_the_internet_except_those() {
         let names = names(&[IpFamily::V4], &[]);
-        let set = v4(&["0.0.0.0/0"])
-            .difference(&v4(&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "8.8.8.0/24"]));
+        let set = v4(&["0.0.0.0/0"]).difference(&v4(&[
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "8.8.8.0/24",
+        ]));
         let shown = shown(&names, &set);
         assert_eq!(shown[0], "internet except 8.8.8.0/24");
         assert!(shown.contains(&"100.64.0.0/10".to_owned()), "{shown:?}");

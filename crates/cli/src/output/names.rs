@@ -60,7 +60,10 @@ impl<'a> Names<'a> {
 
     /// The name of the namespace of a workload.
     pub(crate) fn namespace_of(&self, id: WorkloadId) -> &'a str {
-        &self.snapshot.namespace(self.snapshot.workload(id).namespace).name
+        &self
+            .snapshot
+            .namespace(self.snapshot.workload(id).namespace)
+            .name
     }
 
     /// The workload of a pod, and the pod itself where it is one of several.

@@ -13,7 +13,8 @@ pub(crate) mod view;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use json::{ReachabilityOut, document};
+pub(crate) use human::port_words;
+pub(crate) use json::{EntryPointOut, ReachabilityOut, document};
 
 use std::io;
 

@@ -84,7 +84,9 @@ impl<'a> Window<'a> {
         let (from, lines_before) = line_start_before(text, start, CONTEXT);
         let to_of_span = shorten(text, start, end);
         let to = line_end_after(text, to_of_span, CONTEXT);
-        let first_line = (span.start.line as usize).saturating_sub(lines_before).max(1);
+        let first_line = (span.start.line as usize)
+            .saturating_sub(lines_before)
+            .max(1);
         Self {
             text: text.get(from..to).unwrap_or_default(),
             first_line,
@@ -105,7 +107,10 @@ fn floor_boundary(text: &str, offset: usize) -> usize {
 /// The start of the line that is `lines` above the one with `offset`, and how many
 /// lines above it really is.
 fn line_start_before(text: &str, offset: usize, lines: usize) -> (usize, usize) {
-    let mut start = text.get(..offset).and_then(|t| t.rfind('\n')).map_or(0, |n| n + 1);
+    let mut start = text
+        .get(..offset)
+        .and_then(|t| t.rfind('\n'))
+        .map_or(0, |n| n + 1);
     for above in 0..lines {
         let Some(previous_end) = start.checked_sub(1) else {
             return (start, above);
@@ -113,7 +118,10 @@ fn line_start_before(text: &str, offset: usize, lines: usize) -> (usize, usize) 
         let line = text.get(..previous_end).unwrap_or_default();
         let previous = line.rfind('\n').map_or(0, |n| n + 1);
         // Another document is no context.
-        if text.get(previous..previous_end).is_some_and(|l| l.starts_with("---")) {
+        if text
+            .get(previous..previous_end)
+            .is_some_and(|l| l.starts_with("---"))
+        {
             return (start, above);
         }
         start = previous;

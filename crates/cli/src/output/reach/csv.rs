@@ -25,7 +25,10 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     for connection in connections {
         let end = |end| ends.get(end).map_or("", String::as_str);
         let (from, to) = (end(&connection.from), end(&connection.to));
-        for (verdict, ports) in [("Allowed", &connection.allow), ("Unknown", &connection.maybe)] {
+        for (verdict, ports) in [
+            ("Allowed", &connection.allow),
+            ("Unknown", &connection.maybe),
+        ] {
             for (protocol, ports) in lines(ports) {
                 writeln!(out, "{from},{to},{verdict},{protocol},{ports}")?;
             }

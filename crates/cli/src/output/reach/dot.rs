@@ -11,19 +11,40 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     let graph = Graph::new(report);
     writeln!(out, "digraph reachability {{")?;
     writeln!(out, "  rankdir=LR; compound=true; fontname=\"sans-serif\";")?;
-    writeln!(out, "  node [shape=box, style=\"rounded,filled\", fillcolor=white, fontname=\"sans-serif\"];")?;
-    writeln!(out, "  edge [fontname=\"sans-serif\", fontsize=10, color=\"#64748b\"];")?;
+    writeln!(
+        out,
+        "  node [shape=box, style=\"rounded,filled\", fillcolor=white, fontname=\"sans-serif\"];"
+    )?;
+    writeln!(
+        out,
+        "  edge [fontname=\"sans-serif\", fontsize=10, color=\"#64748b\"];"
+    )?;
     for cluster in &graph.clusters {
-        writeln!(out, "  subgraph {} {{", quoted(&cluster_id(cluster.namespace)))?;
-        writeln!(out, "    label={}; style=\"rounded,filled\"; fillcolor=\"#f1f5f9\"; color=\"#cbd5e1\";", quoted(&cluster.name))?;
+        writeln!(
+            out,
+            "  subgraph {} {{",
+            quoted(&cluster_id(cluster.namespace))
+        )?;
+        writeln!(
+            out,
+            "    label={}; style=\"rounded,filled\"; fillcolor=\"#f1f5f9\"; color=\"#cbd5e1\";",
+            quoted(&cluster.name)
+        )?;
         for id in &cluster.workloads {
             let (name, extra) = node(&graph, *id);
-            writeln!(out, "    {} [label={}{extra}];", quoted(&workload_id(*id)), quoted(&name))?;
+            writeln!(
+                out,
+                "    {} [label={}{extra}];",
+                quoted(&workload_id(*id)),
+                quoted(&name)
+            )?;
         }
         writeln!(out, "  }}")?;
     }
     for vertex in graph.outside() {
-        let Some(place) = graph.place(vertex) else { continue };
+        let Some(place) = graph.place(vertex) else {
+            continue;
+        };
         let (fill, line) = if place.is_metadata() {
             ("#fee2e2", "#dc2626")
         } else if place.is_internet() {
@@ -47,7 +68,10 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
 fn node(graph: &Graph<'_>, id: WorkloadId) -> (String, &'static str) {
     let name = graph.view.names.workload_alone(id).into_owned();
     if graph.bypasses(id) {
-        (format!("{name}\nhostNetwork"), ", color=\"#d97706\", style=\"rounded,filled,dashed\"")
+        (
+            format!("{name}\nhostNetwork"),
+            ", color=\"#d97706\", style=\"rounded,filled,dashed\"",
+        )
     } else {
         (name, "")
     }
@@ -100,6 +124,9 @@ fn cluster_id(id: NamespaceId) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let escaped = text
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
     format!("\"{escaped}\"")
 }

@@ -196,16 +196,31 @@ impl Bundler<'_> {
         let whole_to = self.vertex_of_party(self.to, false);
 
         // Everything to everything.
-        self.bundle(edges, sources * destinations - own, |_| (), |()| (whole_from, whole_to));
+        self.bundle(
+            edges,
+            sources * destinations - own,
+            |_| (),
+            |()| (whole_from, whole_to),
+        );
         // Everything to one.
         if sources > 1 {
             let expected = sources - usize::from(own > 0);
-            self.bundle(edges, expected, |pair| pair.1, |to| (whole_from, vertex(to, false)));
+            self.bundle(
+                edges,
+                expected,
+                |pair| pair.1,
+                |to| (whole_from, vertex(to, false)),
+            );
         }
         // One to everything.
         if destinations > 1 {
             let expected = destinations - usize::from(own > 0);
-            self.bundle(edges, expected, |pair| pair.0, |from| (vertex(from, true), whole_to));
+            self.bundle(
+                edges,
+                expected,
+                |pair| pair.0,
+                |from| (vertex(from, true), whole_to),
+            );
         }
         edges.extend(self.matrix.into_iter().map(|((from, to), open)| Edge {
             from: vertex(from, true),
@@ -237,8 +252,11 @@ impl Bundler<'_> {
                 .or_insert_with(|| (1, open.clone()));
         }
         common.retain(|_, (pairs, open)| *pairs == expected && *open != Open::default());
-        self.matrix
-            .retain(|pair, open| common.get(&key(pair)).is_none_or(|(_, shared)| shared != open));
+        self.matrix.retain(|pair, open| {
+            common
+                .get(&key(pair))
+                .is_none_or(|(_, shared)| shared != open)
+        });
         for (key, (_, open)) in common {
             let (from, to) = ends(key);
             edges.push(Edge { from, to, open });
@@ -259,7 +277,9 @@ impl Bundler<'_> {
             (Party::Place(index), false) => Vertex::Destination(index),
             (Party::Namespace(id), _) => {
                 let mut pairs = self.matrix.keys();
-                let member = pairs.next().map(|(from, to)| if is_source { *from } else { *to });
+                let member = pairs
+                    .next()
+                    .map(|(from, to)| if is_source { *from } else { *to });
                 match member {
                     Some(node) if self.view.size_of(id) == 1 => vertex(node, is_source),
                     _ => Vertex::Namespace(id),

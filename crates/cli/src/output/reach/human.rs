@@ -24,8 +24,11 @@ pub(super) fn write(
     let view = View::new(report.snapshot, report.reachability, report.sources);
     let human = Human { view, theme, width };
     human.heading(report, out)?;
-    let (open, closed): (Vec<&Block>, Vec<&Block>) =
-        human.view.blocks.iter().partition(|block| !block.rows.is_empty());
+    let (open, closed): (Vec<&Block>, Vec<&Block>) = human
+        .view
+        .blocks
+        .iter()
+        .partition(|block| !block.rows.is_empty());
     for block in open {
         human.block(block, out)?;
     }
@@ -64,7 +67,10 @@ impl Human<'_> {
         if bypassing.is_empty() {
             return Ok(());
         }
-        let mut words = vec![Word::styled("bypass policy (hostNetwork):", self.theme.warning)];
+        let mut words = vec![Word::styled(
+            "bypass policy (hostNetwork):",
+            self.theme.warning,
+        )];
         let names = bypassing.into_iter().map(|id| self.view.names.workload(id));
         let lines = wrap(&names.map(Word::plain).collect::<Vec<_>>(), self.width - 30);
         for line in lines {
@@ -91,7 +97,10 @@ impl Human<'_> {
             .max()
             .unwrap_or(0);
         for (lines, row) in rows {
-            let ports = wrap(&self.ports(&row.open), self.width.saturating_sub(column + 6).max(24));
+            let ports = wrap(
+                &self.ports(&row.open),
+                self.width.saturating_sub(column + 6).max(24),
+            );
             for number in 0..lines.len().max(ports.len()) {
                 let left = lines.get(number).map_or(&[][..], Vec::as_slice);
                 let right = ports.get(number).map_or(&[][..], Vec::as_slice);

@@ -118,7 +118,11 @@ fn frame(report: &Report<'_>) -> ReachabilityOut {
             .map(|id| ObjectOut::workload(report.snapshot, id))
             .collect(),
         connections: Vec::new(),
-        entry_points: report.entry_points.iter().map(|point| point.out()).collect(),
+        entry_points: report
+            .entry_points
+            .iter()
+            .map(|point| point.out())
+            .collect(),
     }
 }
 
@@ -192,9 +196,7 @@ fn write_connections(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()>
             from: end(&connection.from)?,
             to: end(&connection.to)?,
             allow: ports_of(&connection.allow)?,
-            maybe: has_maybe
-                .then(|| ports_of(&connection.maybe))
-                .transpose()?,
+            maybe: has_maybe.then(|| ports_of(&connection.maybe)).transpose()?,
             icmp: icmp(&connection.allow, &connection.maybe),
         };
         out.write_all(if position == 0 { b"\n    " } else { b",\n    " })?;

@@ -25,7 +25,11 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             .into_iter()
             .map(|id| code(&view.names.workload(id)))
             .collect();
-        writeln!(out, "**Bypass policy** (hostNetwork): {}.\n", names.join(", "))?;
+        writeln!(
+            out,
+            "**Bypass policy** (hostNetwork): {}.\n",
+            names.join(", ")
+        )?;
     }
     writeln!(out, "| from | to | allowed | unknown |")?;
     writeln!(out, "|---|---|---|---|")?;
@@ -100,5 +104,7 @@ fn code(text: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('|', "\\|").replace('*', "\\*").replace('<', "&lt;")
+    text.replace('|', "\\|")
+        .replace('*', "\\*")
+        .replace('<', "&lt;")
 }

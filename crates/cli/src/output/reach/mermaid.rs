@@ -9,7 +9,12 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     let graph = Graph::new(report);
     writeln!(out, "flowchart LR")?;
     for cluster in &graph.clusters {
-        writeln!(out, "  subgraph n{}[{}]", cluster.namespace.0, quoted(&cluster.name))?;
+        writeln!(
+            out,
+            "  subgraph n{}[{}]",
+            cluster.namespace.0,
+            quoted(&cluster.name)
+        )?;
         for id in &cluster.workloads {
             let name = graph.view.names.workload_alone(*id);
             if graph.bypasses(*id) {
@@ -22,7 +27,9 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
         writeln!(out, "  end")?;
     }
     for vertex in graph.outside() {
-        let Some(place) = graph.place(vertex) else { continue };
+        let Some(place) = graph.place(vertex) else {
+            continue;
+        };
         let class = if place.is_metadata() {
             ":::metadata"
         } else if place.is_internet() {
@@ -57,8 +64,14 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             writeln!(out, "  linkStyle {} stroke:{color}", edges.join(","))?;
         }
     }
-    writeln!(out, "  classDef internet fill:#ffedd5,stroke:#ea580c,color:#7c2d12")?;
-    writeln!(out, "  classDef metadata fill:#fee2e2,stroke:#dc2626,color:#7f1d1d")?;
+    writeln!(
+        out,
+        "  classDef internet fill:#ffedd5,stroke:#ea580c,color:#7c2d12"
+    )?;
+    writeln!(
+        out,
+        "  classDef metadata fill:#fee2e2,stroke:#dc2626,color:#7f1d1d"
+    )?;
     writeln!(out, "  classDef host stroke:#d97706,stroke-dasharray:4 3")
 }
 

@@ -81,7 +81,10 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
         escaped(&summary)
     )?;
     writeln!(out, "<style>{STYLE}</style>")?;
-    writeln!(out, r#"<rect class="canvas" width="100%" height="100%" rx="10"/>"#)?;
+    writeln!(
+        out,
+        r#"<rect class="canvas" width="100%" height="100%" rx="10"/>"#
+    )?;
     writeln!(
         out,
         r#"<text class="sans title" x="28" y="38">Who can reach whom</text><text class="sans dim" x="28" y="58">{}</text>"#,
@@ -287,7 +290,12 @@ fn legend(graph: &Graph<'_>, height: f64, out: &mut dyn Write) -> io::Result<()>
         )?;
         x += 33.0 + characters(text) * 6.4 + 22.0;
     }
-    if graph.clusters.iter().flat_map(|c| &c.workloads).any(|id| graph.bypasses(*id)) {
+    if graph
+        .clusters
+        .iter()
+        .flat_map(|c| &c.workloads)
+        .any(|id| graph.bypasses(*id))
+    {
         writeln!(
             out,
             r#"<rect class="node host" x="{x:.1}" y="{:.1}" width="24" height="13" rx="4"/><text class="sans dim" x="{:.1}" y="{:.1}">hostNetwork: bypasses policy</text>"#,

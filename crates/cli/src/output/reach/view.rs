@@ -276,7 +276,9 @@ impl<'a> Grouping<'a> {
                 *counts.entry(*open).or_default() += 1;
             }
         }
-        let most = counts.into_iter().max_by_key(|(open, count)| (*count, *open));
+        let most = counts
+            .into_iter()
+            .max_by_key(|(open, count)| (*count, *open));
         if let Some((open, _)) = most {
             entries.insert(position, (source, open));
         }

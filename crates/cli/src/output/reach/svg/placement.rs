@@ -128,11 +128,19 @@ impl Placer<'_> {
         let mut x = SIDE;
         x = self.place_outside(&sources, x, content, &mut placement);
         for column in &columns {
-            x += if x > SIDE { self.gap_before(column) } else { 0.0 };
+            x += if x > SIDE {
+                self.gap_before(column)
+            } else {
+                0.0
+            };
             x = self.place_column(column, &inners, x, content, &mut placement);
         }
         if !destinations.is_empty() {
-            x += if x > SIDE { self.gap_for(&destinations) } else { 0.0 };
+            x += if x > SIDE {
+                self.gap_for(&destinations)
+            } else {
+                0.0
+            };
             x = self.place_outside(&destinations, x, content, &mut placement);
         }
         placement.width = (x + SIDE).max(560.0);
@@ -169,13 +177,23 @@ impl Placer<'_> {
         let mut spans = Vec::new();
         for (number, layer) in found.iter().enumerate() {
             if number > 0 {
-                x += if edges.is_empty() { NODE_GAP } else { self.gap_into(layer) };
+                x += if edges.is_empty() {
+                    NODE_GAP
+                } else {
+                    self.gap_into(layer)
+                };
             }
-            let width = layer.iter().map(|id| self.node_width(*id)).fold(0.0, f64::max);
+            let width = layer
+                .iter()
+                .map(|id| self.node_width(*id))
+                .fold(0.0, f64::max);
             spans.push((x, width));
             x += width;
         }
-        let height = found.iter().map(|layer| self.stack_height(layer)).fold(0.0, f64::max);
+        let height = found
+            .iter()
+            .map(|layer| self.stack_height(layer))
+            .fold(0.0, f64::max);
         let header = characters(&cluster.name) * 8.2 + 2.0 * BOX_PADDING;
         let bundles = self.incoming(Vertex::Namespace(cluster.namespace)) * PORT_HEIGHT;
         Inner {
@@ -253,11 +271,22 @@ impl Placer<'_> {
         if vertices.is_empty() {
             return x;
         }
-        let width = vertices.iter().map(|v| self.width_of(*v)).fold(0.0, f64::max);
+        let width = vertices
+            .iter()
+            .map(|v| self.width_of(*v))
+            .fold(0.0, f64::max);
         let mut y = TOP + (content - self.outside_height(vertices)) / 2.0;
         for vertex in vertices {
             let height = self.height_of(*vertex);
-            placement.rects.insert(*vertex, Rect { x, y, width, height });
+            placement.rects.insert(
+                *vertex,
+                Rect {
+                    x,
+                    y,
+                    width,
+                    height,
+                },
+            );
             y += height + BOX_GAP;
         }
         x + width
@@ -271,8 +300,14 @@ impl Placer<'_> {
         content: f64,
         placement: &mut Placement,
     ) -> f64 {
-        let members = || column.iter().filter_map(|i| Some((*i, inners.get(*i)?, self.graph.clusters.get(*i)?)));
-        let width = members().map(|(_, inner, _)| inner.width).fold(0.0, f64::max);
+        let members = || {
+            column
+                .iter()
+                .filter_map(|i| Some((*i, inners.get(*i)?, self.graph.clusters.get(*i)?)))
+        };
+        let width = members()
+            .map(|(_, inner, _)| inner.width)
+            .fold(0.0, f64::max);
         let mut y = TOP + (content - column_height(column, inners)) / 2.0;
         let mut taken = Vec::new();
         for (index, inner, cluster) in members() {
@@ -286,7 +321,9 @@ impl Placer<'_> {
             if let Some(slot) = placement.boxes.get_mut(index) {
                 *slot = rect;
             }
-            placement.rects.insert(Vertex::Namespace(cluster.namespace), rect);
+            placement
+                .rects
+                .insert(Vertex::Namespace(cluster.namespace), rect);
             self.place_inner(inner, &rect, cluster.namespace, placement);
             y += inner.height + BOX_GAP;
         }
@@ -334,7 +371,10 @@ impl Placer<'_> {
     }
 
     fn stack_height(&self, layer: &[WorkloadId]) -> f64 {
-        let nodes: f64 = layer.iter().map(|id| self.height_of(Vertex::Workload(*id))).sum();
+        let nodes: f64 = layer
+            .iter()
+            .map(|id| self.height_of(Vertex::Workload(*id)))
+            .sum();
         nodes + NODE_GAP * gaps(layer.len())
     }
 
@@ -371,7 +411,10 @@ impl Placer<'_> {
 
     fn gap(&self, ends_here: impl Fn(&Edge) -> bool) -> f64 {
         let labels = self.graph.edges.iter().filter(|edge| ends_here(edge));
-        CURVES + labels.map(|edge| label_width(&label(&edge.open))).fold(0.0, f64::max)
+        CURVES
+            + labels
+                .map(|edge| label_width(&label(&edge.open)))
+                .fold(0.0, f64::max)
     }
 
     fn gap_into(&self, layer: &[WorkloadId]) -> f64 {
@@ -379,8 +422,10 @@ impl Placer<'_> {
     }
 
     fn gap_before(&self, column: &[usize]) -> f64 {
-        let clusters: Vec<&Cluster> =
-            column.iter().filter_map(|i| self.graph.clusters.get(*i)).collect();
+        let clusters: Vec<&Cluster> = column
+            .iter()
+            .filter_map(|i| self.graph.clusters.get(*i))
+            .collect();
         self.gap(|edge| match edge.to {
             Vertex::Namespace(id) => clusters.iter().any(|c| c.namespace == id),
             Vertex::Workload(id) => clusters.iter().any(|c| c.workloads.contains(&id)),
@@ -404,7 +449,10 @@ fn column_height(column: &[usize], inners: &[Inner]) -> f64 {
 
 /// Workloads without edges between them: a block about as wide as high.
 fn grid(workloads: &[WorkloadId]) -> Vec<Vec<WorkloadId>> {
-    let rows = (1..).find(|n| n * n * 2 >= workloads.len() * 3).unwrap_or(1).max(2);
+    let rows = (1..)
+        .find(|n| n * n * 2 >= workloads.len() * 3)
+        .unwrap_or(1)
+        .max(2);
     workloads.chunks(rows).map(<[_]>::to_vec).collect()
 }
 

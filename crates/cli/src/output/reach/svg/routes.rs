@@ -65,7 +65,9 @@ pub(super) fn route<'a>(graph: &'a Graph<'_>, placement: &Placement) -> Vec<Rout
         };
         let course = course(edge, from, to);
         router.exits.add(edge.from, course, &edge.open, to.middle());
-        router.entries.add(edge.to, course, &edge.open, from.middle());
+        router
+            .entries
+            .add(edge.to, course, &edge.open, from.middle());
         ends.push((edge, from, to, course));
     }
     router.exits.settle();
@@ -187,7 +189,10 @@ impl Router<'_> {
             Course::Loop => {
                 let x = from.right() - 14.0;
                 vec![
-                    Point { x: x - 22.0, y: from.y },
+                    Point {
+                        x: x - 22.0,
+                        y: from.y,
+                    },
                     Point { x, y: from.y },
                 ]
             }
@@ -266,7 +271,10 @@ impl Router<'_> {
         }
         gaps.push((top, top + 400.0));
         let distance = |gap: &(f64, f64)| {
-            let (low, high) = (gap.0 + CLEARANCE, (gap.1 - CLEARANCE).max(gap.0 + CLEARANCE));
+            let (low, high) = (
+                gap.0 + CLEARANCE,
+                (gap.1 - CLEARANCE).max(gap.0 + CLEARANCE),
+            );
             (wanted - wanted.clamp(low, high)).abs()
         };
         let nearest = gaps
@@ -285,7 +293,11 @@ impl Router<'_> {
         }
         let base = wanted.clamp(low, high);
         // Away from the border that it was pushed to.
-        let shifted = if base <= low { base + shift } else { base - shift };
+        let shifted = if base <= low {
+            base + shift
+        } else {
+            base - shift
+        };
         shifted.clamp(low, high)
     }
 }
@@ -301,7 +313,14 @@ impl Routed<'_> {
         if self.course == Course::Loop {
             if let Some(end) = self.points.last() {
                 let (y, top) = (first.y, first.y - 22.0);
-                let _ = write!(path, "C{:.1} {top:.1} {:.1} {top:.1} {:.1} {:.1}", first.x, end.x, end.x, y - HEAD);
+                let _ = write!(
+                    path,
+                    "C{:.1} {top:.1} {:.1} {top:.1} {:.1} {:.1}",
+                    first.x,
+                    end.x,
+                    end.x,
+                    y - HEAD
+                );
             }
             return path;
         }
