@@ -142,7 +142,7 @@ fn check_metadata(root: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
             if is_baseline && name.node.text().is_some_and(|text| text != "default") {
                 checker
                     .error(
-                        "invalid-name",
+                        "baseline-name",
                         name.value_extent(),
                         "a BaselineAdminNetworkPolicy must be called `default`",
                     )

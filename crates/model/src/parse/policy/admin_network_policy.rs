@@ -45,8 +45,8 @@ const INGRESS: Shape = Shape::List(&Shape::Record(&[
 ]));
 
 pub(super) const SCHEMA: &[Field] = &[
-    Field::required("apiVersion", Shape::Text),
-    Field::required("kind", Shape::Text),
+    Field::optional("apiVersion", Shape::Text),
+    Field::optional("kind", Shape::Text),
     Field::optional("metadata", METADATA),
     Field::required(
         "spec",
@@ -78,8 +78,8 @@ pub(super) const SCHEMA: &[Field] = &[
 ];
 
 pub(super) const BASELINE_SCHEMA: &[Field] = &[
-    Field::required("apiVersion", Shape::Text),
-    Field::required("kind", Shape::Text),
+    Field::optional("apiVersion", Shape::Text),
+    Field::optional("kind", Shape::Text),
     Field::optional("metadata", METADATA),
     Field::required(
         "spec",

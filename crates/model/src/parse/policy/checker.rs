@@ -106,12 +106,7 @@ impl<'r, 'f> Checker<'r, 'f> {
     }
 
     /// A text that has to be one of a few words.
-    pub(super) fn one_of(
-        &mut self,
-        place: &Place<'_, '_, '_>,
-        code: &'static str,
-        words: &[&'static str],
-    ) {
+    pub(super) fn one_of(&mut self, place: &Place<'_, '_, '_>, words: &[&'static str]) {
         let Some(text) = place.node.text() else {
             return;
         };
@@ -125,7 +120,7 @@ impl<'r, 'f> Checker<'r, 'f> {
             None => format!("expected one of {listed}"),
         };
         self.error(
-            code,
+            "unknown-value",
             place.value_extent(),
             format!("`{}`: {} is not valid", place.at, place.node.describe()),
         )
@@ -142,13 +137,13 @@ impl<'r, 'f> Checker<'r, 'f> {
     ) {
         if found < least {
             self.error(
-                "out-of-range",
+                "too-few",
                 place.key_or_head(),
-                format!("`{}`: at least {least} {what} needed", place.at),
+                format!("`{}` must not be empty", place.at),
             );
         } else if found > most {
             self.error(
-                "out-of-range",
+                "too-many",
                 place.key_or_head(),
                 format!(
                     "`{}`: at most {most} {what} are allowed, found {found}",
@@ -176,7 +171,12 @@ impl<'r, 'f> Checker<'r, 'f> {
 
     /// A mapping in which exactly one of some fields must be set. A live object may
     /// have none, when what it has is newer than we are; then it fails closed.
-    pub(super) fn exactly_one(&mut self, place: &Place<'_, '_, '_>, fields: &[&str]) {
+    pub(super) fn exactly_one(
+        &mut self,
+        place: &Place<'_, '_, '_>,
+        fields: &[&str],
+        empty_code: &'static str,
+    ) {
         if !place.node.is_mapping() && !place.node.is_null() {
             return;
         }
@@ -192,13 +192,24 @@ impl<'r, 'f> Checker<'r, 'f> {
             [] => {
                 // With a misspelt field in it, it has its error already.
                 let is_reported = place.entries().any(|entry| !fields.contains(&entry.name()));
-                if !is_reported {
-                    self.unless_live(
-                        "not-exactly-one",
-                        place.key_or_head(),
-                        format!("`{}`: one of {listed} is needed", place.at),
-                    );
+                if is_reported {
+                    return;
                 }
+                if self.is_live {
+                    self.warning(
+                        "unrecognized",
+                        place.key_or_head(),
+                        format!("`{}`: this has no field that is known here", place.at),
+                    )
+                    .help("it may be of a later version of the API; the rule fails closed");
+                    return;
+                }
+                let message = if fields.len() == 1 {
+                    format!("`{}`: {listed} is missing", place.at)
+                } else {
+                    format!("`{}`: one of {listed} is needed", place.at)
+                };
+                self.error(empty_code, place.key_or_head(), message);
             }
             [first, second, ..] => {
                 let related = place.get(first).and_then(|place| place.key);
@@ -206,7 +217,7 @@ impl<'r, 'f> Checker<'r, 'f> {
                     .get(second)
                     .map_or_else(|| place.key_or_head(), |p| p.key_or_head());
                 let reported = self.error(
-                    "not-exactly-one",
+                    "exactly-one-field",
                     extent,
                     format!("`{}`: only one of {listed} can be set", place.at),
                 );

@@ -101,7 +101,7 @@ pub(super) fn check_except(
     };
     checker
         .error(
-            "invalid-except",
+            "except-outside-cidr",
             place.value_extent(),
             format!("`{}`: {inner} is not inside {outer}", place.at),
         )

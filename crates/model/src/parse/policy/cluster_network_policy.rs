@@ -37,8 +37,8 @@ const PROTOCOLS: Shape = Shape::List(&Shape::Record(&[
 ]));
 
 pub(super) const SCHEMA: &[Field] = &[
-    Field::required("apiVersion", Shape::Text),
-    Field::required("kind", Shape::Text),
+    Field::optional("apiVersion", Shape::Text),
+    Field::optional("kind", Shape::Text),
     Field::optional("metadata", METADATA),
     Field::required(
         "spec",

@@ -28,8 +28,8 @@ const PEERS: Shape = Shape::List(&Shape::Record(&[
 ]));
 
 pub(super) const SCHEMA: &[Field] = &[
-    Field::required("apiVersion", Shape::Text),
-    Field::required("kind", Shape::Text),
+    Field::optional("apiVersion", Shape::Text),
+    Field::optional("kind", Shape::Text),
     Field::optional("metadata", METADATA),
     Field::optional(
         "spec",
@@ -64,7 +64,7 @@ pub(super) fn check(spec: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
     }
     if let Some(types) = spec.get("policyTypes") {
         for policy_type in types.items() {
-            checker.one_of(&policy_type, "invalid-policy-type", POLICY_TYPES);
+            checker.one_of(&policy_type, POLICY_TYPES);
         }
         let count = types.node.items().len();
         checker.length(&types, count, (0, POLICY_TYPES.len()), "policy types");
@@ -111,7 +111,7 @@ fn check_port(port: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
     let Some(number) = number else {
         checker
             .error(
-                "invalid-port-range",
+                "endport-without-port",
                 end.key_or_head(),
                 format!("`{}` without `port`", end.at),
             )
@@ -121,7 +121,7 @@ fn check_port(port: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
     if number.node.text().is_some() {
         checker
             .error(
-                "invalid-port-range",
+                "endport-with-named-port",
                 end.key_or_head(),
                 format!("`{}` together with a named port", end.at),
             )
@@ -133,7 +133,7 @@ fn check_port(port: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
         && last < first
     {
         let reported = checker.error(
-            "invalid-port-range",
+            "endport-below-port",
             end.value_extent(),
             format!("`{}`: {last} is less than `port`, which is {first}", end.at),
         );
@@ -167,7 +167,7 @@ fn check_peer(peer: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
     if let Some(selector) = pods.or(namespaces) {
         let name = selector.name();
         let reported = checker.error(
-            "conflicting-peer",
+            "ipblock-with-selector",
             selector.key_or_head(),
             format!("`{}`: `{name}` cannot be combined with `ipBlock`", peer.at),
         );

@@ -11,7 +11,7 @@ const PROTOCOLS: &[&str] = &["TCP", "UDP", "SCTP"];
 
 /// Checks a `protocol` field.
 pub(super) fn check_protocol(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
-    checker.one_of(place, "invalid-protocol", PROTOCOLS);
+    checker.one_of(place, PROTOCOLS);
 }
 
 /// Checks a number.

@@ -32,7 +32,7 @@ fn check_expression(expression: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_
     let Some(operator) = expression.get("operator") else {
         return;
     };
-    checker.one_of(&operator, "invalid-operator", OPERATORS);
+    checker.one_of(&operator, OPERATORS);
     let count = values.map_or(0, |values| values.node.items().len());
     let Some(word) = operator.node.text() else {
         return;
@@ -40,7 +40,7 @@ fn check_expression(expression: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_
     match word {
         "In" | "NotIn" if count == 0 => {
             checker.error(
-                "invalid-operator",
+                "selector-values",
                 operator.value_extent(),
                 format!("`{}`: `{word}` needs `values`", expression.at),
             );
@@ -49,7 +49,7 @@ fn check_expression(expression: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_
             let extent = values.map_or_else(|| operator.value_extent(), |v| v.key_or_head());
             checker
                 .error(
-                    "invalid-operator",
+                    "selector-values",
                     extent,
                     format!("`{}`: `{word}` takes no `values`", expression.at),
                 )

@@ -66,6 +66,9 @@ impl Dialect {
     }
 }
 
+/// The code of a record in which one field must be set and none is.
+const EMPTY: &str = "exactly-one-field";
+
 const PRIORITIES: (i64, i64) = (0, 1000);
 const LONGEST_NAME: usize = 100;
 const MOST_NETWORKS: usize = 25;
@@ -74,18 +77,18 @@ const LONGEST_CIDR: usize = 43;
 /// Checks a `spec`.
 pub(super) fn check(spec: &Place<'_, '_, '_>, dialect: &Dialect, checker: &mut Checker<'_, '_>) {
     if let (Some(tier), TierSyntax::Field) = (spec.get("tier"), dialect.tier) {
-        checker.one_of(&tier, "invalid-tier", &["Admin", "Baseline"]);
+        checker.one_of(&tier, &["Admin", "Baseline"]);
     }
     if let Some(priority) = spec.get("priority") {
         checker.range(&priority, PRIORITIES);
     }
     if let Some(subject) = spec.get("subject") {
         const FIELDS: &[&str] = &["namespaces", "pods"];
-        check_pods(&subject, FIELDS, checker);
+        check_pods(&subject, FIELDS, EMPTY, checker);
         // A rule can fail closed, a policy for unknown pods cannot.
         if checker.is_live() && FIELDS.iter().all(|field| subject.get(field).is_none()) {
             checker.error(
-                "not-exactly-one",
+                "exactly-one-field",
                 subject.key_or_head(),
                 format!(
                     "`{}`: to which pods this policy applies is not known",
@@ -158,22 +161,27 @@ fn check_action(action: &Place<'_, '_, '_>, dialect: &Dialect, checker: &mut Che
     let message = format!("`{}`: {} is not valid", action.at, action.node.describe());
     if text == other_generation {
         checker
-            .error("invalid-action", action.value_extent(), message)
+            .error("unknown-value", action.value_extent(), message)
             .help(format!("in a {kind} it is called `{}`", dialect.accept));
     } else if text == "Pass" && !dialect.actions.contains(&text) {
         checker
-            .error("invalid-action", action.value_extent(), message)
+            .error("unknown-value", action.value_extent(), message)
             .help(format!(
                 "there is nothing after a {kind} that `Pass` could leave it to"
             ));
     } else {
-        checker.one_of(action, "invalid-action", dialect.actions);
+        checker.one_of(action, dialect.actions);
     }
 }
 
 /// Checks a subject or a peer as far as it selects pods.
-fn check_pods(place: &Place<'_, '_, '_>, fields: &[&'static str], checker: &mut Checker<'_, '_>) {
-    checker.exactly_one(place, fields);
+fn check_pods(
+    place: &Place<'_, '_, '_>,
+    fields: &[&'static str],
+    empty_code: &'static str,
+    checker: &mut Checker<'_, '_>,
+) {
+    checker.exactly_one(place, fields, empty_code);
     if let Some(namespaces) = place.get("namespaces") {
         selectors::check(&namespaces, checker);
     }
@@ -193,7 +201,7 @@ fn check_peer(
     dialect: &Dialect,
     checker: &mut Checker<'_, '_>,
 ) {
-    check_pods(peer, dialect.peers(direction), checker);
+    check_pods(peer, dialect.peers(direction), "empty-peer", checker);
     if direction == Direction::Ingress {
         return;
     }
@@ -223,7 +231,7 @@ fn check_peer(
             .is_some_and(|text| dialect.actions.contains(&text) && text != dialect.accept)
     {
         let reported = checker.error(
-            "conflicting-peer",
+            "domain-names-need-accept",
             names.key_or_head(),
             format!(
                 "`{}`: domain names work only with `{}`",
@@ -258,7 +266,7 @@ fn check_set(list: &Place<'_, '_, '_>, what: &str, checker: &mut Checker<'_, '_>
 }
 
 fn check_port(port: &Place<'_, '_, '_>, dialect: &Dialect, checker: &mut Checker<'_, '_>) {
-    checker.exactly_one(port, dialect.ports());
+    checker.exactly_one(port, dialect.ports(), EMPTY);
     if let Some(name) = port.get(dialect.named_port()) {
         ports::check_name(&name, checker);
     }
@@ -291,10 +299,10 @@ fn check_port(port: &Place<'_, '_, '_>, dialect: &Dialect, checker: &mut Checker
 
 fn check_transport(transport: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
     let Some(port) = transport.get("destinationPort") else {
-        checker.exactly_one(transport, &["destinationPort"]);
+        checker.exactly_one(transport, &["destinationPort"], EMPTY);
         return;
     };
-    checker.exactly_one(&port, &["number", "range"]);
+    checker.exactly_one(&port, &["number", "range"], EMPTY);
     if let Some(number) = port.get("number") {
         ports::check_number(&number, checker);
     }
@@ -315,7 +323,7 @@ fn check_range(range: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
         && first >= last
     {
         let reported = checker.error(
-            "invalid-port-range",
+            "empty-range",
             end.value_extent(),
             format!(
                 "`{}`: `end` must be more than `start`, which is {first}",
@@ -342,7 +350,7 @@ fn check_named_port(
                 continue;
             };
             let reported = checker.error(
-                "conflicting-peer",
+                "named-port-without-pods",
                 name.key_or_head(),
                 format!("`{}`: there are no named ports on `{key}`", name.at),
             );
