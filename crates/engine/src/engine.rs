@@ -62,7 +62,7 @@ impl Engine {
     #[must_use]
     pub fn compile(snapshot: &Arc<Snapshot>, profile: Profile) -> Self {
         let snapshot = Arc::clone(snapshot);
-        let atoms = cut_address_space(&snapshot);
+        let atoms = cut_address_space(&snapshot, profile);
         let classes = Classes::new(&snapshot, &atoms);
         let mut peers = Peers::new(&snapshot, &classes);
         let context = Context {
@@ -387,14 +387,16 @@ fn same_name(a: Option<&str>, b: Option<&str>) -> Tri {
 }
 
 /// The address space, cut at every block that a policy mentions, and at nodes'
-/// addresses where a policy is about nodes.
-fn cut_address_space(snapshot: &Snapshot) -> [Atoms; 2] {
+/// addresses where it matters that they are nodes'.
+fn cut_address_space(snapshot: &Snapshot, profile: Profile) -> [Atoms; 2] {
     let mut sets: Vec<IpRangeSet> = snapshot
         .policies
         .iter()
         .flat_map(policies::address_sets)
         .collect();
-    if snapshot.policies.iter().any(policies::mentions_nodes) {
+    let nodes_differ = !profile.blocks_match_cluster_addresses
+        || snapshot.policies.iter().any(policies::mentions_nodes);
+    if nodes_differ {
         sets.extend(node_addresses(snapshot));
     }
     IpFamily::ALL.map(|family| Atoms::new(family, &sets))

@@ -4,5 +4,6 @@
 
 mod decider;
 pub mod fixture;
+pub mod generate;
 
 pub use decider::{Decider, all_deciders};

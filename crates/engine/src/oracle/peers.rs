@@ -97,7 +97,13 @@ impl Oracle<'_> {
         }
         let covered = block.addresses();
         let pod = match question.other {
-            Peer::Address(address) => return Tri::from(covered.contains(address)),
+            Peer::Address(address) => {
+                let of_node = self.snapshot.node_with_address(address).is_some();
+                if of_node && !self.profile.blocks_match_cluster_addresses {
+                    return Tri::No;
+                }
+                return Tri::from(covered.contains(address));
+            }
             Peer::Pod(id) => self.snapshot.pod(id),
         };
         if !self.profile.blocks_match_cluster_addresses {

@@ -147,7 +147,7 @@ impl IngressIndex {
 }
 
 /// Every pair of classes, as rows of bitmaps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AllPairs {
     /// IPv4 and IPv6: a row for each class.
     rows: [Vec<Row>; 2],

@@ -268,6 +268,9 @@ impl<'a> Workloads<'a> {
                 continue;
             }
             for class in engine.classes_of(workload) {
+                if engine.classes.lacks_family(class, family) {
+                    continue;
+                }
                 let side = engine.side(class, direction, family);
                 let more = external::regions(engine, side, family, &wanted);
                 regions = external::overlay(regions, more);

@@ -170,6 +170,13 @@ impl Classes {
         }
     }
 
+    /// Whether its addresses are known, and none is of the family. Pods whose addresses
+    /// are not known may have one, whatever the families of the cluster seem to be.
+    pub(crate) fn lacks_family(&self, class: ClassId, family: IpFamily) -> bool {
+        let known = |address: &AddressFeature| matches!(address, AddressFeature::Atom(_));
+        !self.has_family(class, family) && self.get(class).address.iter().any(known)
+    }
+
     /// Whether it has an address of the family, and pods (the last one may have moved).
     pub(crate) fn is_present(&self, class: ClassId, family: IpFamily) -> bool {
         self.has_family(class, family)

@@ -328,7 +328,12 @@ fn in_block(block: &IpBlock, family: IpFamily, atoms: &Atoms, context: Context<'
     }
     let covered = atoms.in_block(block);
     if !context.profile.blocks_match_cluster_addresses {
-        return TriSet::exactly(covered);
+        let nodes = context.snapshot.nodes.iter().flat_map(|n| &n.addresses);
+        let of_nodes: RoaringBitmap = nodes
+            .filter(|address| IpFamily::of(**address) == family)
+            .map(|address| atoms.of(*address))
+            .collect();
+        return TriSet::exactly(covered - of_nodes);
     }
     let classes = context.classes;
     let mut members = TriSet::exactly(&covered | classes.in_atoms(family, &covered));

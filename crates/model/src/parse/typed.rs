@@ -48,3 +48,12 @@ pub enum TypedObject {
     Ingress(Box<Ingress>),
     Policy(Box<Policy>),
 }
+
+impl TypedObject {
+    /// Notes where a policy was read from, which it knows itself.
+    pub(super) fn set_origin(&mut self, origin: Option<Origin>) {
+        if let Self::Policy(policy) = self {
+            policy.origin = origin;
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! One document: bytes to tree, tree to objects, `List` kinds flattened.
+
+use memchr::memchr;
+use rayon::prelude::*;
+
+use super::kinds::{self, Header};
+use super::node::{Extent, Mark, Node};
+use super::report::{Reporter, object_ref};
+use super::sources::SourceFile;
+use super::split::{DocumentRange, Syntax};
+use super::tree::{Remark, RemarkKind, SyntaxError, Tree};
+use super::{Limits, Object, json, objects, syntax_help, yaml};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::source::{FileId, KeyPath, Origin};
+
+/// What reading a document gave.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) objects: Vec<Object>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Outcome {
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.objects.append(&mut other.objects);
+        self.diagnostics.append(&mut other.diagnostics);
+    }
+}
+
+/// The tree of a document, or why there is none.
+pub(crate) fn read_tree<'f>(
+    file: &'f SourceFile,
+    document: &DocumentRange,
+    limits: &Limits,
+) -> Result<Tree<'f>, SyntaxError> {
+    check_bytes(file, document, limits)?;
+    let text = file.document_text(document);
+    if document.syntax == Syntax::Json {
+        let start = Mark {
+            line: document.line,
+            column: document.column,
+        };
+        let json_error = match json::parse(text, start, limits) {
+            Ok(tree) => return Ok(tree),
+            Err(error) => error,
+        };
+        // It may still be a YAML flow collection.
+        return match yaml::parse(text, document.line, limits) {
+            Ok(tree) if json_error.code != "limit-exceeded" => Ok(tree),
+            _ => Err(
+                syntax_help::better_explanation(text, document.line, &json_error)
+                    .unwrap_or(json_error),
+            ),
+        };
+    }
+    yaml::parse(text, document.line, limits).map_err(|error| {
+        syntax_help::better_explanation(text, document.line, &error).unwrap_or(error)
+    })
+}
+
+/// Refuses what no parser should see.
+fn check_bytes(
+    file: &SourceFile,
+    document: &DocumentRange,
+    limits: &Limits,
+) -> Result<(), SyntaxError> {
+    let range = &document.bytes;
+    let one_character = |offset: usize| {
+        let start = file.lines.mark(&file.text, offset);
+        let end = Mark {
+            column: start.column + 1,
+            ..start
+        };
+        Extent { start, end }
+    };
+    let fault = file.faults.partition_point(|offset| *offset < range.start);
+    if let Some(offset) = file.faults.get(fault)
+        && *offset < range.end
+    {
+        return Err(SyntaxError::new(
+            "invalid-encoding",
+            format!("these bytes are not {}", file.encoding),
+            one_character(*offset),
+        ));
+    }
+    let text = file.document_text(document);
+    if let Some(offset) = memchr(0, text.as_bytes()) {
+        let mut error = SyntaxError::new(
+            "invalid-encoding",
+            "this text contains a NUL byte",
+            one_character(range.start + offset),
+        );
+        error.help =
+            Some("this is a binary file, or UTF-16 without a byte order mark; save it as UTF-8");
+        return Err(error);
+    }
+    if text.len() > limits.document_bytes {
+        return Err(SyntaxError::new(
+            "limit-exceeded",
+            format!(
+                "this document is longer than {} bytes: it is not read",
+                limits.document_bytes
+            ),
+            one_character(range.start),
+        ));
+    }
+    Ok(())
+}
+
+/// Reads the objects of a document.
+pub(crate) fn read_document(
+    file: &SourceFile,
+    id: FileId,
+    index: usize,
+    limits: &Limits,
+) -> Outcome {
+    let Some(document) = file.documents.get(index) else {
+        return Outcome::default();
+    };
+    let tree = match read_tree(file, &document.range, limits) {
+        Ok(tree) => tree,
+        Err(error) => {
+            let mut reporter = Reporter::new(Some(file));
+            reporter
+                .error(error.code, error.extent, error.message)
+                .maybe_help(error.help)
+                .left_out("this document was left out");
+            return Outcome {
+                objects: Vec::new(),
+                diagnostics: reporter.finish(),
+            };
+        }
+    };
+    let origin = Origin {
+        file: id,
+        document: u32::try_from(index).unwrap_or(u32::MAX),
+        path: KeyPath::root(),
+    };
+    read_objects(Some(file), Some(&origin), &tree)
+}
+
+/// Reads the objects of a tree; `file` and `origin` are `None` for a tree that was
+/// not read from a text.
+pub(crate) fn read_objects(
+    file: Option<&SourceFile>,
+    origin: Option<&Origin>,
+    tree: &Tree<'_>,
+) -> Outcome {
+    /// From this many objects on it pays to read them at the same time.
+    const MANY: usize = 64;
+    let mut candidates = Vec::new();
+    let mut outcome = Outcome::default();
+    let mut reporter = Reporter::new(file);
+    collect(
+        Candidate {
+            node: &tree.root,
+            path: KeyPath::root(),
+            implied: None,
+        },
+        &mut reporter,
+        &mut candidates,
+    );
+    outcome.diagnostics = reporter.finish();
+    let read = |candidate: &Candidate<'_, '_>| {
+        let inside = |remark: &&Remark| {
+            candidates.len() == 1 || candidate.node.extent.contains(remark.extent)
+        };
+        let remarks: Vec<&Remark> = tree.remarks.iter().filter(inside).collect();
+        read_candidate(file, origin, candidate, &remarks)
+    };
+    if candidates.len() < MANY {
+        candidates
+            .iter()
+            .for_each(|candidate| outcome.append(read(candidate)));
+    } else {
+        let outcomes: Vec<Outcome> = candidates.par_iter().map(read).collect();
+        outcomes.into_iter().for_each(|read| outcome.append(read));
+    }
+    outcome
+}
+
+/// A node that should be an object.
+struct Candidate<'n, 't> {
+    node: &'n Node<'t>,
+    /// The way to it from the root of the document.
+    path: KeyPath,
+    /// What the items of a typed list are if they do not say it themselves.
+    implied: Option<Header>,
+}
+
+/// Finds the objects in a document: its root, or the items of a `List`.
+fn collect<'n, 't>(
+    candidate: Candidate<'n, 't>,
+    reporter: &mut Reporter<'_>,
+    found: &mut Vec<Candidate<'n, 't>>,
+) {
+    let node = candidate.node;
+    let text = |key| node.get(key).and_then(Node::text);
+    let list_kind = match (text("kind"), &candidate.implied) {
+        (Some(kind), _) => kind.strip_suffix("List"),
+        (None, _) => None,
+    };
+    let Some(item_kind) = list_kind else {
+        found.push(candidate);
+        return;
+    };
+    let Some(items) = node.entry("items") else {
+        // `kind: List` of nothing; anything else ending in `List` is some other kind.
+        if !item_kind.is_empty() {
+            found.push(candidate);
+        }
+        return;
+    };
+    if !items.value.is_sequence() {
+        if !items.value.is_null() {
+            reporter
+                .error(
+                    "wrong-type",
+                    items.value.head(),
+                    format!("`items`: expected a list, found {}", items.value.describe()),
+                )
+                .left_out("this list was left out");
+        }
+        return;
+    }
+    let implied = (!item_kind.is_empty()).then(|| Header {
+        api_version: text("apiVersion").unwrap_or_default().to_owned(),
+        kind: item_kind.to_owned(),
+    });
+    let path = candidate.path.key("items");
+    for (index, item) in items.value.items().iter().enumerate() {
+        let item = Candidate {
+            node: item,
+            path: path.index(index),
+            implied: implied.clone(),
+        };
+        collect(item, reporter, found);
+    }
+}
+
+fn read_candidate(
+    file: Option<&SourceFile>,
+    origin: Option<&Origin>,
+    candidate: &Candidate<'_, '_>,
+    remarks: &[&Remark],
+) -> Outcome {
+    let mut reporter = Reporter::new(file);
+    let origin = origin.map(|origin| Origin {
+        path: candidate.path.clone(),
+        ..origin.clone()
+    });
+    let mut object = None;
+    if let Some(header) = kinds::header(candidate.node, candidate.implied.as_ref(), &mut reporter) {
+        reporter.about(Some(object_ref(
+            candidate.node,
+            &header.api_version,
+            &header.kind,
+        )));
+        if let Some(class) = kinds::classify(&header, candidate.node, &mut reporter) {
+            let is_strict = matches!(class, kinds::Class::Policy(_));
+            report_remarks(remarks, is_strict, &mut reporter);
+            object = objects::read(candidate.node, &header, class, &mut reporter);
+        }
+    }
+    let objects = object
+        .map(|mut typed| {
+            typed.set_origin(origin.clone());
+            Object { origin, typed }
+        })
+        .into_iter()
+        .collect();
+    Outcome {
+        objects,
+        diagnostics: reporter.finish(),
+    }
+}
+
+/// Says what is odd about an object that is read. In a policy it is an error.
+fn report_remarks(remarks: &[&Remark], is_strict: bool, reporter: &mut Reporter<'_>) {
+    /// So that a broken generator does not bury everything else.
+    const MOST: usize = 20;
+    let severity = if is_strict {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
+    let mut remarks = remarks.to_vec();
+    remarks.sort_by_key(|remark| remark.extent.start);
+    for remark in remarks.iter().take(MOST) {
+        match &remark.kind {
+            RemarkKind::DuplicateKey { key, first } => {
+                let key = super::node::abbreviated(key);
+                let reported = reporter
+                    .report(
+                        severity,
+                        "duplicate-key",
+                        remark.extent,
+                        format!("the key `{key}` is here twice"),
+                    )
+                    .label("again here")
+                    .related(*first, "first here");
+                if is_strict {
+                    reported.help("remove one of them: which one counts depends on who reads it");
+                } else {
+                    reported.help("the last one counts, as it does for kubectl; remove the other");
+                }
+            }
+            RemarkKind::BooleanKey { written, read } => {
+                reporter
+                    .report(
+                        severity,
+                        "boolean-key",
+                        remark.extent,
+                        format!("the key `{written}` is read as the boolean `{read}`"),
+                    )
+                    .help(format!("quote it: \"{written}\""));
+            }
+            RemarkKind::UnknownTag { tag } => {
+                let tag = super::node::abbreviated(tag);
+                reporter
+                    .report(
+                        severity,
+                        "unknown-tag",
+                        remark.extent,
+                        format!("the tag `{tag}` means nothing to Kubernetes"),
+                    )
+                    .help("render the manifest first, or quote the value if it is text");
+            }
+        }
+    }
+    if let Some(next) = remarks.get(MOST) {
+        reporter.report(
+            severity,
+            "duplicate-key",
+            next.extent,
+            format!(
+                "and {} more of this kind in this object",
+                remarks.len() - MOST
+            ),
+        );
+    }
+}

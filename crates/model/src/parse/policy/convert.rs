@@ -1,0 +1,177 @@
+//! The cluster-wide families into one vocabulary. Runs only on what passed the
+//! checks; `None` means that a check is missing.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::tiered::{Dialect, PortSyntax, TierSyntax};
+use crate::parse::deserialize::{Mask, read};
+use crate::parse::node::Node;
+use crate::policy::{
+    Action, Direction, PodSelection, Tier, TieredPeer, TieredPolicy, TieredPort, TieredRule,
+};
+use crate::protocol::Protocol;
+
+pub(super) fn tiered_policy(spec: &Node<'_>, dialect: &Dialect) -> Option<TieredPolicy> {
+    let tier = match dialect.tier {
+        TierSyntax::Fixed(tier) => tier,
+        TierSyntax::Field => match spec.get("tier")?.text()? {
+            "Admin" => Tier::Admin,
+            "Baseline" => Tier::Baseline,
+            _ => return None,
+        },
+    };
+    let priority = match spec.get("priority") {
+        Some(priority) => u16::try_from(priority.whole()?).ok()?,
+        None => 0,
+    };
+    let rules = |direction: Direction| -> Option<Vec<TieredRule>> {
+        let Some(rules) = spec.get(direction.rules_key()) else {
+            return Some(Vec::new());
+        };
+        rules
+            .items()
+            .iter()
+            .map(|item| rule(item, direction, dialect))
+            .collect()
+    };
+    Some(TieredPolicy {
+        tier,
+        priority,
+        subject: pod_selection(spec.get("subject")?)?,
+        ingress: rules(Direction::Ingress)?,
+        egress: rules(Direction::Egress)?,
+    })
+}
+
+fn selector(node: &Node<'_>) -> Option<LabelSelector> {
+    read(node, &Mask::All).ok()
+}
+
+fn pod_selection(node: &Node<'_>) -> Option<PodSelection> {
+    if let Some(namespaces) = node.get("namespaces") {
+        return selector(namespaces).map(PodSelection::Namespaces);
+    }
+    let pods = node.get("pods")?;
+    let part = |key| match pods.get(key) {
+        Some(node) => selector(node),
+        None => Some(LabelSelector::default()),
+    };
+    Some(PodSelection::Pods {
+        namespace_selector: part("namespaceSelector")?,
+        pod_selector: part("podSelector")?,
+    })
+}
+
+fn rule(node: &Node<'_>, direction: Direction, dialect: &Dialect) -> Option<TieredRule> {
+    let action = match node.get("action")?.text()? {
+        "Deny" => Action::Deny,
+        "Pass" => Action::Pass,
+        accept if accept == dialect.accept => Action::Accept,
+        _ => return None,
+    };
+    let peers: Option<Vec<TieredPeer>> = node
+        .get(direction.peers_key())?
+        .items()
+        .iter()
+        .map(|item| peer(item, direction, dialect))
+        .collect();
+    let name = node.get("name").and_then(Node::text).unwrap_or_default();
+    let ports = match node.get(dialect.ports_key) {
+        Some(ports) => {
+            let ports = ports.items().iter().map(|item| port(item, dialect));
+            Some(ports.collect::<Option<Vec<TieredPort>>>())
+        }
+        None => None,
+    };
+    let (peers, ports) = match ports {
+        // A live rule with a kind of port from a later version: which traffic it means
+        // is not known, so the whole rule fails closed.
+        Some(None) => (vec![TieredPeer::Unrecognized], None),
+        Some(ports) => (peers?, ports),
+        None => (peers?, None),
+    };
+    Some(TieredRule {
+        name: name.to_owned(),
+        action,
+        peers,
+        ports,
+    })
+}
+
+fn peer(node: &Node<'_>, direction: Direction, dialect: &Dialect) -> Option<TieredPeer> {
+    let known = dialect.peers(direction);
+    let Some(key) = known.iter().find(|key| node.get(key).is_some()) else {
+        return Some(TieredPeer::Unrecognized);
+    };
+    let value = node.get(key)?;
+    match *key {
+        "nodes" => selector(value).map(TieredPeer::Nodes),
+        "networks" => texts(value).map(TieredPeer::Networks),
+        "domainNames" => texts(value).map(TieredPeer::DomainNames),
+        _ => pod_selection(node).map(TieredPeer::Pods),
+    }
+}
+
+fn texts(node: &Node<'_>) -> Option<Vec<String>> {
+    let texts = node.items().iter().map(Node::text);
+    texts.map(|text| text.map(str::to_owned)).collect()
+}
+
+fn port(node: &Node<'_>, dialect: &Dialect) -> Option<TieredPort> {
+    if let Some(name) = node.get(dialect.named_port()) {
+        return Some(TieredPort::Named(name.text()?.to_owned()));
+    }
+    match dialect.port_syntax {
+        PortSyntax::Protocols => protocol_match(node),
+        PortSyntax::Ports => port_match(node),
+    }
+}
+
+fn protocol_match(node: &Node<'_>) -> Option<TieredPort> {
+    let (transport, protocol) = [
+        ("tcp", Protocol::Tcp),
+        ("udp", Protocol::Udp),
+        ("sctp", Protocol::Sctp),
+    ]
+    .into_iter()
+    .find_map(|(key, protocol)| Some((node.get(key)?, protocol)))?;
+    let destination = transport.get("destinationPort")?;
+    match destination.get("range") {
+        Some(bounds) => range(bounds, protocol),
+        None => {
+            let number = number(destination, "number")?;
+            Some(TieredPort::Range {
+                protocol,
+                start: number,
+                end: number,
+            })
+        }
+    }
+}
+
+fn port_match(node: &Node<'_>) -> Option<TieredPort> {
+    let protocol =
+        |node: &Node<'_>| Protocol::from_field(node.get("protocol").and_then(Node::text));
+    if let Some(bounds) = node.get("portRange") {
+        return range(bounds, protocol(bounds)?);
+    }
+    let exact = node.get("portNumber")?;
+    let number = number(exact, "port")?;
+    Some(TieredPort::Range {
+        protocol: protocol(exact)?,
+        start: number,
+        end: number,
+    })
+}
+
+fn range(node: &Node<'_>, protocol: Protocol) -> Option<TieredPort> {
+    Some(TieredPort::Range {
+        protocol,
+        start: number(node, "start")?,
+        end: number(node, "end")?,
+    })
+}
+
+fn number(node: &Node<'_>, key: &str) -> Option<u16> {
+    u16::try_from(node.get(key)?.whole()?).ok()
+}
