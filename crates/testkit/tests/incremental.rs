@@ -31,7 +31,10 @@ fn check(engine: &Engine, seed: u64, after: &str) {
 fn changed_policies_and_pods_give_the_answers_of_a_fresh_compilation() {
     for seed in 0..CLUSTERS {
         let snapshot = Cluster::from_seed(seed).snapshot();
-        let others: Vec<Policy> = Cluster::from_seed(seed + CLUSTERS).policies().cloned().collect();
+        let others: Vec<Policy> = Cluster::from_seed(seed + CLUSTERS)
+            .policies()
+            .cloned()
+            .collect();
         let mut engine = Engine::compile(&snapshot, Profile::default());
         let mut pairs = engine.all_pairs();
 
@@ -50,7 +53,11 @@ fn changed_policies_and_pods_give_the_answers_of_a_fresh_compilation() {
         while let Some(policy) = engine.snapshot().policies.first().cloned() {
             let affected = engine.remove_policy(&policy);
             pairs.update(&engine, &affected);
-            check(&engine, seed, &format!("removing {}", policy.display_name()));
+            check(
+                &engine,
+                seed,
+                &format!("removing {}", policy.display_name()),
+            );
             assert_eq!(pairs, engine.all_pairs(), "seed {seed}");
         }
     }
