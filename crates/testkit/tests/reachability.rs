@@ -81,7 +81,10 @@ fn a_workload_reaches_what_one_of_its_pods_reaches() {
             }
         }
         let ports = ports(&snapshot, seed);
-        let ids: Vec<WorkloadId> = (0u32..).map(WorkloadId).take(snapshot.workloads.len()).collect();
+        let ids: Vec<WorkloadId> = (0u32..)
+            .map(WorkloadId)
+            .take(snapshot.workloads.len())
+            .collect();
         for &from in &ids {
             for &to in &ids {
                 if from == to && !snapshot.workload(from).may_have_peers_of_its_own() {
@@ -164,8 +167,7 @@ fn a_workload_reaches_the_addresses_that_one_of_its_pods_reaches() {
                     for pod in workload.pod_ids() {
                         let host_addresses = &snapshot.pod(pod).addresses;
                         let family = IpFamily::of(address);
-                        if !host_addresses.is_empty()
-                            && snapshot.pod(pod).address(family).is_none()
+                        if !host_addresses.is_empty() && snapshot.pod(pod).address(family).is_none()
                         {
                             continue;
                         }
