@@ -248,8 +248,11 @@ impl Engine {
                     outcome: self.outcomes.intern(outcome),
                 })
                 .collect();
-            self.sides
-                .push(Side::new(key, built.sets, built.names, cells, rest));
+            let side = Side::new(key, built.sets, built.names, cells, rest);
+            match self.sides.get_mut(id as usize) {
+                Some(slot) => *slot = side,
+                None => self.sides.push(side),
+            }
         }
     }
 

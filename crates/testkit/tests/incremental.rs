@@ -17,7 +17,13 @@ fn check(engine: &Engine, seed: u64, after: &str) {
     for connection in &found.connections {
         assert!(
             expected.connections.contains(connection),
-            "seed {seed}, after {after}: not in a fresh compilation: {connection:?}"
+            "seed {seed}, after {after}: {connection:?} is not in a fresh compilation, which has \
+             {:?}",
+            expected
+                .connections
+                .iter()
+                .filter(|c| c.from == connection.from && c.to == connection.to)
+                .collect::<Vec<_>>()
         );
     }
     assert_eq!(found, expected, "seed {seed}, after {after}");
