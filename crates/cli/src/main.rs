@@ -1,2 +1,25 @@
 //! The `ringfence` command.
-fn main() {}
+//!
+//! One file per verb in `command/`, one folder per report in `output/` with one file
+//! per format. Reading is in `input` and `cluster`, the meaning of words such as
+//! `shop/cart:http` in `endpoint`. Nothing here knows what a policy means: that is
+//! the engine's.
+
+mod args;
+//mod assertions;
+mod cluster;
+mod command;
+mod diagnostics;
+mod endpoint;
+mod entry_points;
+mod exit;
+//mod git;
+mod input;
+mod output;
+mod packets;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::run(std::env::args_os()).into()
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::policy::Direction;
-use ringfence_model::snapshot::{PodKind, Snapshot};
+use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
 use ringfence_model::tri::Tri;
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
@@ -146,26 +146,13 @@ impl Engine {
         if pod.host_network {
             return Verdict::Allowed;
         }
-        let other_id = match other {
-            Peer::Pod(id) => self.classes.class_of(id),
-            Peer::Address(address) =>
-            {
-                #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
-                self.atoms[family_index(IpFamily::of(address))].of(address)
-            }
-        };
+        let other_id = self.peer_id(other);
         let class = self.classes.class_of(id);
         let side = self.side(class, direction, packet.family);
         let outcome = self.outcomes.get(side.outcome(other_id));
         let own_node = match direction {
             Direction::Egress if !self.profile.pod_reaches_own_node => Tri::No,
-            _ => match other {
-                Peer::Pod(other) => self.same_node(pod, self.snapshot.pod(other)),
-                Peer::Address(address) => match self.snapshot.node_with_address(address) {
-                    Some(node) => same_name(pod.node.as_deref(), Some(&node.name)),
-                    None => Tri::No,
-                },
-            },
+            _ => self.on_node_of(id, other),
         };
         if own_node.certain() {
             return Verdict::Allowed;
@@ -174,6 +161,40 @@ impl Engine {
             outcome.allow.contains(packet.protocol, packet.port) || own_node.possible(),
             outcome.deny.contains(packet.protocol, packet.port),
         )
+    }
+
+    /// The number by which sides know an end.
+    pub(crate) fn peer_id(&self, peer: Peer) -> u32 {
+        match peer {
+            Peer::Pod(id) => self.classes.class_of(id),
+            Peer::Address(address) =>
+            {
+                #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
+                self.atoms[family_index(IpFamily::of(address))].of(address)
+            }
+        }
+    }
+
+    /// The class of a pod.
+    pub(crate) fn class_of(&self, pod: PodId) -> ClassId {
+        self.classes.class_of(pod)
+    }
+
+    /// An outcome by its index.
+    pub(crate) fn outcome(&self, id: OutcomeId) -> &Outcome {
+        self.outcomes.get(id)
+    }
+
+    /// Whether `other` is on the node that a pod runs on, with that node's address.
+    pub(crate) fn on_node_of(&self, pod: PodId, other: Peer) -> Tri {
+        let pod = self.snapshot.pod(pod);
+        match other {
+            Peer::Pod(other) => self.same_node(pod, self.snapshot.pod(other)),
+            Peer::Address(address) => match self.snapshot.node_with_address(address) {
+                Some(node) => same_name(pod.node.as_deref(), Some(&node.name)),
+                None => Tri::No,
+            },
+        }
     }
 
     /// Whether `other` is host-networked on the node of `pod`.

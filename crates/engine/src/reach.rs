@@ -3,8 +3,10 @@
 mod all_pairs;
 mod connections;
 mod external;
+mod pair;
 
 pub use all_pairs::AllPairs;
+pub use pair::{OpenPorts, OutsideRegion};
 
 use ipnet::IpNet;
 use ringfence_model::snapshot::WorkloadId;

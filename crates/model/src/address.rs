@@ -2,9 +2,11 @@
 
 mod block;
 mod range_set;
+mod special;
 
 pub use block::{BlockError, IpBlock};
 pub use range_set::IpRangeSet;
+pub use special::{metadata_endpoints, private_networks, public_internet};
 
 use std::fmt;
 use std::net::IpAddr;

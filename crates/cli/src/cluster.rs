@@ -1,0 +1,88 @@
+//! From the options to a snapshot, with the input's problems told on the way.
+
+use std::sync::Arc;
+
+use ringfence_engine::{Engine, Profile};
+use ringfence_model::diagnostic::Diagnostic;
+use ringfence_model::parse::{self, Input, Limits, Sources};
+use ringfence_model::snapshot::Snapshot;
+use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
+
+use crate::args::{InputOptions, ReadingOptions};
+use crate::command::Stop;
+use crate::diagnostics;
+use crate::exit::Exit;
+use crate::input::{self, InputError};
+use crate::output::Printer;
+
+/// What was read, and how it is to be judged.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// The cluster that the manifests describe.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Their texts.
+    pub(crate) sources: Sources,
+    /// What was wrong with them.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// How implementations differ.
+    pub(crate) profile: Profile,
+}
+
+impl Cluster {
+    /// Reads everything that the options name, and prints what is wrong with it.
+    ///
+    /// # Errors
+    /// If an input cannot be read at all; broken documents are no error here.
+    pub(crate) fn read(options: &InputOptions, printer: &mut Printer) -> Result<Self, Stop> {
+        let inputs = input::read(&options.filenames, &Limits::default())
+            .map_err(|errors| stop(&errors, printer))?;
+        Ok(Self::from_inputs(inputs, &options.reading, printer))
+    }
+
+    /// Builds the snapshot of texts that were read already.
+    pub(crate) fn from_inputs(
+        inputs: Vec<Input>,
+        reading: &ReadingOptions,
+        printer: &mut Printer,
+    ) -> Self {
+        let loaded = parse::load(inputs, &Limits::default());
+        let mut diagnostics = loaded.diagnostics;
+        let mut builder = SnapshotBuilder::new(BuildOptions {
+            default_namespace: reading.namespace.clone(),
+            pod_cidrs: reading.pod_cidrs.clone(),
+            families: reading.families(),
+        });
+        builder.add(loaded.objects);
+        let (snapshot, of_build) = builder.build(&loaded.sources);
+        diagnostics.extend(of_build);
+        diagnostics::print(&diagnostics, &loaded.sources, printer);
+        Self {
+            snapshot: Arc::new(snapshot),
+            sources: loaded.sources,
+            diagnostics,
+            profile: reading.profile(),
+        }
+    }
+
+    /// The engine for this snapshot and profile.
+    pub(crate) fn engine(&self) -> Engine {
+        Engine::compile(&self.snapshot, self.profile)
+    }
+
+    /// How a run ends whose answer is `answer`.
+    pub(crate) fn exit(&self, answer: Exit) -> Exit {
+        if diagnostics::is_incomplete(&self.diagnostics) {
+            answer.and(Exit::BadInput)
+        } else {
+            answer
+        }
+    }
+}
+
+/// Prints input errors and stops.
+pub(crate) fn stop(errors: &[InputError], printer: &mut Printer) -> Stop {
+    for error in errors {
+        printer.error(error);
+    }
+    Stop::Told
+}

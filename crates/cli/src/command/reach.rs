@@ -1,0 +1,140 @@
+//! `reach`: who can reach whom.
+
+use clap::Args;
+use ringfence_engine::reach::{Connection, End, Reachability, Selection};
+use ringfence_engine::sets::PortSet;
+use ringfence_model::snapshot::{Snapshot, WorkloadId};
+
+use super::Stop;
+use crate::args::InputOptions;
+use crate::cluster::Cluster;
+use crate::endpoint::{EndpointArg, PortWord, Resolver, Target};
+use crate::entry_points;
+use crate::exit::Exit;
+use crate::output::Printer;
+use crate::output::reach::{Format, Report, print};
+
+/// Show who can reach whom
+///
+/// Answers for every pair of workloads, and for addresses outside the cluster: which
+/// ports policies allow for certain, and which depend on something that the input does
+/// not say (unknown). Workloads stand for their pods: a port is listed when at least
+/// one pod of the one reaches at least one pod of the other.
+///
+/// Examples:
+///
+///     ringfence reach -f manifests/
+///     ringfence reach -f manifests/ --from shop/cart
+///     ringfence reach -f manifests/ --to metadata
+///     ringfence reach -f manifests/ --external-only
+///     ringfence reach -f manifests/ --to shop/db --port 5432 -o json
+///     ringfence reach -f manifests/ -o svg > reach.svg
+///     helm template chart | ringfence reach -f -
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ReachArgs {
+    #[command(flatten)]
+    input: InputOptions,
+
+    /// Only connections from this endpoint: NS/NAME, NS/KIND/NAME, NS/*, svc:NS/NAME, an
+    /// IP, a CIDR, internet
+    #[arg(long, value_name = "ENDPOINT")]
+    from: Option<EndpointArg>,
+
+    /// Only connections to this endpoint; also metadata, dns, apiserver
+    #[arg(long, value_name = "ENDPOINT")]
+    to: Option<EndpointArg>,
+
+    /// Only these ports: 80, 53/udp, 8000-8100, http (a name), icmp
+    #[arg(long, value_name = "PORT")]
+    port: Option<PortWord>,
+
+    /// Only connections that cross the border of the cluster
+    #[arg(long)]
+    external_only: bool,
+
+    /// How to print it
+    #[arg(short, long, value_name = "FORMAT", default_value = "human")]
+    output: Format,
+}
+
+pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop> {
+    let cluster = Cluster::read(&args.input, printer)?;
+    let snapshot = &*cluster.snapshot;
+    let resolver = Resolver::new(snapshot, &args.input.reading.namespace);
+    let select = |arg: &Option<EndpointArg>| -> Result<(Selection, Option<Target>), Stop> {
+        match arg {
+            None => Ok((Selection::default(), None)),
+            Some(arg) => {
+                let target = resolver.resolve(arg)?;
+                Ok((target.selection(snapshot), Some(target)))
+            }
+        }
+    };
+    let (from, _) = select(&args.from)?;
+    let (to, destination) = select(&args.to)?;
+    let engine = cluster.engine();
+    let mut reachability = engine.reach(&from, &to);
+
+    let port = args
+        .port
+        .as_ref()
+        .or(destination.as_ref().and_then(|to| to.port.as_ref()));
+    let implied = destination.as_ref().map_or(&[][..], |to| &to.implied_ports);
+    let wanted: Vec<&PortWord> = port.map_or_else(|| implied.iter().collect(), |port| vec![port]);
+    if !wanted.is_empty() {
+        keep_ports(&mut reachability, snapshot, &wanted);
+    }
+    if args.external_only {
+        reachability.connections.retain(|c| crosses_border(c));
+    }
+    let sources = match from.workloads {
+        Some(workloads) => workloads,
+        None => snapshot.workload_ids().map(|(id, _)| id).collect(),
+    };
+    let entry_points = if args.from.is_none() && wanted.is_empty() {
+        entry_points::find(&engine, &to)
+    } else {
+        Vec::new()
+    };
+    let report = Report {
+        snapshot,
+        profile: &cluster.profile,
+        diagnostics: &cluster.diagnostics,
+        reachability: &reachability,
+        sources: &sources,
+        entry_points: &entry_points,
+    };
+    print(&report, args.output, printer)?;
+    Ok(cluster.exit(Exit::Fine))
+}
+
+fn crosses_border(connection: &Connection) -> bool {
+    let outside = |end: &End| matches!(end, End::Addresses(_));
+    outside(&connection.from) || outside(&connection.to)
+}
+
+/// Leaves only the wanted ports. A name stands for its numbers on the pods of the
+/// destination, and for nothing at an address.
+fn keep_ports(reachability: &mut Reachability, snapshot: &Snapshot, wanted: &[&PortWord]) {
+    let on_workload = |id: WorkloadId| {
+        let pods = snapshot.workload(id).pod_ids().map(|pod| snapshot.pod(pod));
+        pods.flat_map(|pod| wanted.iter().map(|port| port.on_pod(pod)))
+            .fold(PortSet::none(), |all, ports| all.union(&ports))
+    };
+    let elsewhere = wanted
+        .iter()
+        .filter_map(|port| port.numbers())
+        .fold(PortSet::none(), |all, ports| all.union(&ports));
+    for connection in &mut reachability.connections {
+        let ports = match &connection.to {
+            End::Workload(id) => on_workload(*id),
+            End::Addresses(_) => elsewhere.clone(),
+        };
+        connection.allow = connection.allow.intersection(&ports);
+        connection.maybe = connection.maybe.intersection(&ports);
+    }
+    reachability
+        .connections
+        .retain(|c| !c.allow.is_empty() || !c.maybe.is_empty());
+}

@@ -1,0 +1,133 @@
+//! Diagnostics of the input, rendered like rustc's.
+
+use annotate_snippets::{Group, Level};
+use ringfence_model::diagnostic::{Annotation, Diagnostic, Severity};
+use ringfence_model::parse::Sources;
+
+use crate::output::Printer;
+use crate::output::snippet::{Marked, render, with_snippets};
+
+/// Finds the text of a file by the name that locations carry.
+pub(crate) trait Texts {
+    /// The text of the file called `name`.
+    fn text_of(&self, name: &str) -> Option<&str>;
+}
+
+impl Texts for Sources {
+    fn text_of(&self, name: &str) -> Option<&str> {
+        Self::text_of(self, name)
+    }
+}
+
+/// One file that is not a manifest, such as an assertion file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SingleText<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
+}
+
+impl Texts for SingleText<'_> {
+    fn text_of(&self, name: &str) -> Option<&str> {
+        (name == self.name).then_some(self.text)
+    }
+}
+
+/// Prints diagnostics on stderr, and a line that says what was left out.
+///
+/// When the printer is quiet, only errors and what was left out.
+pub(crate) fn print(diagnostics: &[Diagnostic], texts: &impl Texts, printer: &mut Printer) {
+    let colored = printer.err_theme().colored;
+    let width = printer.width();
+    for diagnostic in diagnostics {
+        if printer.is_quiet() && diagnostic.severity < Severity::Error {
+            continue;
+        }
+        printer.err_line(rendered(diagnostic, texts, colored, width));
+        printer.err_line("");
+    }
+    if let Some(summary) = left_out(diagnostics) {
+        let style = printer.err_theme().warning;
+        printer.err_line(format_args!("{style}incomplete{style:#}: {summary}"));
+    }
+}
+
+/// Whether something was left out, so that answers may be wrong.
+pub(crate) fn is_incomplete(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics
+        .iter()
+        .any(|d| d.severity == Severity::Error || d.left_out.is_some())
+}
+
+/// What was left out, in one line.
+pub(crate) fn left_out(diagnostics: &[Diagnostic]) -> Option<String> {
+    if !is_incomplete(diagnostics) {
+        return None;
+    }
+    let mut named: Vec<String> = diagnostics
+        .iter()
+        .filter(|d| d.left_out.is_some())
+        .filter_map(|d| d.object.as_ref().map(ToString::to_string))
+        .collect();
+    named.sort();
+    named.dedup();
+    let errors = diagnostics
+        .iter()
+        .filter(|d| d.severity == Severity::Error || d.left_out.is_some())
+        .count();
+    let problems = if errors == 1 {
+        "1 problem".to_owned()
+    } else {
+        format!("{errors} problems")
+    };
+    Some(match named.as_slice() {
+        [] => format!("{problems} in the input: the answer does not know what could not be read"),
+        names => format!(
+            "{problems} in the input: the answer is without {}",
+            names.join(", ")
+        ),
+    })
+}
+
+fn rendered(diagnostic: &Diagnostic, texts: &impl Texts, colored: bool, width: usize) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let title = level
+        .primary_title(diagnostic.message.as_str())
+        .id(diagnostic.code);
+    let mut marks = Vec::new();
+    let mut mark = |annotation: &'_ Annotation, primary| {
+        if let Some(text) = texts.text_of(&annotation.location.file) {
+            marks.push((annotation.clone(), text, primary));
+        }
+    };
+    if let Some(primary) = &diagnostic.primary {
+        mark(primary, true);
+    }
+    for related in &diagnostic.related {
+        mark(related, false);
+    }
+    let marks: Vec<Marked<'_>> = marks
+        .iter()
+        .map(|(annotation, text, primary)| Marked {
+            location: &annotation.location,
+            text,
+            label: &annotation.label,
+            primary: *primary,
+        })
+        .collect();
+    let mut group = with_snippets(Group::with_title(title), &marks);
+    let object = diagnostic.object.as_ref().map(ToString::to_string);
+    if let Some(object) = &object {
+        group = group.element(Level::NOTE.message(format!("in {object}")));
+    }
+    if let Some(left_out) = &diagnostic.left_out {
+        group = group.element(Level::NOTE.message(left_out.as_str()));
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    render(&[group], colored, width)
+}

@@ -1,0 +1,21 @@
+//! What is printed: one folder per report, one file per format in it.
+//!
+//! Everything goes out through [`Printer`]. Nothing here computes an answer; a
+//! format is a function from a report to text.
+
+pub(crate) mod address_names;
+//pub(crate) mod assert;
+pub(crate) mod contract;
+//pub(crate) mod diff;
+pub(crate) mod explain;
+pub(crate) mod layout;
+pub(crate) mod names;
+pub(crate) mod printer;
+pub(crate) mod reach;
+pub(crate) mod snippet;
+pub(crate) mod structured;
+pub(crate) mod theme;
+
+pub(crate) use names::Names;
+pub(crate) use printer::Printer;
+pub(crate) use theme::Theme;

@@ -1,0 +1,298 @@
+//! The report for a person at a terminal.
+
+use std::io::{self, Write};
+
+use ringfence_engine::explain::{Explanation, Reason, Side, Suggestion, explain, suggest};
+use ringfence_engine::{Packet, Profile, Verdict};
+use ringfence_model::parse::Sources;
+use ringfence_model::policy::Direction;
+use ringfence_model::snapshot::Snapshot;
+
+use super::Report;
+use super::words::{Speaker, decided_by, location, reason_title, verdict};
+use crate::output::Theme;
+use crate::output::layout::count;
+use crate::output::snippet::{Marked, render, untitled};
+use crate::packets::Outcome;
+
+pub(super) fn write(
+    report: &Report<'_>,
+    theme: Theme,
+    width: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let speaker = Speaker::new(report.snapshot);
+    let human = Human {
+        report,
+        speaker,
+        theme,
+        width,
+    };
+    let outcomes = &report.answer.outcomes;
+    if outcomes.len() > 1 {
+        human.overview(out)?;
+    }
+    for outcome in outcomes {
+        human.outcome(outcome, out)?;
+    }
+    let dim = theme.dim;
+    writeln!(out, "{dim}profile {}{dim:#}", report.profile.name)
+}
+
+struct Human<'a> {
+    report: &'a Report<'a>,
+    speaker: Speaker<'a>,
+    theme: Theme,
+    width: usize,
+}
+
+impl Human<'_> {
+    /// One line for each outcome, before the details.
+    fn overview(&self, out: &mut dyn Write) -> io::Result<()> {
+        let strong = self.theme.strong;
+        let report = self.report;
+        let summary = match report.answer.common_verdict() {
+            Some(common) => format!("all {}", verdict(common)),
+            None => "it depends".to_owned(),
+        };
+        writeln!(
+            out,
+            "{strong}{} → {}{strong:#}: {summary}",
+            report.from, report.to
+        )?;
+        for outcome in &report.answer.outcomes {
+            let style = self.theme.verdict(outcome.verdict);
+            writeln!(
+                out,
+                "  {style}{:<7}{style:#} {}{}",
+                outcome.verdict,
+                self.speaker.connection(outcome),
+                self.detail(outcome),
+            )?;
+        }
+        writeln!(out)
+    }
+
+    /// How many pods of several, and which family of two.
+    fn detail(&self, outcome: &Outcome) -> String {
+        let mut detail = String::new();
+        let (pairs, total) = outcome.pairs;
+        if pairs < total {
+            detail = format!(" ({pairs} of {})", count(total, "pair", "pairs"));
+        }
+        let families: Vec<_> = self
+            .report
+            .answer
+            .outcomes
+            .iter()
+            .flat_map(|outcome| &outcome.families)
+            .collect();
+        let is_one_of_several = families.iter().any(|f| !outcome.families.contains(f));
+        if is_one_of_several && let Some(family) = outcome.families.first() {
+            detail.push_str(&format!(" ({family})"));
+        }
+        detail
+    }
+
+    fn outcome(&self, outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
+        let style = self.theme.verdict(outcome.verdict);
+        let strong = self.theme.strong;
+        writeln!(
+            out,
+            "{strong}{}{strong:#}{}: {style}{}{style:#}",
+            self.speaker.connection(outcome),
+            self.detail(outcome),
+            verdict(outcome.verdict).to_uppercase(),
+        )?;
+        if let Some(via) = &outcome.via {
+            let service = self.report.snapshot.service(via.service);
+            let addresses: Vec<String> = service
+                .cluster_ips
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let own = match (service.headless, addresses.is_empty()) {
+                (true, _) => "headless".to_owned(),
+                (false, true) => "its address is not known".to_owned(),
+                (false, false) => addresses.join(", "),
+            };
+            let unsure = if via.certain {
+                ""
+            } else {
+                " (whether the service selects it is not known)"
+            };
+            writeln!(
+                out,
+                "  service {} ({own}) port {} leads to {} port {}: that is what policies see{unsure}",
+                self.speaker.names.service(via.service),
+                via.port,
+                self.speaker.party(&outcome.to),
+                via.target_port,
+            )?;
+        }
+        let shown = shown_packet(self.report.snapshot, &outcome.packet);
+        if stands_for_others(outcome) {
+            writeln!(out, "  {} stands for all of them", shown)?;
+        }
+        writeln!(out)?;
+        let snapshot = self.report.snapshot;
+        let explanation = explain(snapshot, self.report.profile, &outcome.packet);
+        let context = Context {
+            snapshot,
+            sources: self.report.sources,
+            theme: self.theme,
+            width: self.width,
+        };
+        let from = self.speaker.party(&outcome.from);
+        let to = self.speaker.party(&outcome.to);
+        context.side(&explanation.egress, &from, out)?;
+        context.side(&explanation.ingress, &to, out)?;
+        let suggestions = suggest(snapshot, self.report.profile, &outcome.packet);
+        context.suggestions(&suggestions, out)
+    }
+}
+
+/// Whether the packet is one of many that differ in more than the pod.
+fn stands_for_others(outcome: &Outcome) -> bool {
+    let several_ports = {
+        let packet = &outcome.packet;
+        let own = ringfence_engine::sets::PortSet::range(packet.protocol, packet.port, packet.port);
+        outcome.ports != own
+    };
+    let several_addresses = [&outcome.from, &outcome.to]
+        .into_iter()
+        .any(|party| match party {
+            crate::packets::Party::Workload(_) => false,
+            crate::packets::Party::Addresses(nets) => {
+                nets.len() > 1
+                    || nets
+                        .iter()
+                        .any(|net| net.prefix_len() < net.max_prefix_len())
+            }
+        });
+    several_ports || several_addresses
+}
+
+fn shown_packet(snapshot: &Snapshot, packet: &Packet) -> String {
+    let out = super::json::packet_out(snapshot, packet);
+    match packet.protocol {
+        ringfence_model::protocol::Protocol::Icmp => {
+            format!("{} → {} ICMP", out.source, out.destination)
+        }
+        protocol => format!(
+            "{} → {} {}/{protocol}",
+            out.source, out.destination, packet.port
+        ),
+    }
+}
+
+/// Explains one packet with source lines, indented below another report's line.
+pub(crate) fn write_sides(
+    (snapshot, sources): (&Snapshot, &Sources),
+    profile: &Profile,
+    packet: &Packet,
+    theme: Theme,
+    width: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let Explanation {
+        egress, ingress, ..
+    } = explain(snapshot, profile, packet);
+    let context = Context {
+        snapshot,
+        sources,
+        theme,
+        width,
+    };
+    let packet = super::json::packet_out(snapshot, packet);
+    context.side(&egress, &packet.source, out)?;
+    context.side(&ingress, &packet.destination, out)
+}
+
+/// What is needed to show reasons.
+struct Context<'a> {
+    snapshot: &'a Snapshot,
+    sources: &'a Sources,
+    theme: Theme,
+    width: usize,
+}
+
+impl Context<'_> {
+    fn side(&self, side: &Side, name: &str, out: &mut dyn Write) -> io::Result<()> {
+        let style = self.theme.verdict(side.verdict);
+        writeln!(
+            out,
+            "  {} of {name}: {style}{}{style:#}, {}",
+            side.direction,
+            verdict(side.verdict),
+            decided_by(side),
+        )?;
+        let (decisive, others): (Vec<&Reason>, Vec<&Reason>) =
+            side.reasons.iter().partition(|reason| reason.decisive);
+        for reason in decisive {
+            self.reason(side, reason, out)?;
+        }
+        for reason in others {
+            let dim = self.theme.dim;
+            let title = reason_title(self.snapshot, side.direction, reason);
+            let at = location(self.snapshot, self.sources, reason)
+                .map_or_else(String::new, |location| format!(" ({location})"));
+            writeln!(out, "    {dim}{title}{at}: {}{dim:#}", reason.text)?;
+        }
+        writeln!(out)
+    }
+
+    fn reason(&self, side: &Side, reason: &Reason, out: &mut dyn Write) -> io::Result<()> {
+        let strong = self.theme.strong;
+        let title = reason_title(self.snapshot, side.direction, reason);
+        writeln!(out, "    {strong}{title}{strong:#}: {}", reason.text)?;
+        let origin = self.snapshot.policy(reason.policy).origin.as_ref();
+        let located = location(self.snapshot, self.sources, reason);
+        if let (Some(origin), Some(location)) = (origin, located) {
+            let mark = Marked {
+                location: &location,
+                text: self.sources.text(origin.file),
+                label: label(side.direction, reason),
+                primary: side.verdict != Verdict::Allowed,
+            };
+            let snippet = render(&[untitled(&[mark])], self.theme.colored, self.width);
+            for line in snippet.lines() {
+                writeln!(out, "    {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn suggestions(&self, suggestions: &[Suggestion], out: &mut dyn Write) -> io::Result<()> {
+        let allowed = self.theme.allowed;
+        for suggestion in suggestions {
+            writeln!(
+                out,
+                "  {allowed}missing{allowed:#} ({}): {}",
+                suggestion.direction, suggestion.text
+            )?;
+            for line in suggestion.manifest.iter().flat_map(|text| text.lines()) {
+                writeln!(out, "    {line}")?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+/// What to say at the source line.
+fn label(direction: Direction, reason: &Reason) -> &'static str {
+    use ringfence_engine::explain::Effect;
+
+    match (reason.effect, direction) {
+        (Effect::Allows, _) => "allows it",
+        (Effect::Denies, _) => "denies it",
+        (Effect::Isolates, Direction::Egress) => "selects the source and isolates its egress",
+        (Effect::Isolates, Direction::Ingress) => {
+            "selects the destination and isolates its ingress"
+        }
+        (Effect::MayMatch, _) => "may match",
+        (Effect::Passes, _) => "passes it on",
+        (Effect::NoMatch, _) => "does not match",
+    }
+}

@@ -1,0 +1,63 @@
+//! For a comment on a pull request.
+
+use std::io::{self, Write};
+
+use ringfence_engine::explain::{Side, explain, suggest};
+
+use super::Report;
+use super::words::{Speaker, decided_by, location, reason_title, verdict};
+
+pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let speaker = Speaker::new(report.snapshot);
+    let snapshot = report.snapshot;
+    for outcome in &report.answer.outcomes {
+        writeln!(
+            out,
+            "### `{}`: **{}**\n",
+            speaker.connection(outcome).replace('`', "'"),
+            verdict(outcome.verdict)
+        )?;
+        let explanation = explain(snapshot, report.profile, &outcome.packet);
+        side(
+            report,
+            &explanation.egress,
+            &speaker.party(&outcome.from),
+            out,
+        )?;
+        side(
+            report,
+            &explanation.ingress,
+            &speaker.party(&outcome.to),
+            out,
+        )?;
+        writeln!(out)?;
+        for suggestion in suggest(snapshot, report.profile, &outcome.packet) {
+            writeln!(
+                out,
+                "**Missing** ({}): {}\n",
+                suggestion.direction, suggestion.text
+            )?;
+            if let Some(manifest) = suggestion.manifest {
+                writeln!(out, "```yaml\n{}\n```\n", manifest.trim_end())?;
+            }
+        }
+    }
+    writeln!(out, "Profile `{}`.", report.profile.name)
+}
+
+fn side(report: &Report<'_>, side: &Side, name: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "- {} of `{name}`: **{}**, {}",
+        side.direction,
+        verdict(side.verdict),
+        decided_by(side)
+    )?;
+    for reason in &side.reasons {
+        let title = reason_title(report.snapshot, side.direction, reason);
+        let at = location(report.snapshot, report.sources, reason)
+            .map_or_else(String::new, |location| format!(" (`{location}`)"));
+        writeln!(out, "  - {title}{at}: {}", reason.text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The sentences that all formats of `explain` share.
+
+use ringfence_engine::Verdict;
+use ringfence_engine::explain::{DecidedBy, Effect, Reason, Side};
+use ringfence_engine::sets::PortSet;
+use ringfence_model::parse::{Part, Sources};
+use ringfence_model::policy::{Direction, Tier};
+use ringfence_model::snapshot::Snapshot;
+use ringfence_model::source::Location;
+
+use crate::output::Names;
+use crate::output::address_names::AddressNames;
+use crate::output::reach::port_words;
+use crate::packets::{Outcome, Party};
+
+/// Names parties for one snapshot.
+pub(crate) struct Speaker<'a> {
+    pub(crate) names: Names<'a>,
+    addresses: AddressNames,
+}
+
+impl<'a> Speaker<'a> {
+    /// For this snapshot.
+    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
+        Self {
+            names: Names::new(snapshot),
+            addresses: AddressNames::new(snapshot),
+        }
+    }
+
+    /// A party in words.
+    pub(crate) fn party(&self, party: &Party) -> String {
+        match party {
+            Party::Workload(id) => self.names.workload(*id),
+            Party::Addresses(nets) => {
+                let places = self.addresses.places(nets);
+                let words: Vec<String> = places.iter().map(ToString::to_string).collect();
+                words.join(", ")
+            }
+        }
+    }
+
+    /// `443/TCP`, or several.
+    pub(crate) fn ports(ports: &PortSet) -> String {
+        use ringfence_model::protocol::Protocol;
+
+        let single = Protocol::WITH_PORTS.into_iter().find_map(|protocol| {
+            let is_only = PortSet::range(protocol, 1, u16::MAX);
+            match ports.ranges(protocol).as_slice() {
+                [(start, end)] if start == end && ports.is_subset(&is_only) => {
+                    Some(format!("{start}/{protocol}"))
+                }
+                _ => None,
+            }
+        });
+        single.unwrap_or_else(|| port_words(ports).join(", "))
+    }
+
+    /// `from → to`, with the ports.
+    pub(crate) fn connection(&self, outcome: &Outcome) -> String {
+        let to = match &outcome.via {
+            Some(via) => format!(
+                "svc:{} port {}/{}",
+                self.names.service(via.service),
+                via.port,
+                via.protocol
+            ),
+            None => format!(
+                "{} {}",
+                self.party(&outcome.to),
+                Self::ports(&outcome.ports)
+            ),
+        };
+        format!("{} → {to}", self.party(&outcome.from))
+    }
+}
+
+/// What a verdict is called in a sentence.
+pub(crate) fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allowed => "allowed",
+        Verdict::Denied => "denied",
+        Verdict::Unknown => "not known",
+    }
+}
+
+/// Why a side is as it is, without its policies.
+pub(crate) fn decided_by(side: &Side) -> &'static str {
+    let end = |egress, ingress| match side.direction {
+        Direction::Egress => egress,
+        Direction::Ingress => ingress,
+    };
+    match side.decided_by {
+        DecidedBy::Tier(Tier::Admin) => "a rule of the Admin tier decides",
+        DecidedBy::Tier(Tier::Baseline) => "a rule of the Baseline tier decides",
+        DecidedBy::Tier(Tier::NetworkPolicy) => match side.verdict {
+            Verdict::Allowed => "a rule allows it",
+            Verdict::Denied => end(
+                "its egress is isolated, and no rule allows this",
+                "its ingress is isolated, and no rule allows this",
+            ),
+            Verdict::Unknown => "it depends on something that the input does not say",
+        },
+        DecidedBy::DefaultAllow => end(
+            "no policy selects it for egress, and Kubernetes allows by default",
+            "no policy selects it for ingress, and Kubernetes allows by default",
+        ),
+        DecidedBy::NotAPod => "it is outside the cluster, where no policy applies",
+        DecidedBy::HostNetwork => {
+            "it is host-networked: policies do not apply to it, whatever they say"
+        }
+        DecidedBy::SamePod => "a pod always reaches itself",
+        DecidedBy::OwnNode => "traffic between a pod and its own node is allowed",
+        DecidedBy::Undetermined => "it depends on something that the input does not say",
+    }
+}
+
+/// The name of what decided, for structured output.
+pub(crate) fn decided_by_name(decided_by: DecidedBy) -> &'static str {
+    match decided_by {
+        DecidedBy::Tier(_) => "Tier",
+        DecidedBy::DefaultAllow => "DefaultAllow",
+        DecidedBy::NotAPod => "NotAPod",
+        DecidedBy::HostNetwork => "HostNetwork",
+        DecidedBy::SamePod => "SamePod",
+        DecidedBy::OwnNode => "OwnNode",
+        DecidedBy::Undetermined => "Undetermined",
+    }
+}
+
+/// The name of an effect, for structured output.
+pub(crate) fn effect_name(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Allows => "Allows",
+        Effect::Denies => "Denies",
+        Effect::Passes => "Passes",
+        Effect::Isolates => "Isolates",
+        Effect::NoMatch => "NoMatch",
+        Effect::MayMatch => "MayMatch",
+    }
+}
+
+/// `NetworkPolicy shop/db, egress rule 2`.
+pub(crate) fn reason_title(snapshot: &Snapshot, direction: Direction, reason: &Reason) -> String {
+    let policy = snapshot.policy(reason.policy).display_name();
+    match reason.rule {
+        Some(rule) => format!("{policy}, {direction} rule {}", rule + 1),
+        None => policy,
+    }
+}
+
+/// Where a reason is written down.
+pub(crate) fn location(
+    snapshot: &Snapshot,
+    sources: &Sources,
+    reason: &Reason,
+) -> Option<Location> {
+    let origin = snapshot.policy(reason.policy).origin.as_ref()?;
+    sources.locate(origin, &reason.path, Part::Value)
+}

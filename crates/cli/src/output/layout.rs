@@ -1,0 +1,110 @@
+//! Words put into lines and columns.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+/// A word and how it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) text: String,
+    pub(crate) style: Style,
+}
+
+impl Word {
+    /// A word without a style.
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self::styled(text, Style::new())
+    }
+
+    /// A word with a style.
+    pub(crate) fn styled(text: impl Into<String>, style: Style) -> Self {
+        Self {
+            text: text.into(),
+            style,
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+}
+
+/// Words in lines of at most `width` columns, commas between them. A word that is
+/// longer than a line has one to itself.
+pub(crate) fn wrap(words: &[Word], width: usize) -> Vec<Vec<Word>> {
+    let mut lines: Vec<Vec<Word>> = Vec::new();
+    let mut used = 0;
+    for (position, word) in words.iter().enumerate() {
+        let last = position + 1 == words.len();
+        let mut word = word.clone();
+        let needed = word.width() + usize::from(!last);
+        if !last {
+            word.text.push(',');
+        }
+        match lines.last_mut() {
+            Some(line) if used + 1 + needed <= width => {
+                line.push(word);
+                used += 1 + needed;
+            }
+            _ => {
+                lines.push(vec![word]);
+                used = needed;
+            }
+        }
+    }
+    lines
+}
+
+/// Writes one line of words, and spaces up to `pad` columns.
+pub(crate) fn write_words(out: &mut dyn Write, words: &[Word], pad: usize) -> io::Result<()> {
+    let mut used = 0;
+    for (position, word) in words.iter().enumerate() {
+        if position > 0 {
+            out.write_all(b" ")?;
+            used += 1;
+        }
+        let style = word.style;
+        write!(out, "{style}{}{style:#}", word.text)?;
+        used += word.width();
+    }
+    write!(out, "{:1$}", "", pad.saturating_sub(used))
+}
+
+/// How many columns one line of words takes.
+pub(crate) fn width_of(words: &[Word]) -> usize {
+    words.iter().map(Word::width).sum::<usize>() + words.len().saturating_sub(1)
+}
+
+/// `1 policy`, `2 policies`.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        number => format!("{number} {many}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_wrapped_at_commas() {
+        let words: Vec<Word> = ["alpha", "beta", "gamma", "delta"]
+            .into_iter()
+            .map(Word::plain)
+            .collect();
+        let lines = wrap(&words, 12);
+        let shown: Vec<String> = lines
+            .iter()
+            .map(|line| {
+                let mut bytes = Vec::new();
+                write_words(&mut bytes, line, 0).unwrap();
+                String::from_utf8(bytes).unwrap()
+            })
+            .collect();
+        assert_eq!(shown, ["alpha, beta,", "gamma, delta"]);
+        assert_eq!(wrap(&words, 1).len(), 4);
+        assert!(wrap(&[], 10).is_empty());
+    }
+}

@@ -1,0 +1,186 @@
+//! The one place that writes to stdout and stderr.
+
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+
+use anstream::{AutoStream, ColorChoice};
+
+use super::Theme;
+use crate::args::ColorWhen;
+
+/// Lines are cut to this where nothing says how wide the terminal is, so that what
+/// goes into a pipe does not depend on who reads it.
+const DEFAULT_WIDTH: usize = 100;
+const NARROWEST: usize = 40;
+
+/// Owns stdout and stderr.
+pub(crate) struct Printer {
+    out: Stream,
+    err: Stream,
+    out_theme: Theme,
+    err_theme: Theme,
+    width: usize,
+    quiet: bool,
+}
+
+impl Printer {
+    /// A printer on the process's streams.
+    pub(crate) fn new(color: ColorWhen, quiet: bool) -> Self {
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let colored = |choice: ColorChoice| match color {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => choice != ColorChoice::Never,
+        };
+        let out_theme = Theme::new(colored(AutoStream::choice(&stdout)));
+        let err_theme = Theme::new(colored(AutoStream::choice(&stderr)));
+        let width = match terminal_size::terminal_size_of(&stdout) {
+            Some((terminal_size::Width(width), _)) if stdout.is_terminal() => usize::from(width),
+            _ => DEFAULT_WIDTH,
+        };
+        Self {
+            out: Stream::new(Box::new(BufWriter::with_capacity(1 << 16, stdout))),
+            err: Stream::new(Box::new(stderr)),
+            out_theme,
+            err_theme,
+            width: width.max(NARROWEST),
+            quiet,
+        }
+    }
+
+    /// Where the answer goes.
+    pub(crate) fn out(&mut self) -> &mut dyn Write {
+        &mut self.out
+    }
+
+    /// The colours of the answer.
+    pub(crate) fn theme(&self) -> Theme {
+        self.out_theme
+    }
+
+    /// The colours of stderr.
+    pub(crate) fn err_theme(&self) -> Theme {
+        self.err_theme
+    }
+
+    /// How many columns the answer may take.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Whether warnings and summaries are wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// A line on stderr, with `error:` in front.
+    pub(crate) fn error(&mut self, message: impl fmt::Display) {
+        let style = self.err_theme.denied;
+        self.err_line(format_args!("{style}error{style:#}: {message}"));
+    }
+
+    /// A line on stderr, with `note:` in front; not when quiet.
+    pub(crate) fn note(&mut self, message: impl fmt::Display) {
+        if !self.quiet {
+            let style = self.err_theme.strong;
+            self.err_line(format_args!("{style}note{style:#}: {message}"));
+        }
+    }
+
+    /// A line on stderr.
+    pub(crate) fn err_line(&mut self, message: impl fmt::Display) {
+        // There is nowhere left to say that stderr is gone.
+        let _ = writeln!(self.err, "{message}");
+    }
+
+    /// Writes out what is buffered.
+    ///
+    /// # Errors
+    /// If stdout cannot be written for another reason than that its reader left.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl fmt::Debug for Printer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Printer").finish_non_exhaustive()
+    }
+}
+
+/// A stream whose reader may leave (`| head`): from then on everything is swallowed,
+/// and the command ends as if all had been read.
+struct Stream {
+    inner: Box<dyn Write>,
+    closed: bool,
+}
+
+impl Stream {
+    fn new(inner: Box<dyn Write>) -> Self {
+        Self {
+            inner,
+            closed: false,
+        }
+    }
+
+    fn unless_closed<T: Default>(&mut self, result: io::Result<T>, swallowed: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(swallowed)
+            }
+            result => result,
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.closed {
+            return Ok(bytes.len());
+        }
+        let result = self.inner.write(bytes);
+        self.unless_closed(result, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let result = self.inner.flush();
+        self.unless_closed(result, ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Leaves {
+        after: usize,
+    }
+
+    impl Write for Leaves {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.after == 0 {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.after -= 1;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_not_an_error() {
+        let mut stream = Stream::new(Box::new(Leaves { after: 1 }));
+        for _ in 0..5 {
+            stream.write_all(b"line\n").unwrap();
+        }
+        stream.flush().unwrap();
+        assert!(stream.closed);
+    }
+}

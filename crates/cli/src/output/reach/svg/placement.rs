@@ -1,0 +1,490 @@
+//! Where everything stands: namespaces as boxes in columns, workloads in layers
+//! inside them, and what is outside the cluster at the edges.
+
+use std::collections::BTreeMap;
+
+use ringfence_model::snapshot::{NamespaceId, WorkloadId};
+
+use super::layers::layers;
+use super::{MONO, NAME, characters, cut, label, label_width};
+use crate::output::reach::graph::{Cluster, Edge, Graph, Vertex};
+
+const TOP: f64 = 84.0;
+const BOTTOM: f64 = 56.0;
+const SIDE: f64 = 28.0;
+/// Between boxes of a column.
+const BOX_GAP: f64 = 30.0;
+const BOX_PADDING: f64 = 16.0;
+const BOX_HEADER: f64 = 32.0;
+const NODE_GAP: f64 = 16.0;
+const NODE_HEIGHT: f64 = 32.0;
+/// Height that an incoming arrow of its own needs.
+const PORT_HEIGHT: f64 = 15.0;
+/// Between columns: room for curves and one label.
+const CURVES: f64 = 64.0;
+const LONGEST_NAME: usize = 34;
+
+/// A rectangle.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Rect {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+impl Rect {
+    pub(super) fn right(&self) -> f64 {
+        self.x + self.width
+    }
+
+    pub(super) fn bottom(&self) -> f64 {
+        self.y + self.height
+    }
+
+    pub(super) fn middle(&self) -> f64 {
+        self.y + self.height / 2.0
+    }
+}
+
+/// Rectangles side by side that an edge must get through: their x range, and the
+/// stretches of y that are taken.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) taken: Vec<(f64, f64)>,
+    /// The box that it is a part of; `None` for a column of whole boxes.
+    pub(super) inside: Option<NamespaceId>,
+}
+
+/// Where everything stands.
+#[derive(Debug)]
+pub(super) struct Placement {
+    pub(super) width: f64,
+    pub(super) height: f64,
+    /// One for each cluster, in order.
+    pub(super) boxes: Vec<Rect>,
+    pub(super) columns: Vec<Column>,
+    rects: BTreeMap<Vertex, Rect>,
+    home: BTreeMap<WorkloadId, NamespaceId>,
+}
+
+/// A box before it has a position: its layers of nodes.
+#[derive(Debug)]
+struct Inner {
+    layers: Vec<Vec<WorkloadId>>,
+    /// The x of each layer, and its width.
+    spans: Vec<(f64, f64)>,
+    width: f64,
+    height: f64,
+}
+
+impl Placement {
+    /// Places everything in `graph`.
+    pub(super) fn of(graph: &Graph<'_>) -> Self {
+        Placer { graph }.place()
+    }
+
+    /// Where a vertex stands.
+    pub(super) fn rect(&self, vertex: Vertex) -> Option<&Rect> {
+        self.rects.get(&vertex)
+    }
+
+    /// The box that a vertex is, or is in.
+    pub(super) fn namespace(&self, vertex: Vertex) -> Option<NamespaceId> {
+        match vertex {
+            Vertex::Namespace(id) => Some(id),
+            Vertex::Workload(id) => self.home.get(&id).copied(),
+            Vertex::Source(_) | Vertex::Destination(_) => None,
+        }
+    }
+}
+
+/// A name as it is shown.
+pub(super) fn shortened(name: &str) -> String {
+    cut(name, LONGEST_NAME)
+}
+
+struct Placer<'a> {
+    graph: &'a Graph<'a>,
+}
+
+impl Placer<'_> {
+    fn place(&self) -> Placement {
+        let inners: Vec<Inner> = self.graph.clusters.iter().map(|c| self.inner(c)).collect();
+        let columns = self.columns_of_boxes(&inners);
+        let (sources, destinations) = self.outside();
+        let content = self.content_height(&columns, &inners, &[&sources, &destinations]);
+
+        let mut placement = Placement {
+            width: 0.0,
+            height: TOP + content + BOTTOM,
+            boxes: vec![Rect::default(); inners.len()],
+            columns: Vec::new(),
+            rects: BTreeMap::new(),
+            home: BTreeMap::new(),
+        };
+        let mut x = SIDE;
+        x = self.place_outside(&sources, x, content, &mut placement);
+        for column in &columns {
+            x += if x > SIDE {
+                self.gap_before(column)
+            } else {
+                0.0
+            };
+            x = self.place_column(column, &inners, x, content, &mut placement);
+        }
+        if !destinations.is_empty() {
+            x += if x > SIDE {
+                self.gap_for(&destinations)
+            } else {
+                0.0
+            };
+            x = self.place_outside(&destinations, x, content, &mut placement);
+        }
+        placement.width = (x + SIDE).max(560.0);
+        placement
+    }
+
+    /// The layers of a namespace's workloads, by the edges between them.
+    fn inner(&self, cluster: &Cluster) -> Inner {
+        let index = |vertex: Vertex| match vertex {
+            Vertex::Workload(id) => cluster.workloads.binary_search(&id).ok(),
+            _ => None,
+        };
+        let edges: Vec<(usize, usize)> = self
+            .graph
+            .edges
+            .iter()
+            .filter_map(|edge| Some((index(edge.from)?, index(edge.to)?)))
+            .collect();
+        let layer_of = layers(cluster.workloads.len(), &edges, 5);
+        let count = layer_of.iter().max().map_or(1, |last| last + 1);
+        let mut found: Vec<Vec<WorkloadId>> = vec![Vec::new(); count];
+        for (id, layer) in cluster.workloads.iter().zip(&layer_of) {
+            if let Some(layer) = found.get_mut(*layer) {
+                layer.push(*id);
+            }
+        }
+        if edges.is_empty() {
+            found = grid(&cluster.workloads);
+        }
+        found.retain(|layer| !layer.is_empty());
+        untangle(&mut found, &self.graph.edges);
+
+        let mut x = BOX_PADDING;
+        let mut spans = Vec::new();
+        for (number, layer) in found.iter().enumerate() {
+            if number > 0 {
+                x += if edges.is_empty() {
+                    NODE_GAP
+                } else {
+                    self.gap_into(layer)
+                };
+            }
+            let width = layer
+                .iter()
+                .map(|id| self.node_width(*id))
+                .fold(0.0, f64::max);
+            spans.push((x, width));
+            x += width;
+        }
+        let height = found
+            .iter()
+            .map(|layer| self.stack_height(layer))
+            .fold(0.0, f64::max);
+        let header = characters(&cluster.name) * 8.2 + 2.0 * BOX_PADDING;
+        let bundles = self.incoming(Vertex::Namespace(cluster.namespace)) * PORT_HEIGHT;
+        Inner {
+            layers: found,
+            spans,
+            width: (x + BOX_PADDING).max(header),
+            height: (height + BOX_HEADER + BOX_PADDING).max(bundles + 24.0),
+        }
+    }
+
+    /// The clusters of each column, in order.
+    fn columns_of_boxes(&self, inners: &[Inner]) -> Vec<Vec<usize>> {
+        let clusters = &self.graph.clusters;
+        let home: BTreeMap<WorkloadId, usize> = clusters
+            .iter()
+            .enumerate()
+            .flat_map(|(index, c)| c.workloads.iter().map(move |id| (*id, index)))
+            .collect();
+        let index = |vertex: Vertex| match vertex {
+            Vertex::Workload(id) => home.get(&id).copied(),
+            Vertex::Namespace(id) => clusters.iter().position(|c| c.namespace == id),
+            Vertex::Source(_) | Vertex::Destination(_) => None,
+        };
+        let edges: Vec<(usize, usize)> = self
+            .graph
+            .edges
+            .iter()
+            .filter_map(|edge| Some((index(edge.from)?, index(edge.to)?)))
+            .filter(|(from, to)| from != to)
+            .collect();
+        let most = (2..).find(|n| n * n >= inners.len()).unwrap_or(2) + 1;
+        let layer_of = layers(clusters.len(), &edges, most);
+        let count = layer_of.iter().max().map_or(0, |last| last + 1);
+        let mut columns = vec![Vec::new(); count];
+        for (cluster, layer) in layer_of.iter().enumerate() {
+            if let Some(column) = columns.get_mut(*layer) {
+                column.push(cluster);
+            }
+        }
+        columns.retain(|column| !column.is_empty());
+        columns
+    }
+
+    /// Places that connect to the cluster, and places that it connects to.
+    fn outside(&self) -> (Vec<Vertex>, Vec<Vertex>) {
+        self.graph
+            .outside()
+            .into_iter()
+            .partition(|vertex| matches!(vertex, Vertex::Source(_)))
+    }
+
+    fn content_height(
+        &self,
+        columns: &[Vec<usize>],
+        inners: &[Inner],
+        outside: &[&[Vertex]; 2],
+    ) -> f64 {
+        let boxes = columns.iter().map(|column| column_height(column, inners));
+        let places = outside.iter().map(|vertices| self.outside_height(vertices));
+        boxes.chain(places).fold(120.0, f64::max)
+    }
+
+    fn outside_height(&self, vertices: &[Vertex]) -> f64 {
+        let nodes: f64 = vertices.iter().map(|v| self.height_of(*v)).sum();
+        nodes + BOX_GAP * gaps(vertices.len())
+    }
+
+    fn place_outside(
+        &self,
+        vertices: &[Vertex],
+        x: f64,
+        content: f64,
+        placement: &mut Placement,
+    ) -> f64 {
+        if vertices.is_empty() {
+            return x;
+        }
+        let width = vertices
+            .iter()
+            .map(|v| self.width_of(*v))
+            .fold(0.0, f64::max);
+        let mut y = TOP + (content - self.outside_height(vertices)) / 2.0;
+        for vertex in vertices {
+            let height = self.height_of(*vertex);
+            placement.rects.insert(
+                *vertex,
+                Rect {
+                    x,
+                    y,
+                    width,
+                    height,
+                },
+            );
+            y += height + BOX_GAP;
+        }
+        x + width
+    }
+
+    fn place_column(
+        &self,
+        column: &[usize],
+        inners: &[Inner],
+        x: f64,
+        content: f64,
+        placement: &mut Placement,
+    ) -> f64 {
+        let members = || {
+            column
+                .iter()
+                .filter_map(|i| Some((*i, inners.get(*i)?, self.graph.clusters.get(*i)?)))
+        };
+        let width = members()
+            .map(|(_, inner, _)| inner.width)
+            .fold(0.0, f64::max);
+        let mut y = TOP + (content - column_height(column, inners)) / 2.0;
+        let mut taken = Vec::new();
+        for (index, inner, cluster) in members() {
+            let rect = Rect {
+                x: x + (width - inner.width) / 2.0,
+                y,
+                width: inner.width,
+                height: inner.height,
+            };
+            taken.push((rect.y, rect.bottom()));
+            if let Some(slot) = placement.boxes.get_mut(index) {
+                *slot = rect;
+            }
+            placement
+                .rects
+                .insert(Vertex::Namespace(cluster.namespace), rect);
+            self.place_inner(inner, &rect, cluster.namespace, placement);
+            y += inner.height + BOX_GAP;
+        }
+        placement.columns.push(Column {
+            left: x,
+            right: x + width,
+            taken,
+            inside: None,
+        });
+        x + width
+    }
+
+    fn place_inner(
+        &self,
+        inner: &Inner,
+        rect: &Rect,
+        namespace: NamespaceId,
+        placement: &mut Placement,
+    ) {
+        let room = rect.height - BOX_HEADER - BOX_PADDING;
+        for (layer, (left, width)) in inner.layers.iter().zip(&inner.spans) {
+            let x = rect.x + left;
+            let mut y = rect.y + BOX_HEADER + (room - self.stack_height(layer)) / 2.0;
+            let mut taken = vec![(rect.y, rect.y + BOX_HEADER - 8.0)];
+            for id in layer {
+                let vertex = Vertex::Workload(*id);
+                let node = Rect {
+                    x,
+                    y,
+                    width: *width,
+                    height: self.height_of(vertex),
+                };
+                taken.push((node.y, node.bottom()));
+                placement.rects.insert(vertex, node);
+                placement.home.insert(*id, namespace);
+                y += node.height + NODE_GAP;
+            }
+            placement.columns.push(Column {
+                left: x,
+                right: x + width,
+                taken,
+                inside: Some(namespace),
+            });
+        }
+    }
+
+    fn stack_height(&self, layer: &[WorkloadId]) -> f64 {
+        let nodes: f64 = layer
+            .iter()
+            .map(|id| self.height_of(Vertex::Workload(*id)))
+            .sum();
+        nodes + NODE_GAP * gaps(layer.len())
+    }
+
+    fn node_width(&self, id: WorkloadId) -> f64 {
+        let name = shortened(&self.graph.view.names.workload_alone(id));
+        (characters(&name) * NAME * MONO + 24.0).max(76.0)
+    }
+
+    fn width_of(&self, vertex: Vertex) -> f64 {
+        match self.graph.place(vertex) {
+            Some(place) => characters(&shortened(&place.to_string())) * NAME * MONO + 32.0,
+            None => 0.0,
+        }
+    }
+
+    /// High enough for the arrows that end there.
+    fn height_of(&self, vertex: Vertex) -> f64 {
+        (self.incoming(vertex) * PORT_HEIGHT + 6.0).max(NODE_HEIGHT)
+    }
+
+    /// How many different arrows end at a vertex.
+    fn incoming(&self, vertex: Vertex) -> f64 {
+        let mut opens: Vec<_> = self
+            .graph
+            .edges
+            .iter()
+            .filter(|edge| edge.to == vertex)
+            .map(|edge| &edge.open)
+            .collect();
+        opens.sort_unstable();
+        opens.dedup();
+        u32::try_from(opens.len()).map_or(0.0, f64::from)
+    }
+
+    fn gap(&self, ends_here: impl Fn(&Edge) -> bool) -> f64 {
+        let labels = self.graph.edges.iter().filter(|edge| ends_here(edge));
+        CURVES
+            + labels
+                .map(|edge| label_width(&label(&edge.open)))
+                .fold(0.0, f64::max)
+    }
+
+    fn gap_into(&self, layer: &[WorkloadId]) -> f64 {
+        self.gap(|edge| matches!(edge.to, Vertex::Workload(id) if layer.contains(&id))) - 14.0
+    }
+
+    fn gap_before(&self, column: &[usize]) -> f64 {
+        let clusters: Vec<&Cluster> = column
+            .iter()
+            .filter_map(|i| self.graph.clusters.get(*i))
+            .collect();
+        self.gap(|edge| match edge.to {
+            Vertex::Namespace(id) => clusters.iter().any(|c| c.namespace == id),
+            Vertex::Workload(id) => clusters.iter().any(|c| c.workloads.contains(&id)),
+            Vertex::Source(_) | Vertex::Destination(_) => false,
+        })
+    }
+
+    fn gap_for(&self, vertices: &[Vertex]) -> f64 {
+        self.gap(|edge| vertices.contains(&edge.to))
+    }
+}
+
+fn gaps(count: usize) -> f64 {
+    u32::try_from(count.saturating_sub(1)).map_or(0.0, f64::from)
+}
+
+fn column_height(column: &[usize], inners: &[Inner]) -> f64 {
+    let boxes = column.iter().filter_map(|index| inners.get(*index));
+    boxes.map(|inner| inner.height).sum::<f64>() + BOX_GAP * gaps(column.len())
+}
+
+/// Workloads without edges between them: a block about as wide as high.
+fn grid(workloads: &[WorkloadId]) -> Vec<Vec<WorkloadId>> {
+    let rows = (1..)
+        .find(|n| n * n * 2 >= workloads.len() * 3)
+        .unwrap_or(1)
+        .max(2);
+    workloads.chunks(rows).map(<[_]>::to_vec).collect()
+}
+
+/// Puts the nodes of each layer in the order of what leads to them, so that fewer
+/// edges cross.
+fn untangle(layers: &mut [Vec<WorkloadId>], edges: &[Edge]) {
+    let mut height: BTreeMap<WorkloadId, f64> = BTreeMap::new();
+    for layer in layers {
+        let mut keyed: Vec<(f64, WorkloadId)> = layer
+            .iter()
+            .enumerate()
+            .map(|(position, id)| {
+                let above: Vec<f64> = edges
+                    .iter()
+                    .filter(|edge| edge.to == Vertex::Workload(*id))
+                    .filter_map(|edge| match edge.from {
+                        Vertex::Workload(from) => height.get(&from).copied(),
+                        _ => None,
+                    })
+                    .collect();
+                let own = u32::try_from(position).map_or(0.0, f64::from);
+                let key = match u32::try_from(above.len()) {
+                    Ok(0) | Err(_) => own,
+                    Ok(count) => above.iter().sum::<f64>() / f64::from(count),
+                };
+                (key, *id)
+            })
+            .collect();
+        keyed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        *layer = keyed.into_iter().map(|(_, id)| id).collect();
+        for (position, id) in layer.iter().enumerate() {
+            height.insert(*id, u32::try_from(position).map_or(0.0, f64::from));
+        }
+    }
+}

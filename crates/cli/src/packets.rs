@@ -1,0 +1,193 @@
+//! From two endpoints to packets: which pods, ports, families and addresses are
+//! behind a question, judged one by one and put together by outcome.
+
+mod destination;
+mod outcome;
+
+pub(crate) use outcome::{Answer, Outcome, Party, Via};
+
+use ringfence_engine::{Engine, Peer};
+use ringfence_model::address::IpFamily;
+use ringfence_model::policy::Direction;
+use ringfence_model::snapshot::{PodId, Snapshot};
+
+use crate::endpoint::{PortWord, Target, TargetKind};
+use destination::{Destination, destinations};
+use outcome::{Collector, Judged};
+
+/// A question that cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum QuestionError {
+    #[error("a service accepts connections and opens none: name a workload as the source")]
+    ServiceAsSource,
+    #[error("both ends are outside the cluster: policies apply to pods only")]
+    BothOutside,
+    #[error("a port belongs to the destination, not to the source")]
+    SourcePort,
+    #[error("service {service} has no port {port}{hint}")]
+    NoServicePort {
+        service: String,
+        port: String,
+        hint: String,
+    },
+    #[error("no container of {name} declares a port named `{port}`{hint}")]
+    NoNamedPort {
+        name: String,
+        port: String,
+        hint: String,
+    },
+    #[error("port `{0}` is a name, and names mean something only on pods: write a number")]
+    NamedPortOfAddress(String),
+    #[error("service {0} leads nowhere: no pod or endpoint in the input is behind it")]
+    NothingBehind(String),
+    #[error("service {0} is another name for {1}, which is outside the cluster: name its address")]
+    ExternalName(String, String),
+    #[error("the two ends have no address family in common")]
+    NoCommonFamily,
+}
+
+/// Judges every packet from `from` to `to`.
+pub(crate) fn judge(engine: &Engine, from: &Target, to: &Target) -> Result<Answer, QuestionError> {
+    if from.port.is_some() {
+        return Err(QuestionError::SourcePort);
+    }
+    let snapshot = engine.snapshot();
+    let (destinations, mut notes) = destinations(snapshot, to)?;
+    let mut collector = Collector::new(snapshot);
+    match &from.kind {
+        TargetKind::Service(_) if from.implied_ports.is_empty() => {
+            return Err(QuestionError::ServiceAsSource);
+        }
+        TargetKind::Addresses { nets, .. } => {
+            for destination in &destinations {
+                let Destination::Pods { pods, .. } = destination else {
+                    return Err(QuestionError::BothOutside);
+                };
+                for (pod, _) in pods {
+                    from_addresses(engine, nets, *pod, destination, &mut collector);
+                }
+            }
+        }
+        TargetKind::Workloads(_) | TargetKind::Pod(_) | TargetKind::Service(_) => {
+            let sources = pods_of(snapshot, from);
+            for destination in &destinations {
+                for source in &sources {
+                    from_pod(engine, *source, destination, &mut collector);
+                }
+            }
+        }
+    }
+    let outcomes = collector.finish();
+    if outcomes.is_empty() {
+        return Err(QuestionError::NoCommonFamily);
+    }
+    notes.sort();
+    notes.dedup();
+    Ok(Answer { outcomes, notes })
+}
+
+/// The pods of a target, those behind a service included.
+fn pods_of(snapshot: &Snapshot, target: &Target) -> Vec<PodId> {
+    if let TargetKind::Pod(pod) = target.kind {
+        return vec![pod];
+    }
+    let workloads = target.selection(snapshot).workloads.unwrap_or_default();
+    workloads
+        .into_iter()
+        .flat_map(|id| snapshot.workload(id).pod_ids())
+        .collect()
+}
+
+fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mut Collector<'_>) {
+    let snapshot = engine.snapshot();
+    let families = snapshot.families_of(snapshot.pod(source));
+    match destination {
+        Destination::Pods { via, pods } => {
+            for (pod, ports) in pods {
+                // Of a workload with several pods, a pod and itself is no connection.
+                if *pod == source && into.has_other_pods(source) {
+                    continue;
+                }
+                for family in common(snapshot, &families, *pod) {
+                    let ends = (Peer::Pod(source), Peer::Pod(*pod));
+                    into.add(&Judged {
+                        source: ends.0,
+                        destination: ends.1,
+                        addresses: None,
+                        family,
+                        via: via.as_ref(),
+                        asked: ports,
+                        open: engine.ports(ends.0, ends.1, family),
+                    });
+                }
+            }
+        }
+        Destination::Addresses { via, nets, ports } => {
+            for family in families {
+                for region in engine.outside(source, Direction::Egress, family, nets) {
+                    let Some(address) = outcome::representative(&region.addresses) else {
+                        continue;
+                    };
+                    into.add(&Judged {
+                        source: Peer::Pod(source),
+                        destination: Peer::Address(address),
+                        addresses: Some(&region.addresses),
+                        family,
+                        via: via.as_ref(),
+                        asked: ports,
+                        open: region.open,
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn from_addresses(
+    engine: &Engine,
+    nets: &[ipnet::IpNet],
+    pod: PodId,
+    destination: &Destination,
+    into: &mut Collector<'_>,
+) {
+    let Destination::Pods { via, pods } = destination else {
+        return;
+    };
+    let Some((_, ports)) = pods.iter().find(|(id, _)| *id == pod) else {
+        return;
+    };
+    let snapshot = engine.snapshot();
+    for family in snapshot.families_of(snapshot.pod(pod)) {
+        for region in engine.outside(pod, Direction::Ingress, family, nets) {
+            let Some(address) = outcome::representative(&region.addresses) else {
+                continue;
+            };
+            into.add(&Judged {
+                source: Peer::Address(address),
+                destination: Peer::Pod(pod),
+                addresses: Some(&region.addresses),
+                family,
+                via: via.as_ref(),
+                asked: ports,
+                open: region.open,
+            });
+        }
+    }
+}
+
+fn common(snapshot: &Snapshot, families: &[IpFamily], pod: PodId) -> Vec<IpFamily> {
+    let theirs = snapshot.families_of(snapshot.pod(pod));
+    families
+        .iter()
+        .copied()
+        .filter(|family| theirs.contains(family))
+        .collect()
+}
+
+/// The ports to ask for when none was given: those that are implied.
+fn asked<'a>(target: &'a Target) -> Vec<&'a PortWord> {
+    match &target.port {
+        Some(port) => vec![port],
+        None => target.implied_ports.iter().collect(),
+    }
+}
