@@ -41,22 +41,23 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
         }
         writeln!(out, "  }}")?;
     }
-    for vertex in graph.outside() {
-        let Some(place) = graph.place(vertex) else {
-            continue;
-        };
-        let (fill, line) = if place.is_metadata() {
-            ("#fee2e2", "#dc2626")
-        } else if place.is_internet() {
-            ("#ffedd5", "#ea580c")
-        } else {
-            ("#f8fafc", "#64748b")
+    for (vertex, name) in graph.outside() {
+        let (fill, line) = match graph.vertex_mark(vertex) {
+            Mark::Metadata => ("#fee2e2", "#dc2626"),
+            Mark::Internet => ("#ffedd5", "#ea580c"),
+            Mark::Plain | Mark::Unknown => ("#f8fafc", "#64748b"),
         };
         writeln!(
             out,
             "  {} [label={}, shape=ellipse, style=filled, fillcolor=\"{fill}\", color=\"{line}\"];",
             quoted(&vertex_id(&graph, vertex)),
-            quoted(&place.to_string()),
+            quoted(&name),
+        )?;
+    }
+    if graph.uses(Vertex::Everything) {
+        writeln!(
+            out,
+            "  everything [label=\"every workload\", shape=box, style=\"rounded,bold,filled\", fillcolor=\"#f1f5f9\"];"
         )?;
     }
     for edge in &graph.edges {
@@ -106,6 +107,7 @@ fn vertex_id(graph: &Graph<'_>, vertex: Vertex) -> String {
         Vertex::Workload(id) => workload_id(id),
         Vertex::Source(index) => format!("from{index}"),
         Vertex::Destination(index) => format!("to{index}"),
+        Vertex::Everything => "everything".to_owned(),
         Vertex::Namespace(namespace) => {
             let cluster = graph.clusters.iter().find(|c| c.namespace == namespace);
             let first = cluster.and_then(|c| c.workloads.first());

@@ -18,6 +18,8 @@ use crate::output::address_names::Place;
 /// What an edge begins or ends at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Vertex {
+    /// Every workload there is.
+    Everything,
     /// Every workload of a namespace.
     Namespace(NamespaceId),
     Workload(WorkloadId),
@@ -64,6 +66,8 @@ pub(crate) struct Graph<'a> {
     pub(crate) edges: Vec<Edge>,
     /// Workloads that no policy applies to; sorted.
     pub(crate) bypassing: Vec<WorkloadId>,
+    /// The places that each vertex outside the cluster stands for.
+    outside: BTreeMap<Vertex, Vec<u32>>,
 }
 
 /// The ends that an edge may stand for together: a namespace, or one place.
@@ -81,16 +85,22 @@ impl<'a> Graph<'a> {
         let snapshot = report.snapshot;
         let view = View::new(snapshot, report.reachability, report.sources);
         let mut drawn: Vec<WorkloadId> = report.sources.to_vec();
-        let mut matrices: BTreeMap<(Party, Party), Matrix> = BTreeMap::new();
-        let party = |node: Node| match node {
-            Node::Workload(id) => Party::Namespace(snapshot.workload(id).namespace),
-            Node::Place(index) => Party::Place(index),
+        let mut matrix = Matrix::new();
+        let bypassing = bypassing(snapshot);
+        let bypasses = |node: &Node| match node {
+            Node::Workload(id) => bypassing.binary_search(id).is_ok(),
+            Node::Place(_) => false,
         };
         for block in &view.blocks {
             for row in &block.rows {
+                let is_certain = !row.open.allow.is_empty();
                 for from in &block.sources {
                     for to in row.to.iter().filter(|to| *to != from) {
-                        let matrix = matrices.entry((party(*from), party(*to))).or_default();
+                        // That a host-networked pod may be on the node of any other is
+                        // said once, at the pod: as edges it would hide everything else.
+                        if !is_certain && (bypasses(from) || bypasses(to)) {
+                            continue;
+                        }
                         matrix.insert((*from, *to), row.open.clone());
                         for end in [from, to] {
                             if let Node::Workload(id) = end {
@@ -116,6 +126,16 @@ impl<'a> Graph<'a> {
             }
         }
         let mut edges = Vec::new();
+        everything(&mut matrix, snapshot.workloads.len(), &mut edges);
+        let party = |node: Node| match node {
+            Node::Workload(id) => Party::Namespace(snapshot.workload(id).namespace),
+            Node::Place(index) => Party::Place(index),
+        };
+        let mut matrices: BTreeMap<(Party, Party), Matrix> = BTreeMap::new();
+        for ((from, to), open) in matrix {
+            let between = matrices.entry((party(from), party(to))).or_default();
+            between.insert((from, to), open);
+        }
         for ((from, to), matrix) in matrices {
             Bundler {
                 view: &view,
@@ -125,30 +145,56 @@ impl<'a> Graph<'a> {
             }
             .edges(&mut edges);
         }
+        let outside = join_places(&view, &mut edges);
         edges.sort_unstable();
         Self {
             view,
             clusters,
             edges,
-            bypassing: bypassing(snapshot),
+            bypassing,
+            outside,
         }
     }
 
-    /// The place that a vertex stands for.
-    pub(crate) fn place(&self, vertex: Vertex) -> Option<&Place> {
-        match vertex {
-            Vertex::Source(index) | Vertex::Destination(index) => self.view.place(index),
-            Vertex::Namespace(_) | Vertex::Workload(_) => None,
+    fn places(&self, vertex: Vertex) -> impl Iterator<Item = &Place> {
+        let indices = self.outside.get(&vertex).into_iter().flatten();
+        indices.filter_map(|index| self.view.place(*index))
+    }
+
+    /// The vertices outside the cluster, sorted, with their names.
+    pub(crate) fn outside(&self) -> impl Iterator<Item = (Vertex, String)> {
+        self.outside
+            .keys()
+            .map(|vertex| (*vertex, self.outside_name(*vertex)))
+    }
+
+    /// What a vertex outside the cluster is called.
+    pub(crate) fn outside_name(&self, vertex: Vertex) -> String {
+        let names: Vec<String> = self.places(vertex).map(ToString::to_string).collect();
+        names.join(", ")
+    }
+
+    /// The colour of a vertex.
+    pub(crate) fn vertex_mark(&self, vertex: Vertex) -> Mark {
+        if self.places(vertex).any(Place::is_metadata) {
+            Mark::Metadata
+        } else if self.places(vertex).any(Place::is_internet) {
+            Mark::Internet
+        } else {
+            Mark::Plain
         }
     }
 
-    /// The places that edges begin or end at, as vertices, sorted.
-    pub(crate) fn outside(&self) -> Vec<Vertex> {
+    /// Whether an edge begins or ends at a vertex.
+    pub(crate) fn uses(&self, vertex: Vertex) -> bool {
         let ends = self.edges.iter().flat_map(|edge| [edge.from, edge.to]);
-        let mut places: Vec<Vertex> = ends.filter(|end| self.place(*end).is_some()).collect();
-        places.sort_unstable();
-        places.dedup();
-        places
+        ends.into_iter().any(|end| end == vertex)
+    }
+
+    /// What the workloads of a vertex can open to each other.
+    pub(crate) fn among_itself(&self, vertex: Vertex) -> Option<&Open> {
+        let own = |edge: &&Edge| edge.from == vertex && edge.to == vertex;
+        self.edges.iter().find(own).map(|edge| &edge.open)
     }
 
     /// Whether no policy applies to a workload.
@@ -161,12 +207,7 @@ impl<'a> Graph<'a> {
         if edge.open.allow.is_empty() {
             return Mark::Unknown;
         }
-        let place = self.place(edge.to).or_else(|| self.place(edge.from));
-        match place {
-            Some(place) if place.is_metadata() => Mark::Metadata,
-            Some(place) if place.is_internet() => Mark::Internet,
-            _ => Mark::Plain,
-        }
+        self.vertex_mark(edge.from).max(self.vertex_mark(edge.to))
     }
 }
 
@@ -176,7 +217,119 @@ pub(crate) fn label(open: &Open) -> String {
     match (open.allow.is_empty(), open.maybe.is_empty()) {
         (false, true) => words(&open.allow),
         (true, _) => format!("{}?", words(&open.maybe)),
+        (false, false) if open.maybe == open.allow.complement() => {
+            format!("{}; others?", words(&open.allow))
+        }
         (false, false) => format!("{}; {}?", words(&open.allow), words(&open.maybe)),
+    }
+}
+
+/// Draws what every workload has in common as one edge: with every other workload, and
+/// with each place and each workload. Removes the pairs that have nothing else.
+fn everything(matrix: &mut Matrix, workloads: usize, edges: &mut Vec<Edge>) {
+    let is_workload = |node: &Node| matches!(node, Node::Workload(_));
+    let (from_all, to_all) = (Vertex::Everything, Vertex::Everything);
+    let whole = workloads * workloads.saturating_sub(1);
+    bundle(
+        matrix,
+        edges,
+        whole,
+        |(from, to)| (is_workload(from) && is_workload(to)).then_some(()),
+        |()| (from_all, to_all),
+    );
+    bundle(
+        matrix,
+        edges,
+        workloads,
+        |(from, to)| (is_workload(from) && !is_workload(to)).then_some(*to),
+        |to| (from_all, vertex(to, false)),
+    );
+    bundle(
+        matrix,
+        edges,
+        workloads,
+        |(from, to)| (!is_workload(from) && is_workload(to)).then_some(*from),
+        |from| (vertex(from, true), to_all),
+    );
+    bundle(
+        matrix,
+        edges,
+        workloads.saturating_sub(1),
+        |(from, to)| (is_workload(from) && is_workload(to)).then_some(*to),
+        |to| (from_all, vertex(to, false)),
+    );
+}
+
+/// Places that the same edges begin or end at become one vertex; metadata endpoints
+/// stay apart. Returns which places each vertex stands for.
+fn join_places(view: &View<'_>, edges: &mut Vec<Edge>) -> BTreeMap<Vertex, Vec<u32>> {
+    type Seen = (Vertex, Open);
+    let mut seen: BTreeMap<Vertex, Vec<Seen>> = BTreeMap::new();
+    for edge in edges.iter() {
+        for (end, other) in [(edge.from, edge.to), (edge.to, edge.from)] {
+            if matches!(end, Vertex::Source(_) | Vertex::Destination(_)) {
+                seen.entry(end)
+                    .or_default()
+                    .push((other, edge.open.clone()));
+            }
+        }
+    }
+    let mut first: BTreeMap<(bool, bool, Vec<Seen>), Vertex> = BTreeMap::new();
+    let mut outside: BTreeMap<Vertex, Vec<u32>> = BTreeMap::new();
+    let mut renamed: BTreeMap<Vertex, Vertex> = BTreeMap::new();
+    for (end, mut others) in seen {
+        let (Vertex::Source(index) | Vertex::Destination(index)) = end else {
+            continue;
+        };
+        others.sort_unstable();
+        let is_metadata = view.place(index).is_some_and(Place::is_metadata);
+        let key = (matches!(end, Vertex::Source(_)), is_metadata, others);
+        let name = *first.entry(key).or_insert(end);
+        outside.entry(name).or_default().push(index);
+        renamed.insert(end, name);
+    }
+    for edge in edges.iter_mut() {
+        edge.from = renamed.get(&edge.from).copied().unwrap_or(edge.from);
+        edge.to = renamed.get(&edge.to).copied().unwrap_or(edge.to);
+    }
+    edges.sort_unstable();
+    edges.dedup();
+    outside
+}
+
+/// Draws what all pairs with the same key have in common as one edge, for each key that
+/// has `expected` pairs, and removes the pairs that have nothing else.
+fn bundle<K: Copy + Eq + std::hash::Hash>(
+    matrix: &mut Matrix,
+    edges: &mut Vec<Edge>,
+    expected: usize,
+    key: impl Fn(&(Node, Node)) -> Option<K>,
+    ends: impl Fn(K) -> (Vertex, Vertex),
+) {
+    if expected < 2 {
+        return;
+    }
+    let mut common: FxHashMap<K, (usize, Open)> = FxHashMap::default();
+    for (pair, open) in matrix.iter() {
+        let Some(key) = key(pair) else { continue };
+        common
+            .entry(key)
+            .and_modify(|(pairs, shared)| {
+                *pairs += 1;
+                if shared != open {
+                    *shared = intersection(shared, open);
+                }
+            })
+            .or_insert_with(|| (1, open.clone()));
+    }
+    common.retain(|_, (pairs, open)| *pairs == expected && *open != Open::default());
+    matrix.retain(|pair, open| {
+        let shared = key(pair).and_then(|key| common.get(&key));
+        shared.is_none_or(|(_, shared)| shared != open)
+    });
+    for (key, (_, open)) in common {
+        let (from, to) = ends(key);
+        edges.push(Edge { from, to, open });
     }
 }
 
@@ -195,72 +348,33 @@ impl Bundler<'_> {
         let whole_from = self.vertex_of_party(self.from, true);
         let whole_to = self.vertex_of_party(self.to, false);
 
+        let matrix = &mut self.matrix;
         // Everything to everything.
-        self.bundle(
+        let pairs = sources * destinations - own;
+        bundle(
+            matrix,
             edges,
-            sources * destinations - own,
-            |_| (),
+            pairs,
+            |_| Some(()),
             |()| (whole_from, whole_to),
         );
         // Everything to one.
         if sources > 1 {
             let expected = sources - usize::from(own > 0);
-            self.bundle(
-                edges,
-                expected,
-                |pair| pair.1,
-                |to| (whole_from, vertex(to, false)),
-            );
+            let ends = |to| (whole_from, vertex(to, false));
+            bundle(matrix, edges, expected, |pair| Some(pair.1), ends);
         }
         // One to everything.
         if destinations > 1 {
             let expected = destinations - usize::from(own > 0);
-            self.bundle(
-                edges,
-                expected,
-                |pair| pair.0,
-                |from| (vertex(from, true), whole_to),
-            );
+            let ends = |from| (vertex(from, true), whole_to);
+            bundle(matrix, edges, expected, |pair| Some(pair.0), ends);
         }
         edges.extend(self.matrix.into_iter().map(|((from, to), open)| Edge {
             from: vertex(from, true),
             to: vertex(to, false),
             open,
         }));
-    }
-
-    /// Draws what all pairs with the same key have in common as one edge, for each key
-    /// that has `expected` pairs, and removes the pairs that have nothing else.
-    fn bundle<K: Copy + Eq + std::hash::Hash + Ord>(
-        &mut self,
-        edges: &mut Vec<Edge>,
-        expected: usize,
-        key: impl Fn(&(Node, Node)) -> K,
-        ends: impl Fn(K) -> (Vertex, Vertex),
-    ) {
-        if expected < 2 {
-            return;
-        }
-        let mut common: FxHashMap<K, (usize, Open)> = FxHashMap::default();
-        for (pair, open) in &self.matrix {
-            common
-                .entry(key(pair))
-                .and_modify(|(pairs, shared)| {
-                    *pairs += 1;
-                    *shared = intersection(shared, open);
-                })
-                .or_insert_with(|| (1, open.clone()));
-        }
-        common.retain(|_, (pairs, open)| *pairs == expected && *open != Open::default());
-        self.matrix.retain(|pair, open| {
-            common
-                .get(&key(pair))
-                .is_none_or(|(_, shared)| shared != open)
-        });
-        for (key, (_, open)) in common {
-            let (from, to) = ends(key);
-            edges.push(Edge { from, to, open });
-        }
     }
 
     fn size(&self, party: Party) -> usize {
@@ -297,10 +411,10 @@ fn vertex(node: Node, is_source: bool) -> Vertex {
     }
 }
 
-/// What is open in both: certain where both are, unknown where one is.
+/// What is open in both in the same way.
 fn intersection(a: &Open, b: &Open) -> Open {
-    let allow = a.allow.intersection(&b.allow);
-    let possible = |open: &Open| open.allow.union(&open.maybe);
-    let maybe = possible(a).intersection(&possible(b)).difference(&allow);
-    Open { allow, maybe }
+    Open {
+        allow: a.allow.intersection(&b.allow),
+        maybe: a.maybe.intersection(&b.maybe),
+    }
 }

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 
 use ringfence_engine::Verdict;
+use ringfence_engine::sets::PortSet;
+use ringfence_model::protocol::Protocol;
 
 use super::view::{Block, Group, Node, Open, Row, View};
 use super::{Report, bypassing};
@@ -224,13 +226,29 @@ impl Human<'_> {
     }
 }
 
-/// `all ports`, or a word for each protocol.
-pub(crate) fn port_words(ports: &ringfence_engine::sets::PortSet) -> Vec<String> {
-    use ringfence_model::protocol::Protocol;
-
+/// `all ports`, `all ports but ...`, or a word for each protocol.
+pub(crate) fn port_words(ports: &PortSet) -> Vec<String> {
     if ports.is_all() {
         return vec!["all ports".to_owned()];
     }
+    let missing = ports.complement();
+    if pieces(&missing) + 1 < pieces(ports) && ports.has_icmp() {
+        let mut words = protocol_words(&missing);
+        if let Some(first) = words.first_mut() {
+            first.insert_str(0, "all ports but ");
+        }
+        return words;
+    }
+    protocol_words(ports)
+}
+
+/// How many ranges are needed to write a set down.
+fn pieces(ports: &PortSet) -> usize {
+    let ranges = |protocol| ports.ranges(protocol).len();
+    Protocol::WITH_PORTS.into_iter().map(ranges).sum()
+}
+
+fn protocol_words(ports: &PortSet) -> Vec<String> {
     let mut words: Vec<String> = Protocol::WITH_PORTS
         .into_iter()
         .filter_map(|protocol| {

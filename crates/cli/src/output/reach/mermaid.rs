@@ -26,19 +26,16 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
         }
         writeln!(out, "  end")?;
     }
-    for vertex in graph.outside() {
-        let Some(place) = graph.place(vertex) else {
-            continue;
+    for (vertex, name) in graph.outside() {
+        let class = match graph.vertex_mark(vertex) {
+            Mark::Metadata => ":::metadata",
+            Mark::Internet => ":::internet",
+            Mark::Plain | Mark::Unknown => "",
         };
-        let class = if place.is_metadata() {
-            ":::metadata"
-        } else if place.is_internet() {
-            ":::internet"
-        } else {
-            ""
-        };
-        let name = quoted(&place.to_string());
-        writeln!(out, "  {}([{name}]){class}", vertex_id(vertex))?;
+        writeln!(out, "  {}([{}]){class}", vertex_id(vertex), quoted(&name))?;
+    }
+    if graph.uses(Vertex::Everything) {
+        writeln!(out, "  everything[every workload]")?;
     }
     let mut colored: [Vec<String>; 2] = [Vec::new(), Vec::new()];
     for (number, edge) in graph.edges.iter().enumerate() {
@@ -77,6 +74,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
 
 fn vertex_id(vertex: Vertex) -> String {
     match vertex {
+        Vertex::Everything => "everything".to_owned(),
         Vertex::Namespace(id) => format!("n{}", id.0),
         Vertex::Workload(id) => format!("w{}", id.0),
         Vertex::Source(index) => format!("from{index}"),

@@ -10,7 +10,7 @@ mod routes;
 use std::io::{self, Write};
 
 use super::Report;
-use super::graph::{Graph, Mark, Vertex, label};
+use super::graph::{Cluster, Edge, Graph, Mark, Vertex, label};
 use crate::output::layout::count;
 use placement::{Placement, Rect};
 use routes::Routed;
@@ -31,6 +31,7 @@ const STYLE: &str = r#"
   .dim { fill: #64748b; font-size: 12px }
   .ns { fill: #475569; font-size: 12.5px; font-weight: 600; letter-spacing: .03em }
   .canvas { fill: #ffffff }
+  .frame { fill: none; stroke: #b6c2d1; stroke-width: 1.6; stroke-dasharray: 2 4; stroke-linecap: round }
   .box { fill: #f4f7fb; stroke: #d5dee9 }
   .node { fill: #ffffff; stroke: #94a3b8 }
   .node.host { stroke: #d97706; stroke-width: 1.6; stroke-dasharray: 5 3 }
@@ -40,19 +41,19 @@ const STYLE: &str = r#"
   .out.metadata { fill: #ffe8e8; stroke: #dc2626 }
   .internet-text { fill: #9a3d06 } .metadata-text { fill: #991b1b }
   path { fill: none; stroke: #8596ad; stroke-width: 1.4 }
-  path.internet { stroke: #ea7317 } path.metadata { stroke: #dc2626; stroke-width: 1.8 } path.unknown { stroke: #9333ea; stroke-dasharray: 5 4 }
-  path.bundle { stroke-width: 2.4 }
-  .head { stroke: none; fill: #8596ad } .head.internet { fill: #ea7317 } .head.metadata { fill: #dc2626 } .head.unknown { fill: #9333ea }
+  path.internet { stroke: #ea7317 } path.metadata { stroke: #dc2626; stroke-width: 1.8 } path.bundle { stroke-width: 2.4 }
+  path.unknown { stroke: #b583de; stroke-width: 1.1; stroke-dasharray: 4 4 }
+  .head { stroke: none; fill: #8596ad } .head.internet { fill: #ea7317 } .head.metadata { fill: #dc2626 } .head.unknown { fill: #b583de }
   .pill { fill: #ffffff; fill-opacity: .92 }
   .ports { font-size: 10px; fill: #475569 } .ports.internet { fill: #b4500b } .ports.metadata { fill: #b91c1c } .ports.unknown { fill: #7e22ce }
   @media (prefers-color-scheme: dark) {
     text { fill: #e2e8f0 } .dim, .ns { fill: #94a3b8 }
-    .canvas { fill: #0d1117 } .box { fill: #151c27; stroke: #2b3646 } .node { fill: #1f2937; stroke: #5b6b80 }
+    .canvas { fill: #0d1117 } .frame { stroke: #44546a } .box { fill: #151c27; stroke: #2b3646 } .node { fill: #1f2937; stroke: #5b6b80 }
     .node.host { stroke: #f59e0b } .badge { fill: #fbbf24 }
     .out { fill: #1a2230; stroke: #5b6b80 } .out.internet { fill: #33210f; stroke: #fb923c } .out.metadata { fill: #3a1618; stroke: #f87171 }
     .internet-text { fill: #fdba74 } .metadata-text { fill: #fca5a5 }
-    path { stroke: #66768c } path.internet { stroke: #fb923c } path.metadata { stroke: #f87171 } path.unknown { stroke: #c084fc }
-    .head { fill: #66768c } .head.internet { fill: #fb923c } .head.metadata { fill: #f87171 } .head.unknown { fill: #c084fc }
+    path { stroke: #66768c } path.internet { stroke: #fb923c } path.metadata { stroke: #f87171 } path.unknown { stroke: #9a6cc4 }
+    .head { fill: #66768c } .head.internet { fill: #fb923c } .head.metadata { fill: #f87171 } .head.unknown { fill: #9a6cc4 }
     .pill { fill: #0d1117; fill-opacity: .85 }
     .ports { fill: #a8b5c6 } .ports.internet { fill: #fdba74 } .ports.metadata { fill: #fca5a5 } .ports.unknown { fill: #d8b4fe }
   }
@@ -90,15 +91,12 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
         r#"<text class="sans title" x="28" y="38">Who can reach whom</text><text class="sans dim" x="28" y="58">{}</text>"#,
         escaped(&summary)
     )?;
+    if let Some(frame) = placement.rect(Vertex::Everything) {
+        draw_box(&graph, Vertex::Everything, "every workload", frame, out)?;
+    }
     for (cluster, rect) in graph.clusters.iter().zip(&placement.boxes) {
-        draw_box(rect, out)?;
-        writeln!(
-            out,
-            r#"<text class="sans ns" x="{:.1}" y="{:.1}">{}</text>"#,
-            rect.x + 14.0,
-            rect.y + 21.0,
-            escaped(&cluster.name)
-        )?;
+        let vertex = Vertex::Namespace(cluster.namespace);
+        draw_box(&graph, vertex, &cluster.name, rect, out)?;
     }
     for edge in &routed {
         draw_path(edge, out)?;
@@ -110,9 +108,9 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             }
         }
     }
-    for vertex in graph.outside() {
+    for (vertex, name) in graph.outside() {
         if let Some(rect) = placement.rect(vertex) {
-            draw_outside(&graph, vertex, rect, out)?;
+            draw_outside(graph.vertex_mark(vertex), &name, rect, out)?;
         }
     }
     for edge in &routed {
@@ -122,12 +120,47 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     writeln!(out, "</svg>")
 }
 
-fn draw_box(rect: &Rect, out: &mut dyn Write) -> io::Result<()> {
+/// A frame with its name, and at the right what its workloads can open to each other.
+fn draw_box(
+    graph: &Graph<'_>,
+    vertex: Vertex,
+    name: &str,
+    rect: &Rect,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let class = if vertex == Vertex::Everything {
+        "frame"
+    } else {
+        "box"
+    };
     writeln!(
         out,
-        r#"<rect class="box" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="12"/>"#,
-        rect.x, rect.y, rect.width, rect.height
-    )
+        r#"<rect class="{class}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="12"/><text class="sans ns" x="{:.1}" y="{:.1}">{}</text>"#,
+        rect.x,
+        rect.y,
+        rect.width,
+        rect.height,
+        rect.x + 14.0,
+        rect.y + 21.0,
+        escaped(name)
+    )?;
+    if let Some(open) = graph.among_itself(vertex) {
+        let full = label(open);
+        let mark = if open.allow.is_empty() {
+            " unknown"
+        } else {
+            ""
+        };
+        writeln!(
+            out,
+            r#"<g><title>from each workload to each other: {}</title><text class="ports{mark}" x="{:.1}" y="{:.1}" text-anchor="end">⟲ {}</text></g>"#,
+            escaped(&full),
+            rect.right() - 12.0,
+            rect.y + 20.5,
+            escaped(&cut(&full, LONGEST_LABEL))
+        )?;
+    }
+    Ok(())
 }
 
 fn draw_workload(
@@ -141,7 +174,7 @@ fn draw_workload(
     let kind = &graph.view.names.snapshot().workload(id).kind;
     let class = if bypasses { "node host" } else { "node" };
     let note = if bypasses {
-        "; hostNetwork: no policy applies to it"
+        "; hostNetwork: no policy applies to it, and whether it shares the node of another pod, which policies cannot close, is not known"
     } else {
         ""
     };
@@ -174,27 +207,12 @@ fn draw_workload(
     writeln!(out, "</g>")
 }
 
-fn draw_outside(
-    graph: &Graph<'_>,
-    vertex: Vertex,
-    rect: &Rect,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let Some(place) = graph.place(vertex) else {
-        return Ok(());
-    };
-    let (class, text) = if place.is_metadata() {
-        ("out metadata", "metadata-text")
-    } else if place.is_internet() {
-        ("out internet", "internet-text")
-    } else {
-        ("out", "")
-    };
-    let name = place.to_string();
+fn draw_outside(mark: Mark, name: &str, rect: &Rect, out: &mut dyn Write) -> io::Result<()> {
+    let class = class_of(mark);
     writeln!(
         out,
-        r#"<g><title>{}</title><rect class="{class}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="{:.1}"/><text class="{text}" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text></g>"#,
-        escaped(&name),
+        r#"<g><title>{}</title><rect class="out {class}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="{:.1}"/><text class="{class}-text" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text></g>"#,
+        escaped(name),
         rect.x,
         rect.y,
         rect.width,
@@ -202,7 +220,7 @@ fn draw_outside(
         rect.height.min(34.0) / 2.0,
         rect.x + rect.width / 2.0,
         rect.y + rect.height / 2.0 + 4.3,
-        escaped(&placement::shortened(&name))
+        escaped(&placement::shortened(name))
     )
 }
 
@@ -228,7 +246,7 @@ fn draw_path(edge: &Routed<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 fn draw_label(edge: &Routed<'_>, out: &mut dyn Write) -> io::Result<()> {
     let Some(at) = edge.label else { return Ok(()) };
-    let full = label(&edge.edge.open);
+    let full = edge_label(edge.edge);
     let shown = cut(&full, LONGEST_LABEL);
     let mark = class_of(edge.mark);
     writeln!(
@@ -242,6 +260,20 @@ fn draw_label(edge: &Routed<'_>, out: &mut dyn Write) -> io::Result<()> {
         at.y + 3.4,
         escaped(&shown)
     )
+}
+
+/// The label of an edge: its ports, and who is meant by an end that is not drawn.
+fn edge_label(edge: &Edge) -> String {
+    let ports = label(&edge.open);
+    match (edge.from, edge.to) {
+        (Vertex::Everything, Vertex::Workload(_) | Vertex::Namespace(_)) => {
+            format!("from all: {ports}")
+        }
+        (Vertex::Workload(_) | Vertex::Namespace(_), Vertex::Everything) => {
+            format!("to all: {ports}")
+        }
+        _ => ports,
+    }
 }
 
 /// The width of a port label as it is shown.
@@ -261,48 +293,67 @@ fn cut(text: &str, longest: usize) -> String {
     format!("{}…", kept.trim_end_matches([' ', ',', ';']))
 }
 
-fn legend(graph: &Graph<'_>, height: f64, out: &mut dyn Write) -> io::Result<()> {
+/// The kinds of lines in a picture, with what they mean and where they are explained.
+fn legend_entries(graph: &Graph<'_>) -> Vec<(&'static str, &'static str)> {
     let has = |mark| graph.edges.iter().any(|edge| graph.mark(edge) == mark);
-    let mut entries = Vec::new();
-    if has(Mark::Plain) {
-        entries.push(("", "inside the cluster, private networks"));
-    }
-    if has(Mark::Internet) {
-        entries.push(("internet", "internet"));
-    }
-    if has(Mark::Metadata) {
-        entries.push(("metadata", "cloud metadata (credentials)"));
-    }
-    if has(Mark::Unknown) {
-        entries.push(("unknown", "not known from the input"));
-    }
-    if graph.edges.iter().any(routes::is_bundle) {
-        entries.push(("bundle", "every workload of a namespace"));
-    }
+    let bypasses = |cluster: &Cluster| cluster.workloads.iter().any(|id| graph.bypasses(*id));
+    let entries = [
+        (has(Mark::Plain), "", "inside the cluster"),
+        (has(Mark::Internet), "internet", "internet"),
+        (
+            has(Mark::Metadata),
+            "metadata",
+            "cloud metadata: credentials",
+        ),
+        (has(Mark::Unknown), "unknown", "not known from the input"),
+        (
+            graph.edges.iter().any(routes::is_bundle),
+            "bundle",
+            "all of a frame",
+        ),
+        (
+            graph.clusters.iter().any(bypasses),
+            "host",
+            "hostNetwork: bypasses policy",
+        ),
+    ];
+    let present = entries.into_iter().filter(|(is_used, ..)| *is_used);
+    present.map(|(_, class, text)| (class, text)).collect()
+}
+
+/// The width of a legend entry.
+fn entry_width(text: &str) -> f64 {
+    33.0 + characters(text) * 6.5 + 20.0
+}
+
+fn legend_width(graph: &Graph<'_>) -> f64 {
+    let entries = legend_entries(graph);
+    56.0 + entries
+        .iter()
+        .map(|(_, text)| entry_width(text))
+        .sum::<f64>()
+}
+
+fn legend(graph: &Graph<'_>, height: f64, out: &mut dyn Write) -> io::Result<()> {
     let y = height - 24.0;
     let mut x = 28.0;
-    for (class, text) in entries {
+    for (class, text) in legend_entries(graph) {
+        if class == "host" {
+            let top = y - 6.5;
+            write!(
+                out,
+                r#"<rect class="node host" x="{x:.1}" y="{top:.1}" width="25" height="13" rx="4"/>"#
+            )?;
+        } else {
+            write!(out, r#"<path class="{class}" d="M{x:.1} {y:.1}h26"/>"#)?;
+        }
         writeln!(
             out,
-            r#"<path class="{class}" d="M{x:.1} {y:.1}h26"/><text class="sans dim" x="{:.1}" y="{:.1}">{text}</text>"#,
+            r#"<text class="sans dim" x="{:.1}" y="{:.1}">{text}</text>"#,
             x + 33.0,
             y + 4.0
         )?;
-        x += 33.0 + characters(text) * 6.4 + 22.0;
-    }
-    if graph
-        .clusters
-        .iter()
-        .flat_map(|c| &c.workloads)
-        .any(|id| graph.bypasses(*id))
-    {
-        writeln!(
-            out,
-            r#"<rect class="node host" x="{x:.1}" y="{:.1}" width="24" height="13" rx="4"/><text class="sans dim" x="{:.1}" y="{:.1}">hostNetwork: bypasses policy</text>"#,
-            y - 6.5,
-            x + 32.0,
-            y + 4.0
-        )?;
+        x += entry_width(text);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ringfence_model::snapshot::{NamespaceId, WorkloadId};
 
 use super::layers::layers;
-use super::{MONO, NAME, characters, cut, label, label_width};
+use super::{MONO, NAME, characters, cut, edge_label, label, label_width};
 use crate::output::reach::graph::{Cluster, Edge, Graph, Vertex};
 
 const TOP: f64 = 84.0;
@@ -23,6 +23,9 @@ const PORT_HEIGHT: f64 = 15.0;
 /// Between columns: room for curves and one label.
 const CURVES: f64 = 64.0;
 const LONGEST_NAME: usize = 34;
+/// Around everything, when an edge begins or ends at every workload.
+const FRAME: f64 = 22.0;
+const FRAME_HEADER: f64 = 34.0;
 
 /// A rectangle.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -91,12 +94,30 @@ impl Placement {
         self.rects.get(&vertex)
     }
 
+    /// Whether nothing stands between two rectangles, one of which is above the other.
+    pub(super) fn is_clear_between(&self, a: &Rect, b: &Rect) -> bool {
+        let (upper, lower) = if a.y < b.y { (a, b) } else { (b, a) };
+        let (left, right) = (a.x.max(b.x), a.right().min(b.right()));
+        if lower.y < upper.bottom() {
+            return false;
+        }
+        !self.rects.iter().any(|(vertex, rect)| {
+            *vertex != Vertex::Everything
+                && rect != a
+                && rect != b
+                && rect.y >= upper.bottom()
+                && rect.bottom() <= lower.y
+                && rect.x < right
+                && rect.right() > left
+        }) && lower.y - upper.bottom() < 3.0 * BOX_GAP
+    }
+
     /// The box that a vertex is, or is in.
     pub(super) fn namespace(&self, vertex: Vertex) -> Option<NamespaceId> {
         match vertex {
             Vertex::Namespace(id) => Some(id),
             Vertex::Workload(id) => self.home.get(&id).copied(),
-            Vertex::Source(_) | Vertex::Destination(_) => None,
+            Vertex::Everything | Vertex::Source(_) | Vertex::Destination(_) => None,
         }
     }
 }
@@ -115,7 +136,13 @@ impl Placer<'_> {
         let inners: Vec<Inner> = self.graph.clusters.iter().map(|c| self.inner(c)).collect();
         let columns = self.columns_of_boxes(&inners);
         let (sources, destinations) = self.outside();
-        let content = self.content_height(&columns, &inners, &[&sources, &destinations]);
+        let framed_by = if self.graph.uses(Vertex::Everything) {
+            2.0 * FRAME_HEADER
+        } else {
+            0.0
+        };
+        let content =
+            self.content_height(&columns, &inners, &[&sources, &destinations]) + framed_by;
 
         let mut placement = Placement {
             width: 0.0,
@@ -125,15 +152,29 @@ impl Placer<'_> {
             rects: BTreeMap::new(),
             home: BTreeMap::new(),
         };
+        let framed = self.graph.uses(Vertex::Everything);
         let mut x = SIDE;
         x = self.place_outside(&sources, x, content, &mut placement);
-        for column in &columns {
-            x += if x > SIDE {
-                self.gap_before(column)
-            } else {
-                0.0
+        let start = x + if framed {
+            self.gap_into_frame(&sources)
+        } else {
+            0.0
+        };
+        x = start;
+        for (number, column) in columns.iter().enumerate() {
+            let first = number == 0;
+            x += match (first, framed) {
+                (true, true) => FRAME,
+                (true, false) if sources.is_empty() => 0.0,
+                _ => self.gap_before(column),
             };
             x = self.place_column(column, &inners, x, content, &mut placement);
+        }
+        if framed {
+            x += FRAME;
+            let frame = self.frame(start, x, &placement);
+            placement.rects.insert(Vertex::Everything, frame);
+            placement.height = placement.height.max(frame.bottom() + BOTTOM + 6.0);
         }
         if !destinations.is_empty() {
             x += if x > SIDE {
@@ -143,7 +184,7 @@ impl Placer<'_> {
             };
             x = self.place_outside(&destinations, x, content, &mut placement);
         }
-        placement.width = (x + SIDE).max(560.0);
+        placement.width = (x + SIDE).max(super::legend_width(self.graph));
         placement
     }
 
@@ -157,6 +198,7 @@ impl Placer<'_> {
             .graph
             .edges
             .iter()
+            .filter(|edge| !edge.open.allow.is_empty())
             .filter_map(|edge| Some((index(edge.from)?, index(edge.to)?)))
             .collect();
         let layer_of = layers(cluster.workloads.len(), &edges, 5);
@@ -194,7 +236,11 @@ impl Placer<'_> {
             .iter()
             .map(|layer| self.stack_height(layer))
             .fold(0.0, f64::max);
-        let header = characters(&cluster.name) * 8.2 + 2.0 * BOX_PADDING;
+        let own = self
+            .graph
+            .among_itself(Vertex::Namespace(cluster.namespace));
+        let note = own.map_or(0.0, |open| label_width(&label(open)) + 34.0);
+        let header = characters(&cluster.name) * 8.2 + 2.0 * BOX_PADDING + note;
         let bundles = self.incoming(Vertex::Namespace(cluster.namespace)) * PORT_HEIGHT;
         Inner {
             layers: found,
@@ -215,16 +261,17 @@ impl Placer<'_> {
         let index = |vertex: Vertex| match vertex {
             Vertex::Workload(id) => home.get(&id).copied(),
             Vertex::Namespace(id) => clusters.iter().position(|c| c.namespace == id),
-            Vertex::Source(_) | Vertex::Destination(_) => None,
+            Vertex::Everything | Vertex::Source(_) | Vertex::Destination(_) => None,
         };
         let edges: Vec<(usize, usize)> = self
             .graph
             .edges
             .iter()
+            .filter(|edge| !edge.open.allow.is_empty())
             .filter_map(|edge| Some((index(edge.from)?, index(edge.to)?)))
             .filter(|(from, to)| from != to)
             .collect();
-        let most = (2..).find(|n| n * n >= inners.len()).unwrap_or(2) + 1;
+        let most = (2..).find(|n| n * n >= inners.len()).unwrap_or(2).max(3);
         let layer_of = layers(clusters.len(), &edges, most);
         let count = layer_of.iter().max().map_or(0, |last| last + 1);
         let mut columns = vec![Vec::new(); count];
@@ -234,14 +281,46 @@ impl Placer<'_> {
             }
         }
         columns.retain(|column| !column.is_empty());
+        // Without edges between them, boxes make a block about as wide as high.
+        if let [only] = columns.as_slice()
+            && only.len() > 2
+        {
+            return only
+                .chunks(only.len().div_ceil(most))
+                .map(<[_]>::to_vec)
+                .collect();
+        }
         columns
+    }
+
+    /// The frame around all boxes.
+    fn frame(&self, left: f64, right: f64, placement: &Placement) -> Rect {
+        let top = placement
+            .boxes
+            .iter()
+            .map(|b| b.y)
+            .fold(f64::INFINITY, f64::min);
+        let bottom = placement.boxes.iter().map(Rect::bottom).fold(0.0, f64::max);
+        Rect {
+            x: left,
+            y: top - FRAME_HEADER,
+            width: right - left,
+            height: bottom - top + FRAME_HEADER + FRAME,
+        }
+    }
+
+    fn gap_into_frame(&self, sources: &[Vertex]) -> f64 {
+        if sources.is_empty() {
+            return 0.0;
+        }
+        self.gap(|edge| edge.to == Vertex::Everything)
     }
 
     /// Places that connect to the cluster, and places that it connects to.
     fn outside(&self) -> (Vec<Vertex>, Vec<Vertex>) {
         self.graph
             .outside()
-            .into_iter()
+            .map(|(vertex, _)| vertex)
             .partition(|vertex| matches!(vertex, Vertex::Source(_)))
     }
 
@@ -384,10 +463,8 @@ impl Placer<'_> {
     }
 
     fn width_of(&self, vertex: Vertex) -> f64 {
-        match self.graph.place(vertex) {
-            Some(place) => characters(&shortened(&place.to_string())) * NAME * MONO + 32.0,
-            None => 0.0,
-        }
+        let name = shortened(&self.graph.outside_name(vertex));
+        characters(&name) * NAME * MONO + 32.0
     }
 
     /// High enough for the arrows that end there.
@@ -429,7 +506,7 @@ impl Placer<'_> {
         self.gap(|edge| match edge.to {
             Vertex::Namespace(id) => clusters.iter().any(|c| c.namespace == id),
             Vertex::Workload(id) => clusters.iter().any(|c| c.workloads.contains(&id)),
-            Vertex::Source(_) | Vertex::Destination(_) => false,
+            Vertex::Everything | Vertex::Source(_) | Vertex::Destination(_) => false,
         })
     }
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::label_width;
 use super::placement::{Column, Placement, Rect};
-use crate::output::reach::graph::{Edge, Graph, Mark, Vertex, label};
+use super::{edge_label, label_width};
+use crate::output::reach::graph::{Edge, Graph, Mark, Vertex};
 use crate::output::reach::view::Open;
 
 /// Between an edge and what it passes.
@@ -14,6 +14,7 @@ const CLEARANCE: f64 = 7.0;
 /// Between edges through one gap.
 const LANE: f64 = 4.0;
 const HEAD: f64 = 7.0;
+const STUB: f64 = 24.0;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
@@ -40,13 +41,15 @@ enum Course {
     Left,
     Down,
     Up,
-    /// From a box to itself.
-    Loop,
+    /// Out of the right side and back in at the right side, past what lies between.
+    Around,
+    /// A short arrow at one end only: the other is the frame around everything.
+    Stub,
 }
 
 /// Whether an edge stands for several workloads.
 pub(super) fn is_bundle(edge: &Edge) -> bool {
-    let whole = |vertex| matches!(vertex, Vertex::Namespace(_));
+    let whole = |vertex| matches!(vertex, Vertex::Namespace(_) | Vertex::Everything);
     whole(edge.from) || whole(edge.to)
 }
 
@@ -55,23 +58,21 @@ pub(super) fn route<'a>(graph: &'a Graph<'_>, placement: &Placement) -> Vec<Rout
     let mut router = Router {
         placement,
         lanes: BTreeMap::new(),
-        exits: Slots::default(),
-        entries: Slots::default(),
+        slots: Slots::default(),
     };
     let mut ends = Vec::new();
-    for edge in &graph.edges {
+    // What a frame has among itself is written into it.
+    for edge in graph.edges.iter().filter(|edge| edge.from != edge.to) {
         let (Some(from), Some(to)) = (placement.rect(edge.from), placement.rect(edge.to)) else {
             continue;
         };
-        let course = course(edge, from, to);
-        router.exits.add(edge.from, course, &edge.open, to.middle());
-        router
-            .entries
-            .add(edge.to, course, &edge.open, from.middle());
+        let course = course(edge, from, to, placement);
+        let slots = &mut router.slots;
+        slots.add(edge.from, course.leaves(), false, &edge.open, to.middle());
+        slots.add(edge.to, course.arrives(), true, &edge.open, from.middle());
         ends.push((edge, from, to, course));
     }
-    router.exits.settle();
-    router.entries.settle();
+    router.slots.settle();
     let mut labelled: Vec<(Vertex, Course, &Open)> = Vec::new();
     let mut routed = Vec::new();
     for (edge, from, to, course) in ends {
@@ -81,7 +82,7 @@ pub(super) fn route<'a>(graph: &'a Graph<'_>, placement: &Placement) -> Vec<Rout
             None
         } else {
             labelled.push(key);
-            points.last().map(|end| label_at(*end, course, &edge.open))
+            label_at(edge, &points, course)
         };
         routed.push(Routed {
             edge,
@@ -95,80 +96,126 @@ pub(super) fn route<'a>(graph: &'a Graph<'_>, placement: &Placement) -> Vec<Rout
     routed
 }
 
-fn course(edge: &Edge, from: &Rect, to: &Rect) -> Course {
-    if edge.from == edge.to {
-        Course::Loop
+fn course(edge: &Edge, from: &Rect, to: &Rect, placement: &Placement) -> Course {
+    let inside = |outer: &Rect, inner: &Rect| {
+        outer.x <= inner.x
+            && outer.y <= inner.y
+            && inner.right() <= outer.right()
+            && inner.bottom() <= outer.bottom()
+    };
+    let framed = edge.from == Vertex::Everything || edge.to == Vertex::Everything;
+    if framed && (inside(from, to) || inside(to, from)) {
+        Course::Stub
     } else if to.x >= from.right() {
         Course::Right
     } else if to.right() <= from.x {
         Course::Left
-    } else if to.y >= from.bottom() {
-        Course::Down
+    } else if placement.is_clear_between(from, to) {
+        if to.y >= from.bottom() {
+            Course::Down
+        } else {
+            Course::Up
+        }
     } else {
-        Course::Up
+        Course::Around
     }
 }
 
-fn label_at(end: Point, course: Course, open: &Open) -> Point {
-    let width = label_width(&label(open));
-    match course {
-        Course::Right => Point {
-            x: end.x - HEAD - 5.0 - width,
-            y: end.y,
-        },
-        Course::Left => Point {
-            x: end.x + HEAD + 5.0,
-            y: end.y,
-        },
-        Course::Down => Point {
-            x: end.x + 8.0,
-            y: end.y - 12.0,
-        },
-        Course::Up => Point {
-            x: end.x + 8.0,
-            y: end.y + 12.0,
-        },
-        Course::Loop => Point {
-            x: end.x - 44.0 - width,
-            y: end.y - 2.0,
-        },
+/// Where the label of an edge begins.
+fn label_at(edge: &Edge, points: &[Point], course: Course) -> Option<Point> {
+    let (start, end) = (*points.first()?, *points.last()?);
+    let width = label_width(&edge_label(edge));
+    let left_of = |x: f64| x - HEAD - 5.0 - width;
+    let (x, y) = match course {
+        Course::Right => (left_of(end.x), end.y),
+        Course::Stub if edge.from == Vertex::Everything => (left_of(start.x) + HEAD, end.y),
+        Course::Stub | Course::Left | Course::Around => (end.x + HEAD + 5.0, end.y),
+        Course::Down => (end.x + 7.0, f64::midpoint(start.y, end.y)),
+        Course::Up => (end.x - 7.0 - width, f64::midpoint(start.y, end.y)),
+    };
+    Some(Point { x, y })
+}
+
+/// A side of a rectangle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Border {
+    Left,
+    Right,
+    /// Top or bottom; arrows there are placed by what they lead to.
+    Other,
+}
+
+impl Course {
+    fn leaves(self) -> Border {
+        match self {
+            Self::Right | Self::Around | Self::Stub => Border::Right,
+            Self::Left => Border::Left,
+            Self::Down | Self::Up => Border::Other,
+        }
+    }
+
+    fn arrives(self) -> Border {
+        match self {
+            Self::Right | Self::Stub => Border::Left,
+            Self::Left | Self::Around => Border::Right,
+            Self::Down | Self::Up => Border::Other,
+        }
     }
 }
 
-/// The places along a side at which arrows leave or arrive.
+/// A place along a border at which arrows with the same ports leave or arrive.
+#[derive(Clone, Debug)]
+struct Slot {
+    arrives: bool,
+    open: Open,
+    /// The far ends: the sum of their heights, and their number.
+    far: (f64, f64),
+}
+
 #[derive(Default)]
 struct Slots {
-    /// (vertex, course) -> the sets of ports, with the mean height of the far ends.
-    groups: BTreeMap<(Vertex, Course), Vec<(Open, f64, f64)>>,
+    borders: BTreeMap<(Vertex, Border), Vec<Slot>>,
 }
 
 impl Slots {
-    fn add(&mut self, vertex: Vertex, course: Course, open: &Open, far: f64) {
-        let group = self.groups.entry((vertex, course)).or_default();
-        match group.iter_mut().find(|(known, ..)| known == open) {
-            Some((_, sum, count)) => {
-                *sum += far;
-                *count += 1.0;
-            }
-            None => group.push((open.clone(), far, 1.0)),
+    fn add(&mut self, vertex: Vertex, border: Border, arrives: bool, open: &Open, far: f64) {
+        let slots = self.borders.entry((vertex, border)).or_default();
+        match slots
+            .iter_mut()
+            .find(|s| s.arrives == arrives && s.open == *open)
+        {
+            Some(slot) => slot.far = (slot.far.0 + far, slot.far.1 + 1.0),
+            None => slots.push(Slot {
+                arrives,
+                open: open.clone(),
+                far: (far, 1.0),
+            }),
         }
     }
 
     /// Slots in the order of their far ends, so that edges do not cross at once.
     fn settle(&mut self) {
-        for group in self.groups.values_mut() {
-            group.sort_by(|a, b| (a.1 / a.2).total_cmp(&(b.1 / b.2)).then(a.0.cmp(&b.0)));
+        for slots in self.borders.values_mut() {
+            let height = |slot: &Slot| slot.far.0 / slot.far.1;
+            slots.sort_by(|a, b| {
+                let by_height = height(a).total_cmp(&height(b));
+                by_height
+                    .then(a.arrives.cmp(&b.arrives))
+                    .then(a.open.cmp(&b.open))
+            });
         }
     }
 
-    /// How far along the side, from 0 to 1.
-    fn share(&self, vertex: Vertex, course: Course, open: &Open) -> f64 {
-        let Some(group) = self.groups.get(&(vertex, course)) else {
+    /// How far along the border, from 0 to 1.
+    fn share(&self, vertex: Vertex, border: Border, arrives: bool, open: &Open) -> f64 {
+        let Some(slots) = self.borders.get(&(vertex, border)) else {
             return 0.5;
         };
-        let position = group.iter().position(|(known, ..)| known == open);
+        let position = slots
+            .iter()
+            .position(|s| s.arrives == arrives && s.open == *open);
         let number = |n: usize| u32::try_from(n).map_or(0.0, f64::from);
-        (number(position.unwrap_or(0)) + 1.0) / (number(group.len()) + 1.0)
+        (number(position.unwrap_or(0)) + 1.0) / (number(slots.len()) + 1.0)
     }
 }
 
@@ -176,26 +223,40 @@ struct Router<'a> {
     placement: &'a Placement,
     /// How many edges run through a gap: by column and gap.
     lanes: BTreeMap<(usize, usize), u32>,
-    exits: Slots,
-    entries: Slots,
+    slots: Slots,
 }
 
 impl Router<'_> {
     fn points(&mut self, edge: &Edge, from: &Rect, to: &Rect, course: Course) -> Vec<Point> {
-        let exit = self.exits.share(edge.from, course, &edge.open);
-        let entry = self.entries.share(edge.to, course, &edge.open);
+        let slots = &self.slots;
+        let exit = slots.share(edge.from, course.leaves(), false, &edge.open);
+        let entry = slots.share(edge.to, course.arrives(), true, &edge.open);
         let along = |rect: &Rect, share: f64| rect.y + rect.height * share;
         match course {
-            Course::Loop => {
-                let x = from.right() - 14.0;
+            Course::Stub if edge.from == Vertex::Everything => {
+                let y = along(to, entry);
+                vec![Point { x: to.x - STUB, y }, Point { x: to.x, y }]
+            }
+            Course::Stub => {
+                let y = along(from, exit);
                 vec![
+                    Point { x: from.right(), y },
                     Point {
-                        x: x - 22.0,
-                        y: from.y,
+                        x: from.right() + STUB,
+                        y,
                     },
-                    Point { x, y: from.y },
                 ]
             }
+            Course::Around => vec![
+                Point {
+                    x: from.right(),
+                    y: along(from, exit),
+                },
+                Point {
+                    x: to.right(),
+                    y: along(to, entry),
+                },
+            ],
             Course::Down | Course::Up => {
                 let left = from.x.max(to.x);
                 let right = from.right().min(to.right());
@@ -310,16 +371,13 @@ impl Routed<'_> {
             return path;
         };
         let _ = write!(path, "M{:.1} {:.1}", first.x, first.y);
-        if self.course == Course::Loop {
-            if let Some(end) = self.points.last() {
-                let (y, top) = (first.y, first.y - 22.0);
+        if self.course == Course::Around {
+            if let Some(end) = self.points.last().map(|end| self.before_head(*end)) {
+                let x = first.x.max(end.x) + 34.0;
                 let _ = write!(
                     path,
-                    "C{:.1} {top:.1} {:.1} {top:.1} {:.1} {:.1}",
-                    first.x,
-                    end.x,
-                    end.x,
-                    y - HEAD
+                    "C{x:.1} {:.1} {x:.1} {:.1} {:.1} {:.1}",
+                    first.y, end.y, end.x, end.y
                 );
             }
             return path;
@@ -353,9 +411,9 @@ impl Routed<'_> {
     fn before_head(&self, end: Point) -> Point {
         let Point { x, y } = end;
         match self.course {
-            Course::Right => Point { x: x - HEAD, y },
-            Course::Left => Point { x: x + HEAD, y },
-            Course::Down | Course::Loop => Point { x, y: y - HEAD },
+            Course::Right | Course::Stub => Point { x: x - HEAD, y },
+            Course::Left | Course::Around => Point { x: x + HEAD, y },
+            Course::Down => Point { x, y: y - HEAD },
             Course::Up => Point { x, y: y + HEAD },
         }
     }
@@ -367,8 +425,8 @@ impl Routed<'_> {
         };
         let base = self.before_head(end);
         let (across_x, across_y) = match self.course {
-            Course::Right | Course::Left => (0.0, 3.8),
-            Course::Down | Course::Up | Course::Loop => (3.8, 0.0),
+            Course::Right | Course::Left | Course::Around | Course::Stub => (0.0, 3.8),
+            Course::Down | Course::Up => (3.8, 0.0),
         };
         format!(
             "{:.1},{:.1} {:.1},{:.1} {:.1},{:.1}",
