@@ -33,6 +33,8 @@ pub struct Engine {
     /// For egress and ingress, the policies that apply to each class.
     pub(crate) applicable: [Vec<Applicable>; 2],
     pub(crate) sides: Vec<Side>,
+    /// Slots of `sides` that no class has any more.
+    pub(crate) free_sides: Vec<u32>,
     pub(crate) side_ids: FxHashMap<Arc<SideKey>, u32>,
     /// For egress and ingress, IPv4 and IPv6: the side of each class.
     pub(crate) side_of: [[Vec<u32>; 2]; 2],
@@ -89,6 +91,7 @@ impl Engine {
             policies,
             applicable,
             sides: Vec::new(),
+            free_sides: Vec::new(),
             side_ids: FxHashMap::default(),
             side_of: Default::default(),
             outcomes: Interner::default(),
@@ -225,19 +228,23 @@ impl Engine {
 
     /// Gives each of `classes` its sides, building those that do not exist yet.
     pub(crate) fn build_sides(&mut self, classes: impl IntoIterator<Item = ClassId>) {
-        let mut todo: Vec<Arc<SideKey>> = Vec::new();
+        let mut todo: Vec<(Arc<SideKey>, u32)> = Vec::new();
+        let mut next = u32::try_from(self.sides.len()).unwrap_or(u32::MAX);
         for class in classes {
             for direction in [Direction::Egress, Direction::Ingress] {
                 for family in IpFamily::ALL {
                     let key = self.side_key(class, direction, family);
-                    let next = u32::try_from(self.sides.len() + todo.len()).unwrap_or(u32::MAX);
                     let id = match self.side_ids.get(&key) {
                         Some(id) => *id,
                         None => {
                             let key = Arc::new(key);
-                            self.side_ids.insert(Arc::clone(&key), next);
-                            todo.push(key);
-                            next
+                            let id = self.free_sides.pop().unwrap_or_else(|| {
+                                next += 1;
+                                next - 1
+                            });
+                            self.side_ids.insert(Arc::clone(&key), id);
+                            todo.push((key, id));
+                            id
                         }
                     };
                     #[expect(clippy::indexing_slicing, reason = "two directions, two families")]
@@ -250,8 +257,8 @@ impl Engine {
                 }
             }
         }
-        let built: Vec<_> = todo.par_iter().map(|key| self.cells_of(key)).collect();
-        for (key, built) in todo.into_iter().zip(built) {
+        let built: Vec<_> = todo.par_iter().map(|(key, _)| self.cells_of(key)).collect();
+        for ((key, id), built) in todo.into_iter().zip(built) {
             let rest = self.outcomes.intern(built.rest);
             let cells = built
                 .cells
@@ -262,8 +269,11 @@ impl Engine {
                     outcome: self.outcomes.intern(outcome),
                 })
                 .collect();
-            self.sides
-                .push(Side::new(key, built.sets, built.names, cells, rest));
+            let side = Side::new(key, built.sets, built.names, cells, rest);
+            match self.sides.get_mut(id as usize) {
+                Some(slot) => *slot = side,
+                None => self.sides.push(side),
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! for whole clusters. They share the vocabulary of `ringfence-model` and nothing
 //! else, and are tested against each other.
 
+pub mod diff;
 mod engine;
 pub mod explain;
 pub mod oracle;

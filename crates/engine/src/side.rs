@@ -101,6 +101,15 @@ impl Side {
         side
     }
 
+    /// Empties a side that no class has any more.
+    pub(crate) fn clear(&mut self) {
+        self.sets.clear();
+        self.names.clear();
+        self.cells.clear();
+        self.narrow.clear();
+        self.wide.clear();
+    }
+
     /// The outcome for one peer.
     pub(crate) fn outcome(&self, peer: u32) -> OutcomeId {
         let cell = match self.narrow.get(&peer) {

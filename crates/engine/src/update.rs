@@ -133,9 +133,22 @@ impl Engine {
                 }
             }
         }
-        // A side that was built with the old rules must not be found again.
-        self.side_ids
-            .retain(|key, _| !key.applicable.iter().any(|(i, _)| *i == index));
+        // A side that was built with the old rules must not be found again. The classes
+        // that have it are the affected ones, and they get new sides.
+        let mut retired = Vec::new();
+        self.side_ids.retain(|key, id| {
+            let keep = !key.applicable.iter().any(|(i, _)| *i == index);
+            if !keep {
+                retired.push(*id);
+            }
+            keep
+        });
+        for id in &retired {
+            if let Some(side) = self.sides.get_mut(*id as usize) {
+                side.clear();
+            }
+        }
+        self.free_sides.extend(retired);
     }
 
     /// Gives policies new indices.
@@ -145,13 +158,14 @@ impl Engine {
                 *index = new(*index);
             }
         }
-        self.side_ids.clear();
-        for (id, side) in (0u32..).zip(&mut self.sides) {
-            let key = Arc::make_mut(&mut side.key);
-            for (index, _) in &mut key.applicable {
+        for (mut key, id) in std::mem::take(&mut self.side_ids) {
+            for (index, _) in &mut Arc::make_mut(&mut key).applicable {
                 *index = new(*index);
             }
-            self.side_ids.insert(Arc::clone(&side.key), id);
+            if let Some(side) = self.sides.get_mut(id as usize) {
+                side.key = Arc::clone(&key);
+            }
+            self.side_ids.insert(key, id);
         }
     }
 

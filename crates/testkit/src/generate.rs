@@ -5,3 +5,4 @@
 mod dice;
 pub mod manifest;
 pub mod random;
+pub mod scale;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use ringfence_engine::profile::ProfileName;
 use ringfence_engine::{Packet, Profile, Verdict};
+use ringfence_model::parse::{self, Input, Limits, Object, TypedObject};
+use ringfence_model::policy::{PolicyBody, TieredPeer};
 use ringfence_model::snapshot::Snapshot;
 use ringfence_testkit::all_deciders;
 use ringfence_testkit::generate::random::{Cluster, Questions};
@@ -114,5 +116,68 @@ fn a_seed_always_gives_the_same_cluster_and_nothing_is_wrong_with_it() {
         let questions: Vec<Packet> = Questions::new(&snapshot, seed).take(8).collect();
         let again: Vec<Packet> = Questions::new(&snapshot, seed).take(8).collect();
         assert_eq!(questions, again);
+    }
+}
+
+/// The lists of a snapshot, without where things were read from.
+fn contents(mut objects: Vec<Object>, cluster: &Cluster) -> String {
+    for object in &mut objects {
+        object.origin = None;
+        if let TypedObject::Policy(policy) = &mut object.typed {
+            policy.origin = None;
+        }
+    }
+    let cluster = Cluster {
+        objects,
+        ..cluster.clone()
+    };
+    let snapshot = cluster.snapshot();
+    format!(
+        "{:#?}",
+        (
+            &snapshot.namespaces,
+            &snapshot.workloads,
+            &snapshot.pods,
+            &snapshot.nodes,
+            &snapshot.ingress_routes,
+            &snapshot.policies,
+        )
+    )
+}
+
+/// Whether some rule has a peer that no manifest can have: only an API server of a
+/// later version sends one.
+fn has_unrecognized_peers(cluster: &Cluster) -> bool {
+    cluster.policies().any(|policy| match &policy.body {
+        PolicyBody::Network(_) => false,
+        PolicyBody::Tiered(tiered) => tiered
+            .ingress
+            .iter()
+            .chain(&tiered.egress)
+            .any(|rule| rule.peers.contains(&TieredPeer::Unrecognized)),
+    })
+}
+
+#[test]
+fn a_cluster_that_is_printed_and_read_back_is_the_same() {
+    let clusters = (0..500).map(Cluster::from_seed);
+    for cluster in clusters.filter(|cluster| !has_unrecognized_peers(cluster)) {
+        let seed = cluster.seed;
+        let text = cluster.to_yaml();
+        let input = Input {
+            name: "generated.yaml".to_owned(),
+            bytes: text.clone().into_bytes(),
+        };
+        let loaded = parse::load(vec![input], &Limits::default());
+        assert!(
+            loaded.diagnostics.is_empty(),
+            "seed {seed}: {:#?}\n{text}",
+            loaded.diagnostics
+        );
+        assert_eq!(
+            contents(loaded.objects, &cluster),
+            contents(cluster.objects.clone(), &cluster),
+            "seed {seed}\n{text}"
+        );
     }
 }

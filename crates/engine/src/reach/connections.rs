@@ -2,7 +2,7 @@ use ipnet::IpNet;
 use rayon::prelude::*;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::policy::Direction;
-use ringfence_model::snapshot::{Pod, Workload, WorkloadId};
+use ringfence_model::snapshot::{Pod, PodKind, Workload, WorkloadId};
 use ringfence_model::tri::Tri;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -133,9 +133,15 @@ impl<'a> Workloads<'a> {
         let workload = engine.snapshot.workload(source);
         let mut found: FxHashMap<WorkloadId, Vec<PairOutcome>> = FxHashMap::default();
         for class in engine.classes_of(workload) {
+            let alone = self.is_alone(workload, class);
             for index in &self.indices {
                 for (outcome, classes) in index.row(engine, class) {
-                    for destination in classes.iter().flat_map(|c| self.workloads_of(c)) {
+                    let destinations = classes.iter().flat_map(|to| {
+                        let to_itself = alone && to == class;
+                        let workloads = self.workloads_of(to);
+                        workloads.filter(move |workload| !(to_itself && *workload == source))
+                    });
+                    for destination in destinations {
                         let outcomes = found.entry(destination).or_default();
                         if !outcomes.contains(&outcome) {
                             outcomes.push(outcome);
@@ -172,6 +178,18 @@ impl<'a> Workloads<'a> {
                 allow: ports.certain,
             })
             .collect()
+    }
+
+    /// Whether one known pod is all that the workload has of a class, while others of
+    /// it are known too: it has no peer in the class. A workload of which a single pod
+    /// is known may have others at any time, and they would be of that class.
+    fn is_alone(&self, workload: &Workload, class: ClassId) -> bool {
+        let engine = self.engine;
+        let pods = workload
+            .pod_ids()
+            .filter(|id| engine.classes.class_of(*id) == class);
+        let mut kinds = pods.map(|id| engine.snapshot.pod(id).kind);
+        workload.pods.len() > 1 && kinds.next() == Some(PodKind::Single) && kinds.next().is_none()
     }
 
     fn workloads_of(&self, class: ClassId) -> impl Iterator<Item = WorkloadId> + '_ {

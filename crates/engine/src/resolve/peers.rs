@@ -58,9 +58,14 @@ type SelectorKey = (BTreeMap<String, String>, Vec<(String, String, Vec<String>)>
 pub(crate) struct Peers {
     selectors: Vec<LabelSelector>,
     selector_ids: FxHashMap<SelectorKey, SelectorId>,
-    pods_selected: FxHashMap<SelectorId, TriSet>,
+    /// selector -> the classes it selects, as far as it was asked: of the classes below
+    /// the number beside it.
+    pods_selected: FxHashMap<SelectorId, (TriSet, ClassId)>,
+    /// selector -> the namespaces it selects.
     namespaces_selected: FxHashMap<SelectorId, TriSet>,
     pod_labels: LabelIndex,
+    /// How many classes `pod_labels` has; those that came later are asked one by one.
+    indexed: ClassId,
     namespace_labels: LabelIndex,
     blocks: Vec<IpBlock>,
     block_ids: FxHashMap<IpBlock, u32>,
@@ -99,6 +104,7 @@ impl Peers {
             pods_selected: FxHashMap::default(),
             namespaces_selected: FxHashMap::default(),
             pod_labels,
+            indexed: classes.len(),
             namespace_labels,
             blocks: Vec::new(),
             block_ids: FxHashMap::default(),
@@ -239,28 +245,36 @@ impl Peers {
             }
             NamespaceSpec::Selected(selector) => self.in_namespaces(selector, classes),
         };
-        if let Some(selected) = pods.and_then(|selector| self.selected_pods(selector)) {
+        if let Some(selected) = pods.and_then(|id| self.selected_pods(id, classes)) {
             members.intersect_with(selected);
         }
         members
     }
 
-    fn selected_pods(&mut self, id: SelectorId) -> Option<&TriSet> {
-        if !self.pods_selected.contains_key(&id) {
-            let selected = self.pod_labels.select(self.selectors.get(id.0 as usize)?);
-            self.pods_selected.insert(id, selected);
+    fn selected_pods(&mut self, id: SelectorId, classes: &Classes) -> Option<&TriSet> {
+        let selector = self.selectors.get(id.0 as usize)?;
+        let (selected, known) = self
+            .pods_selected
+            .entry(id)
+            .or_insert_with(|| (self.pod_labels.select(selector), self.indexed));
+        for class in *known..classes.len() {
+            let features = classes.get(class);
+            if !features.host_network {
+                selected.insert(class, selector::matches(selector, &features.labels));
+            }
         }
-        self.pods_selected.get(&id)
+        *known = classes.len();
+        Some(selected)
     }
 
     fn in_namespaces(&mut self, id: SelectorId, classes: &Classes) -> TriSet {
-        if let Some(members) = self.namespaces_selected.get(&id) {
-            return members.clone();
-        }
         let Some(selector) = self.selectors.get(id.0 as usize) else {
             return TriSet::default();
         };
-        let namespaces = self.namespace_labels.select(selector);
+        let namespaces = self
+            .namespaces_selected
+            .entry(id)
+            .or_insert_with(|| self.namespace_labels.select(selector));
         let classes_in = |namespaces: &RoaringBitmap| {
             let mut members = RoaringBitmap::new();
             for namespace in namespaces {
@@ -270,12 +284,10 @@ impl Peers {
             }
             members
         };
-        let members = TriSet {
+        TriSet {
             certain: classes_in(&namespaces.certain),
             possible: classes_in(&namespaces.possible),
-        };
-        self.namespaces_selected.insert(id, members.clone());
-        members
+        }
     }
 
     /// The addresses of selected nodes, and the host-networked pods on them.
@@ -378,21 +390,6 @@ impl Peers {
     /// Adds a class that `context.classes` has and the sets do not. Gives the sets it
     /// is, or may be, in.
     pub(crate) fn add_class(&mut self, class: ClassId, context: Context<'_>) -> Vec<PeerSetId> {
-        let features = context.classes.get(class);
-        if !features.host_network {
-            self.pod_labels.insert(class, &features.labels);
-            for (id, selected) in &mut self.pods_selected {
-                if let Some(selector) = self.selectors.get(id.0 as usize) {
-                    selected.insert(class, selector::matches(selector, &features.labels));
-                }
-            }
-            let namespace = &context.snapshot.namespace(features.namespace).labels;
-            for (id, selected) in &mut self.namespaces_selected {
-                if let Some(selector) = self.selectors.get(id.0 as usize) {
-                    selected.insert(class, selector::matches(selector, namespace));
-                }
-            }
-        }
         let mut joined = Vec::new();
         for index in 0..self.sets.len() {
             let Some(specs) = self.specs.get(index) else {
@@ -448,15 +445,15 @@ impl Peers {
                     NamespaceSpec::Selected(id) => self
                         .namespaces_selected
                         .get(id)
-                        .map_or(Tri::No, |members| members.contains(class)),
+                        .map_or(Tri::No, |members| members.contains(features.namespace.0)),
                 };
                 if in_namespace == Tri::No {
                     return Tri::No;
                 }
-                pods.map_or(in_namespace, |id| {
-                    let selected = self.pods_selected.get(&id);
-                    in_namespace.and(selected.map_or(Tri::No, |members| members.contains(class)))
-                })
+                let selector = pods.and_then(|id| self.selectors.get(id.0 as usize));
+                let selected =
+                    selector.map_or(Tri::Yes, |s| selector::matches(s, &features.labels));
+                in_namespace.and(selected)
             }
             PeerSpec::Block(block) => {
                 let Some(block) = self.blocks.get(*block as usize) else {

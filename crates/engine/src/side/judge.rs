@@ -43,7 +43,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) direction: Direction,
     pub(crate) policies: &'a [ResolvedPolicy],
     pub(crate) applicable: &'a Applicable,
-    /// The sets that signatures are about.
+    /// The sets that signatures are about, ascending.
     pub(crate) sets: &'a [PeerSetId],
     /// The names that signatures are about.
     pub(crate) names: &'a [String],
@@ -110,7 +110,11 @@ impl Judge<'_> {
     }
 
     fn tier(&self, tier: Tier, signature: &Signature) -> Possible {
-        let mut ordered: Vec<_> = self.of_tier(tier).filter(|(p, _)| !p.unordered).collect();
+        // Policies of which no rule can match decide nothing, wherever they stand.
+        let mut ordered: Vec<_> = self
+            .of_tier(tier)
+            .filter(|(policy, _)| !policy.unordered && self.may_match(policy, signature))
+            .collect();
         ordered.sort_by_key(|(policy, _)| policy.priority);
         let mut in_order = Possible::undecided();
         for equals in ordered.chunk_by(|(a, _), (b, _)| a.priority == b.priority) {
@@ -128,9 +132,23 @@ impl Judge<'_> {
         }
         let unordered = self
             .of_tier(tier)
-            .filter(|(policy, _)| policy.unordered)
+            .filter(|(policy, _)| policy.unordered && self.may_match(policy, signature))
             .map(|(policy, certain)| self.policy(policy, certain, signature));
         any_order(std::iter::once(in_order).chain(unordered))
+    }
+
+    fn may_match(&self, policy: &ResolvedPolicy, signature: &Signature) -> bool {
+        let rules = policy.rules(self.direction).unwrap_or_default();
+        rules
+            .iter()
+            .any(|rule| self.member(rule, signature).possible())
+    }
+
+    /// Whether peers with this signature are among those of a rule.
+    fn member(&self, rule: &ResolvedRule, signature: &Signature) -> Tri {
+        let position = self.sets.binary_search(&rule.peers).ok();
+        let member = position.and_then(|position| signature.members.get(position));
+        member.copied().unwrap_or(Tri::No)
     }
 
     fn policy(&self, policy: &ResolvedPolicy, certain: bool, signature: &Signature) -> Possible {
@@ -155,13 +173,7 @@ impl Judge<'_> {
     /// The ports that a rule matches for peers with this signature: for sure, and
     /// possibly.
     fn ports(&self, rule: &ResolvedRule, signature: &Signature) -> (PortSet, PortSet) {
-        let member = self
-            .sets
-            .iter()
-            .position(|set| *set == rule.peers)
-            .and_then(|position| signature.members.get(position))
-            .copied()
-            .unwrap_or(Tri::No);
+        let member = self.member(rule, signature);
         if member == Tri::No {
             return (PortSet::none(), PortSet::none());
         }

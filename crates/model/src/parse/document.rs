@@ -44,7 +44,10 @@ pub(crate) fn read_tree<'f>(
             Ok(tree) => return Ok(tree),
             Err(error) => error,
         };
-        // It may still be a YAML flow collection.
+        // It may still be a YAML flow collection, unless it says that it is not.
+        if file.name.ends_with(".json") {
+            return Err(json_error);
+        }
         return match yaml::parse(text, document.line, limits) {
             Ok(tree) if json_error.code != "limit-exceeded" => Ok(tree),
             _ => Err(
@@ -258,6 +261,9 @@ fn read_candidate(
         )));
         if let Some(class) = kinds::classify(&header, candidate.node, &mut reporter) {
             let is_strict = matches!(class, kinds::Class::Policy(_));
+            if class.is_cluster_wide() {
+                reporter.has_no_namespace();
+            }
             report_remarks(remarks, is_strict, &mut reporter);
             object = objects::read(candidate.node, &header, class, &mut reporter);
         }

@@ -32,6 +32,17 @@ pub(crate) enum Class {
     OtherWorkload,
 }
 
+impl Class {
+    /// Whether objects of this kind have no namespace.
+    pub(crate) fn is_cluster_wide(self) -> bool {
+        match self {
+            Self::Policy(family) => family != PolicyFamily::NetworkPolicy,
+            Self::Typed(typed) => matches!(typed, Typed::Namespace | Typed::Node),
+            Self::OtherWorkload => false,
+        }
+    }
+}
+
 /// The kinds that have a type of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Typed {
@@ -305,10 +316,12 @@ fn foreign_policy(group: &str, kind: &str) -> Option<&'static str> {
         return Some(maker);
     }
     let is_ours = OUR_GROUPS.contains(&group) || !group.contains('.');
-    let is_typo = OUR_GROUPS
-        .iter()
-        .any(|ours| ours.contains('.') && strsim::damerau_levenshtein(ours, group) <= 2);
-    (!is_ours && !is_typo).then_some("another maker")
+    let is_typo = || {
+        OUR_GROUPS
+            .iter()
+            .any(|ours| ours.contains('.') && strsim::damerau_levenshtein(ours, group) <= 2)
+    };
+    (!is_ours && !is_typo()).then_some("another maker")
 }
 
 fn unsupported(header: &Header, maker: &str, node: &Node<'_>, reporter: &mut Reporter<'_>) {

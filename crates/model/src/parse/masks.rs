@@ -9,6 +9,7 @@ pub(super) const METADATA: Mask = Fields(&[
     ("generateName", All),
     ("namespace", All),
     ("uid", All),
+    ("deletionTimestamp", All),
     ("labels", All),
     ("annotations", Texts),
     (
@@ -50,6 +51,7 @@ const SELECTOR: Mask = All;
 const JOB_SPEC: Mask = Fields(&[
     ("parallelism", All),
     ("completions", All),
+    ("completionMode", All),
     ("selector", SELECTOR),
     ("template", POD_TEMPLATE),
 ]);

@@ -144,7 +144,7 @@ fn check_metadata(root: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
                     .error(
                         "baseline-name",
                         name.value_extent(),
-                        "a BaselineAdminNetworkPolicy must be called `default`",
+                        "the BaselineAdminNetworkPolicy must be called `default`",
                     )
                     .help("there can be only one in a cluster");
             }
@@ -163,7 +163,7 @@ fn check_metadata(root: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
                 .warning(
                     "ignored-field",
                     namespace.key_or_head(),
-                    format!("a {kind} has no namespace: this is ignored"),
+                    format!("{kind} has no namespace: this is ignored"),
                 )
                 .help("it applies to the whole cluster; `subject` says to which pods");
         }

@@ -32,6 +32,13 @@ impl<'f> Reporter<'f> {
         self.object = object;
     }
 
+    /// The object that diagnostics are about has no namespace, whatever it says.
+    pub(crate) fn has_no_namespace(&mut self) {
+        if let Some(object) = &mut self.object {
+            object.namespace = None;
+        }
+    }
+
     /// The file name without its directories.
     pub(crate) fn file_name(&self) -> &'f str {
         let name = self.file.map_or("", |file| file.name());
@@ -174,7 +181,7 @@ impl Reported<'_, '_> {
 pub(crate) fn object_ref(root: &Node<'_>, api_version: &str, kind: &str) -> ObjectRef {
     let text = |key: &str| {
         root.at(&["metadata", key])
-            .and_then(Node::text)
+            .map(Node::written)
             .filter(|text| !text.is_empty())
             .map(Arc::from)
     };

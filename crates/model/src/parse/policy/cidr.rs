@@ -10,7 +10,7 @@ use crate::parse::place::Place;
 /// Checks a CIDR and reads it.
 pub(super) fn check(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) -> Option<IpNet> {
     let text = place.node.text()?;
-    let Ok(net) = text.parse::<IpNet>() else {
+    let Some(net) = parse(text) else {
         checker
             .error(
                 "invalid-cidr",
@@ -50,6 +50,16 @@ pub(super) fn check(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) ->
             ));
     }
     Some(net.trunc())
+}
+
+/// Reads a CIDR as strictly as current API servers do: no leading zeros in addresses
+/// (which `IpNet` would let pass), a prefix length of digits only.
+fn parse(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    if !length.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    IpNet::new(address.parse::<IpAddr>().ok()?, length.parse().ok()?).ok()
 }
 
 fn what_is_wrong(text: &str) -> String {
@@ -106,4 +116,32 @@ pub(super) fn check_except(
             format!("`{}`: {inner} is not inside {outer}", place.at),
         )
         .help(help);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_strict_cidrs_are_read() {
+        for fine in ["10.0.0.0/8", "0.0.0.0/0", "fd00::/8", "::/0", "1.2.3.4/32"] {
+            assert!(parse(fine).is_some(), "{fine}");
+        }
+        for wrong in [
+            "",
+            "/",
+            "10.0.0.0",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "010.0.0.0/8",
+            "10.0.0.0/+8",
+            "10.0.0/8",
+            "fd00::/129",
+            "fd00::%eth0/64",
+            "10.0.0.0/8/8",
+            "10.0.0.0/-1",
+        ] {
+            assert!(parse(wrong).is_none(), "{wrong}");
+        }
+    }
 }

@@ -158,7 +158,7 @@ impl Walk<'_, '_, '_> {
             .map(|right| format!("did you mean `{right}`?"))
             .or_else(|| {
                 home_of(name, self.root, &here)
-                    .map(|home| format!("`{name}` belongs into {home}; check the indentation"))
+                    .map(|home| format!("`{name}` is a field of {home}: check the indentation"))
             })
             .or_else(|| {
                 let known: Vec<String> = fields

@@ -162,12 +162,12 @@ fn check_action(action: &Place<'_, '_, '_>, dialect: &Dialect, checker: &mut Che
     if text == other_generation {
         checker
             .error("unknown-value", action.value_extent(), message)
-            .help(format!("in a {kind} it is called `{}`", dialect.accept));
+            .help(format!("in {kind} it is called `{}`", dialect.accept));
     } else if text == "Pass" && !dialect.actions.contains(&text) {
         checker
             .error("unknown-value", action.value_extent(), message)
             .help(format!(
-                "there is nothing after a {kind} that `Pass` could leave it to"
+                "there is nothing after {kind} that `Pass` could leave it to"
             ));
     } else {
         checker.one_of(action, dialect.actions);

@@ -39,17 +39,18 @@ impl<T> Named<T> {
     }
 }
 
-/// All objects, sorted by kind; in the order of the input.
+/// All objects, sorted by kind; in the order of the input. They stay in their boxes:
+/// the types of the API are kilobytes each.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    pub(super) namespaces: Vec<Named<core::Namespace>>,
-    pub(super) nodes: Vec<Named<core::Node>>,
-    pub(super) pods: Vec<Named<core::Pod>>,
+    pub(super) namespaces: Vec<Named<Box<core::Namespace>>>,
+    pub(super) nodes: Vec<Named<Box<core::Node>>>,
+    pub(super) pods: Vec<Named<Box<core::Pod>>>,
     pub(super) workloads: Vec<Named<WorkloadObject>>,
-    pub(super) services: Vec<Named<core::Service>>,
-    pub(super) endpoints: Vec<Named<core::Endpoints>>,
-    pub(super) endpoint_slices: Vec<Named<EndpointSlice>>,
-    pub(super) ingresses: Vec<Named<Ingress>>,
+    pub(super) services: Vec<Named<Box<core::Service>>>,
+    pub(super) endpoints: Vec<Named<Box<core::Endpoints>>>,
+    pub(super) endpoint_slices: Vec<Named<Box<EndpointSlice>>>,
+    pub(super) ingresses: Vec<Named<Box<Ingress>>>,
     pub(super) policies: Vec<Policy>,
     /// The namespace of every namespaced object.
     pub(super) mentioned_namespaces: BTreeSet<Arc<str>>,
@@ -113,41 +114,15 @@ impl Collected {
         }
         let origin = object.origin;
         match object.typed {
-            TypedObject::Namespace(object) => self.namespaces.push(Named {
-                id,
-                origin,
-                object: *object,
-            }),
-            TypedObject::Node(object) => self.nodes.push(Named {
-                id,
-                origin,
-                object: *object,
-            }),
-            TypedObject::Pod(object) => self.pods.push(Named {
-                id,
-                origin,
-                object: *object,
-            }),
-            TypedObject::Service(object) => self.services.push(Named {
-                id,
-                origin,
-                object: *object,
-            }),
-            TypedObject::Endpoints(object) => self.endpoints.push(Named {
-                id,
-                origin,
-                object: *object,
-            }),
-            TypedObject::EndpointSlice(object) => self.endpoint_slices.push(Named {
-                id,
-                origin,
-                object: *object,
-            }),
-            TypedObject::Ingress(object) => self.ingresses.push(Named {
-                id,
-                origin,
-                object: *object,
-            }),
+            TypedObject::Namespace(object) => self.namespaces.push(Named { id, origin, object }),
+            TypedObject::Node(object) => self.nodes.push(Named { id, origin, object }),
+            TypedObject::Pod(object) => self.pods.push(Named { id, origin, object }),
+            TypedObject::Service(object) => self.services.push(Named { id, origin, object }),
+            TypedObject::Endpoints(object) => self.endpoints.push(Named { id, origin, object }),
+            TypedObject::EndpointSlice(object) => {
+                self.endpoint_slices.push(Named { id, origin, object })
+            }
+            TypedObject::Ingress(object) => self.ingresses.push(Named { id, origin, object }),
             TypedObject::Policy(policy) => self.policies.push(Policy {
                 namespace: id.namespace,
                 name: id.name,

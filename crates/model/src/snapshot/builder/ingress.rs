@@ -19,7 +19,7 @@ pub(super) struct Entry {
 /// Reads the service backends of all Ingress objects. A `resource` backend is no way
 /// to a pod that could be followed.
 pub(super) fn read_ingresses(
-    objects: Vec<Named<networking::Ingress>>,
+    objects: Vec<Named<Box<networking::Ingress>>>,
     interner: &mut Interner,
     notices: &mut Notices<'_>,
 ) -> Vec<Entry> {
@@ -59,7 +59,7 @@ pub(super) fn read_ingresses(
 }
 
 fn entry(
-    named: &Named<networking::Ingress>,
+    named: &Named<Box<networking::Ingress>>,
     backend: &networking::IngressBackend,
     host: Option<&str>,
     url_path: Option<&str>,

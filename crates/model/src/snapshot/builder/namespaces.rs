@@ -21,7 +21,10 @@ pub(super) struct Namespaces {
 impl Namespaces {
     /// The namespaces whose manifests were read. The control plane gives each the
     /// label with its name, whatever the manifest says.
-    pub(super) fn declared(objects: Vec<Named<core::Namespace>>, interner: &mut Interner) -> Self {
+    pub(super) fn declared(
+        objects: Vec<Named<Box<core::Namespace>>>,
+        interner: &mut Interner,
+    ) -> Self {
         let by_name = objects.into_iter().map(|named| {
             let name = named.id.name;
             let mut labels = named.object.metadata.labels.unwrap_or_default();

@@ -24,7 +24,7 @@ pub(super) struct Nodes {
 
 impl Nodes {
     pub(super) fn read(
-        objects: Vec<Named<core::Node>>,
+        objects: Vec<Named<Box<core::Node>>>,
         interner: &mut Interner,
         notices: &mut Notices<'_>,
     ) -> Self {
@@ -57,7 +57,7 @@ impl Nodes {
     }
 }
 
-fn addresses(node: &Named<core::Node>, notices: &mut Notices<'_>) -> Vec<IpAddr> {
+fn addresses(node: &Named<Box<core::Node>>, notices: &mut Notices<'_>) -> Vec<IpAddr> {
     let status = node.object.status.as_ref();
     let written: Vec<_> = status
         .and_then(|status| status.addresses.as_ref())
@@ -83,7 +83,7 @@ fn addresses(node: &Named<core::Node>, notices: &mut Notices<'_>) -> Vec<IpAddr>
     addresses
 }
 
-fn pod_cidrs(node: &Named<core::Node>, notices: &mut Notices<'_>) -> Vec<IpNet> {
+fn pod_cidrs(node: &Named<Box<core::Node>>, notices: &mut Notices<'_>) -> Vec<IpNet> {
     let Some(spec) = &node.object.spec else {
         return Vec::new();
     };

@@ -39,7 +39,7 @@ pub(super) struct Endpoint {
 /// Reads all pods but those that have ended: they keep an address in their status
 /// that may be another pod's by now.
 pub(super) fn read_live(
-    objects: Vec<Named<core::Pod>>,
+    objects: Vec<Named<Box<core::Pod>>>,
     nodes: &Nodes,
     interner: &mut Interner,
     notices: &mut Notices<'_>,

@@ -21,7 +21,7 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Reads services, sorted by namespace and name.
 pub(super) fn read_services(
-    objects: Vec<Named<core::Service>>,
+    objects: Vec<Named<Box<core::Service>>>,
     namespace_ids: &NamespaceIds,
     interner: &mut Interner,
     notices: &mut Notices<'_>,
@@ -38,7 +38,7 @@ pub(super) fn read_services(
 }
 
 fn service(
-    named: Named<core::Service>,
+    named: Named<Box<core::Service>>,
     namespace: NamespaceId,
     interner: &mut Interner,
     notices: &mut Notices<'_>,
@@ -93,7 +93,7 @@ fn service(
     }
 }
 
-fn external_addresses(named: &Named<core::Service>, notices: &mut Notices<'_>) -> Vec<IpAddr> {
+fn external_addresses(named: &Named<Box<core::Service>>, notices: &mut Notices<'_>) -> Vec<IpAddr> {
     let subject = named.subject();
     let balancers = named
         .object
@@ -164,8 +164,8 @@ fn service_port(
 /// where there is a slice, the control plane made it from the `Endpoints` or instead
 /// of them. Sorted by namespace and name.
 pub(super) fn read_endpoint_slices(
-    slices: Vec<Named<discovery::EndpointSlice>>,
-    endpoints: Vec<Named<core::Endpoints>>,
+    slices: Vec<Named<Box<discovery::EndpointSlice>>>,
+    endpoints: Vec<Named<Box<core::Endpoints>>>,
     namespace_ids: &NamespaceIds,
     interner: &mut Interner,
     notices: &mut Notices<'_>,
@@ -198,7 +198,7 @@ pub(super) fn read_endpoint_slices(
 /// Endpoints count whether ready or not: readiness comes and goes, and what is asked
 /// is what can be reached.
 fn endpoint_slice(
-    named: Named<discovery::EndpointSlice>,
+    named: Named<Box<discovery::EndpointSlice>>,
     namespace: NamespaceId,
     interner: &mut Interner,
     notices: &mut Notices<'_>,
@@ -255,7 +255,7 @@ fn endpoint_slice(
 
 /// `Endpoints` carry the name of their service.
 fn subsets(
-    named: &Named<core::Endpoints>,
+    named: &Named<Box<core::Endpoints>>,
     namespace: NamespaceId,
     notices: &mut Notices<'_>,
 ) -> Vec<EndpointSlice> {

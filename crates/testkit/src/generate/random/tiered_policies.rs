@@ -90,7 +90,9 @@ fn peer(dice: &mut Dice, family: PolicyFamily, direction: Direction, action: Act
     let names = action == Action::Accept && family != PolicyFamily::BaselineAdminNetworkPolicy;
     match (direction, dice.below(10)) {
         (Direction::Egress, 0..=2) => {
-            let cidrs = dice.several(1, 2, |dice| addresses::block(dice).to_string());
+            let mut cidrs = dice.several(1, 2, |dice| addresses::block(dice).to_string());
+            // The API server refuses a list with the same block twice.
+            cidrs.dedup();
             TieredPeer::Networks(cidrs)
         }
         (Direction::Egress, 3) => TieredPeer::Nodes(selector(dice, Of::Nodes)),

@@ -1,0 +1,349 @@
+//! What a change of the cluster opens and closes.
+//!
+//! Two compiled snapshots are compared by what can be reached, not by what is written:
+//! a policy that is split in two changes nothing. Ends are compared by name, since
+//! indices differ between snapshots.
+
+mod evidence;
+mod outside;
+mod policies;
+#[cfg(test)]
+mod tests;
+
+pub use evidence::{Cause, Evidence, Responsible, When, responsible};
+pub use policies::{ChangedPolicy, PolicyStatus};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use ringfence_model::address::{IpFamily, IpRangeSet};
+use ringfence_model::snapshot::{Snapshot, WorkloadId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::engine::Engine;
+use crate::packet::Verdict;
+use crate::reach::{Connection, End, OpenPorts, Selection};
+use crate::sets::PortSet;
+use outside::Outside;
+
+/// A workload by name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkloadName {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its kind.
+    pub kind: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl WorkloadName {
+    fn of(snapshot: &Snapshot, id: WorkloadId) -> Self {
+        let workload = snapshot.workload(id);
+        Self {
+            namespace: Arc::clone(&snapshot.namespace(workload.namespace).name),
+            kind: Arc::clone(&workload.kind),
+            name: Arc::clone(&workload.name),
+        }
+    }
+
+    /// The workload of that name.
+    #[must_use]
+    pub fn find(&self, snapshot: &Snapshot) -> Option<WorkloadId> {
+        let found = snapshot.find_workload(&self.namespace, Some(&self.kind), &self.name);
+        found.first().copied()
+    }
+}
+
+/// One end of a [`Change`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChangedEnd {
+    /// A workload: some pod of it.
+    Workload(WorkloadName),
+    /// Addresses outside the cluster, of either family: sorted, as few blocks as
+    /// possible.
+    Addresses(Vec<IpNet>),
+}
+
+/// Which of the two clusters has both ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Presence {
+    /// Both have.
+    Both,
+    /// The old one only: a workload is gone, and its connections with it.
+    OnlyBefore,
+    /// The new one only: a workload is new, and so are all its connections.
+    OnlyAfter,
+}
+
+/// Ports between two ends whose verdict has changed.
+///
+/// The verdict on two workloads is the best that any two pods of them get. A
+/// connection with a workload that does not exist is denied.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Change {
+    /// Who opens the connection.
+    pub from: ChangedEnd,
+    /// Who accepts it.
+    pub to: ChangedEnd,
+    /// The verdict in the old cluster.
+    pub before: Verdict,
+    /// The verdict in the new cluster; another one.
+    pub after: Verdict,
+    /// The ports.
+    pub ports: PortSet,
+    /// Which cluster has both ends.
+    pub presence: Presence,
+}
+
+impl Change {
+    /// Whether more may pass than before: `false` means less.
+    #[must_use]
+    pub fn opens(&self) -> bool {
+        openness(self.after) > openness(self.before)
+    }
+}
+
+fn openness(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Denied => 0,
+        Verdict::Unknown => 1,
+        Verdict::Allowed => 2,
+    }
+}
+
+/// The difference between two clusters.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Diff {
+    /// Workloads that only the new cluster has, sorted.
+    pub added: Vec<WorkloadName>,
+    /// Workloads that only the old cluster has, sorted.
+    pub removed: Vec<WorkloadName>,
+    /// Policies that are not the same in both, sorted.
+    pub policies: Vec<ChangedPolicy>,
+    /// Connections whose verdict has changed, sorted.
+    pub changes: Vec<Change>,
+}
+
+impl Diff {
+    /// What passes now, or may pass, and did not before.
+    pub fn opened(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.opens())
+    }
+
+    /// What passed before, or may have passed, and does not now.
+    pub fn closed(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| !change.opens())
+    }
+}
+
+/// Compares what can be reached in two clusters.
+///
+/// Addresses that either cluster gives to pods do not count as outside.
+#[must_use]
+pub fn diff(old: &Engine, new: &Engine) -> Diff {
+    let names = Names::merge(old.snapshot(), new.snapshot());
+    let outside = outside_both(old.snapshot(), new.snapshot());
+    let before = Reached::of(old, &names.old, &outside);
+    let after = Reached::of(new, &names.new, &outside);
+
+    let mut changes = Vec::new();
+    let pairs: FxHashSet<(usize, usize)> = before
+        .pairs
+        .keys()
+        .chain(after.pairs.keys())
+        .copied()
+        .collect();
+    let none = OpenPorts::default();
+    for pair in pairs {
+        let (Some(from), Some(to)) = (names.get(pair.0), names.get(pair.1)) else {
+            continue;
+        };
+        let was = before.pairs.get(&pair).unwrap_or(&none);
+        let is = after.pairs.get(&pair).unwrap_or(&none);
+        for (before, after, ports) in transitions(was, is) {
+            changes.push(Change {
+                from: ChangedEnd::Workload(from.name.clone()),
+                to: ChangedEnd::Workload(to.name.clone()),
+                before,
+                after,
+                ports,
+                presence: from.presence.max(to.presence),
+            });
+        }
+    }
+    for (index, end) in names.all.iter().enumerate() {
+        let workload = || ChangedEnd::Workload(end.name.clone());
+        for inwards in [false, true] {
+            let was = before.outside.get(&(index, inwards));
+            let is = after.outside.get(&(index, inwards));
+            for change in outside::changes(was, is, &outside) {
+                let addresses = ChangedEnd::Addresses(change.addresses);
+                let (from, to) = if inwards {
+                    (addresses, workload())
+                } else {
+                    (workload(), addresses)
+                };
+                changes.push(Change {
+                    from,
+                    to,
+                    before: change.before,
+                    after: change.after,
+                    ports: change.ports,
+                    presence: end.presence,
+                });
+            }
+        }
+    }
+    changes.sort_unstable();
+    let of = |presence| {
+        let ends = names.all.iter().filter(move |end| end.presence == presence);
+        ends.map(|end| end.name.clone()).collect()
+    };
+    Diff {
+        added: of(Presence::OnlyAfter),
+        removed: of(Presence::OnlyBefore),
+        policies: policies::changed(old.snapshot(), new.snapshot()),
+        changes,
+    }
+}
+
+/// The ports whose verdict differs, by what it was and what it is.
+fn transitions(was: &OpenPorts, is: &OpenPorts) -> Vec<(Verdict, Verdict, PortSet)> {
+    let mut found = Vec::new();
+    if was == is {
+        return found;
+    }
+    for before in [Verdict::Allowed, Verdict::Denied, Verdict::Unknown] {
+        for after in [Verdict::Allowed, Verdict::Denied, Verdict::Unknown] {
+            if before == after {
+                continue;
+            }
+            let ports = with_verdict(was, before).intersection(&with_verdict(is, after));
+            if !ports.is_empty() {
+                found.push((before, after, ports));
+            }
+        }
+    }
+    found
+}
+
+/// The ports that have a verdict.
+fn with_verdict(open: &OpenPorts, verdict: Verdict) -> PortSet {
+    match verdict {
+        Verdict::Allowed => open.allow.clone(),
+        Verdict::Unknown => open.maybe.clone(),
+        Verdict::Denied => open.allow.union(&open.maybe).complement(),
+    }
+}
+
+/// The addresses that neither cluster gives to pods, IPv4 and IPv6.
+fn outside_both(old: &Snapshot, new: &Snapshot) -> [IpRangeSet; 2] {
+    IpFamily::ALL.map(|family| {
+        let pods = [old.pod_range(family), new.pod_range(family)];
+        let all = IpRangeSet::full(family);
+        pods.into_iter()
+            .flatten()
+            .fold(all, |left, pods| left.difference(pods))
+    })
+}
+
+/// A workload that one of the clusters has.
+struct NamedEnd {
+    name: WorkloadName,
+    presence: Presence,
+}
+
+/// The workloads of both clusters under common numbers, sorted by name.
+struct Names {
+    all: Vec<NamedEnd>,
+    /// The number of each workload of the old cluster, by index.
+    old: Vec<usize>,
+    /// The number of each workload of the new cluster, by index.
+    new: Vec<usize>,
+}
+
+impl Names {
+    fn merge(old: &Snapshot, new: &Snapshot) -> Self {
+        let names = |snapshot: &Snapshot| -> Vec<WorkloadName> {
+            let ids = snapshot.workload_ids().map(|(id, _)| id);
+            ids.map(|id| WorkloadName::of(snapshot, id)).collect()
+        };
+        let (old, new) = (names(old), names(new));
+        let mut by_name: BTreeMap<&WorkloadName, Presence> = BTreeMap::new();
+        for name in &old {
+            by_name.insert(name, Presence::OnlyBefore);
+        }
+        for name in &new {
+            let presence = by_name.entry(name).or_insert(Presence::OnlyAfter);
+            if *presence == Presence::OnlyBefore {
+                *presence = Presence::Both;
+            }
+        }
+        let numbers: FxHashMap<&WorkloadName, usize> = by_name.keys().copied().zip(0..).collect();
+        let numbers_of = |names: &[WorkloadName]| {
+            let numbers = names.iter().filter_map(|name| numbers.get(name));
+            numbers.copied().collect()
+        };
+        Self {
+            old: numbers_of(&old),
+            new: numbers_of(&new),
+            all: by_name
+                .iter()
+                .map(|(name, presence)| NamedEnd {
+                    name: (*name).clone(),
+                    presence: *presence,
+                })
+                .collect(),
+        }
+    }
+
+    fn get(&self, number: usize) -> Option<&NamedEnd> {
+        self.all.get(number)
+    }
+}
+
+/// What can be reached in one cluster, by common numbers.
+#[derive(Default)]
+struct Reached {
+    pairs: FxHashMap<(usize, usize), OpenPorts>,
+    /// By workload, and whether the connections come in.
+    outside: FxHashMap<(usize, bool), Outside>,
+}
+
+impl Reached {
+    fn of(engine: &Engine, numbers: &[usize], outside: &[IpRangeSet; 2]) -> Self {
+        let selection = Selection {
+            workloads: None,
+            addresses: Some(outside.iter().flat_map(IpRangeSet::to_nets).collect()),
+        };
+        let number = |id: WorkloadId| numbers.get(id.0 as usize).copied();
+        let mut reached = Self::default();
+        for connection in engine.reach(&selection, &selection).connections {
+            let Connection {
+                from,
+                to,
+                allow,
+                maybe,
+            } = connection;
+            let open = OpenPorts { allow, maybe };
+            let (workload, inwards, addresses) = match (from, to) {
+                (End::Workload(from), End::Workload(to)) => {
+                    if let (Some(from), Some(to)) = (number(from), number(to)) {
+                        reached.pairs.insert((from, to), open);
+                    }
+                    continue;
+                }
+                (End::Workload(from), End::Addresses(nets)) => (from, false, nets),
+                (End::Addresses(nets), End::Workload(to)) => (to, true, nets),
+                (End::Addresses(_), End::Addresses(_)) => continue,
+            };
+            if let Some(number) = number(workload) {
+                let regions = reached.outside.entry((number, inwards)).or_default();
+                regions.add(&addresses, open);
+            }
+        }
+        reached
+    }
+}
