@@ -2,6 +2,7 @@
 //!
 //! `PROPTEST_CASES=100000 cargo test -p ringfence-model --test no_panic` looks longer;
 //! `fuzz/` has a target that looks as long as one lets it.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use proptest::prelude::*;
 use ringfence_model::parse::{Input, Limits, Part, load};
