@@ -1,6 +1,6 @@
 //! The verbs, one file each, and what they have in common.
 
-//pub(crate) mod assert;
+pub(crate) mod assert;
 pub(crate) mod completions;
 //pub(crate) mod diff;
 pub(crate) mod explain;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Reach(args) => reach::run(&args, &mut printer),
         Verb::Explain(args) => explain::run(&args, &mut printer),
         Verb::Diff => Ok(Exit::Fine),
-        Verb::Assert => Ok(Exit::Fine),
+        Verb::Assert(args) => assert::run(&args, &mut printer),
         Verb::Completions(args) => completions::run(&args, &mut printer),
         Verb::Man(args) => man::run(&args, &mut printer),
     };

@@ -36,6 +36,15 @@ impl Texts for SingleText<'_> {
 ///
 /// When the printer is quiet, only errors and what was left out.
 pub(crate) fn print(diagnostics: &[Diagnostic], texts: &impl Texts, printer: &mut Printer) {
+    print_alone(diagnostics, texts, printer);
+    if let Some(summary) = left_out(diagnostics) {
+        let style = printer.err_theme().warning;
+        printer.err_line(format_args!("{style}incomplete{style:#}: {summary}"));
+    }
+}
+
+/// Prints diagnostics on stderr, of a file without which there is no answer.
+pub(crate) fn print_alone(diagnostics: &[Diagnostic], texts: &impl Texts, printer: &mut Printer) {
     let colored = printer.err_theme().colored;
     let width = printer.width();
     for diagnostic in diagnostics {
@@ -44,10 +53,6 @@ pub(crate) fn print(diagnostics: &[Diagnostic], texts: &impl Texts, printer: &mu
         }
         printer.err_line(rendered(diagnostic, texts, colored, width));
         printer.err_line("");
-    }
-    if let Some(summary) = left_out(diagnostics) {
-        let style = printer.err_theme().warning;
-        printer.err_line(format_args!("{style}incomplete{style:#}: {summary}"));
     }
 }
 

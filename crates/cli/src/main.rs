@@ -6,7 +6,7 @@
 //! the engine's.
 
 mod args;
-//mod assertions;
+mod assertions;
 mod cluster;
 mod command;
 mod diagnostics;

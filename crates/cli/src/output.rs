@@ -4,11 +4,13 @@
 //! format is a function from a report to text.
 
 pub(crate) mod address_names;
-//pub(crate) mod assert;
+pub(crate) mod assert;
 pub(crate) mod contract;
 //pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod github;
 pub(crate) mod layout;
+pub(crate) mod markdown;
 pub(crate) mod names;
 pub(crate) mod printer;
 pub(crate) mod reach;

@@ -42,17 +42,36 @@ pub(crate) enum QuestionError {
     NothingBehind(String),
     #[error("service {0} is another name for {1}, which is outside the cluster: name its address")]
     ExternalName(String, String),
+    #[error("which ports must be permitted? addresses declare none: give `ports`")]
+    PortsNeeded,
     #[error("the two ends have no address family in common")]
     NoCommonFamily,
 }
 
+/// Which ports to ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ports<'a> {
+    /// Those that the destination was named with; without any, those that its word
+    /// implies, or its pods declare, or its service has.
+    AsNamed,
+    /// These.
+    These(&'a [PortWord]),
+    /// Every port of every protocol, and ICMP.
+    All,
+}
+
 /// Judges every packet from `from` to `to`.
-pub(crate) fn judge(engine: &Engine, from: &Target, to: &Target) -> Result<Answer, QuestionError> {
+pub(crate) fn judge(
+    engine: &Engine,
+    from: &Target,
+    to: &Target,
+    ports: &Ports<'_>,
+) -> Result<Answer, QuestionError> {
     if from.port.is_some() {
         return Err(QuestionError::SourcePort);
     }
     let snapshot = engine.snapshot();
-    let (destinations, mut notes) = destinations(snapshot, to)?;
+    let (destinations, mut notes) = destinations(snapshot, to, ports)?;
     let mut collector = Collector::new(snapshot);
     match &from.kind {
         TargetKind::Service(_) if from.implied_ports.is_empty() => {
@@ -182,12 +201,4 @@ fn common(snapshot: &Snapshot, families: &[IpFamily], pod: PodId) -> Vec<IpFamil
         .copied()
         .filter(|family| theirs.contains(family))
         .collect()
-}
-
-/// The ports to ask for when none was given: those that are implied.
-fn asked<'a>(target: &'a Target) -> Vec<&'a PortWord> {
-    match &target.port {
-        Some(port) => vec![port],
-        None => target.implied_ports.iter().collect(),
-    }
 }

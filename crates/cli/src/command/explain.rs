@@ -10,7 +10,7 @@ use crate::endpoint::{EndpointArg, Resolver};
 use crate::exit::Exit;
 use crate::output::Printer;
 use crate::output::explain::{Format, Report, print};
-use crate::packets;
+use crate::packets::{self, Ports};
 
 /// Explain why a connection is allowed or denied
 ///
@@ -52,12 +52,12 @@ pub(crate) struct ExplainArgs {
     #[arg(value_name = "DST[:PORT]")]
     to: EndpointArg,
 
-    #[command(flatten)]
-    input: InputOptions,
-
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "human")]
     output: Format,
+
+    #[command(flatten)]
+    input: InputOptions,
 }
 
 pub(crate) fn run(args: &ExplainArgs, printer: &mut Printer) -> Result<Exit, Stop> {
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ExplainArgs, printer: &mut Printer) -> Result<Exit, Sto
     let from = resolver.resolve(&args.from)?;
     let to = resolver.resolve(&args.to)?;
     let engine = cluster.engine();
-    let answer = packets::judge(&engine, &from, &to)?;
+    let answer = packets::judge(&engine, &from, &to, &Ports::AsNamed)?;
     for note in &answer.notes {
         printer.note(note);
     }

@@ -33,9 +33,6 @@ use crate::output::reach::{Format, Report, print};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ReachArgs {
-    #[command(flatten)]
-    input: InputOptions,
-
     /// Only connections from this endpoint: NS/NAME, NS/KIND/NAME, NS/*, svc:NS/NAME, an
     /// IP, a CIDR, internet
     #[arg(long, value_name = "ENDPOINT")]
@@ -56,6 +53,9 @@ pub(crate) struct ReachArgs {
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "human")]
     output: Format,
+
+    #[command(flatten)]
+    input: InputOptions,
 }
 
 pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop> {

@@ -5,7 +5,9 @@ mod json;
 mod markdown;
 pub(crate) mod words;
 
-pub(crate) use json::{ExplanationOut, SideOut, document, side_out};
+#[cfg(test)]
+pub(crate) use json::ExplanationOut;
+pub(crate) use json::{OutcomeOut, document, outcome_out};
 
 use std::io;
 

@@ -14,7 +14,9 @@ pub(crate) mod view;
 mod tests;
 
 pub(crate) use human::port_words;
-pub(crate) use json::{EntryPointOut, ReachabilityOut, document};
+#[cfg(test)]
+pub(crate) use json::ReachabilityOut;
+pub(crate) use json::{EntryPointOut, document};
 
 use std::io;
 

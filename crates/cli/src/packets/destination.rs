@@ -7,7 +7,7 @@ use ringfence_model::snapshot::{
     Pod, PodId, PortRef, ServiceEndpoint, ServiceId, ServicePort, Snapshot,
 };
 
-use super::{QuestionError, Via, asked, pods_of};
+use super::{Ports, QuestionError, Via, pods_of};
 use crate::endpoint::{PortNumber, PortWord, Target, TargetKind};
 use crate::output::Names;
 
@@ -26,65 +26,134 @@ pub(super) enum Destination {
     },
 }
 
+/// The words that say which ports are asked for.
+struct Asked<'a> {
+    words: Vec<&'a PortWord>,
+    /// Whether somebody typed them: then each must mean something.
+    explicit: bool,
+    everything: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn new(target: &'a Target, ports: &Ports<'a>) -> Self {
+        let (words, explicit) = match (ports, &target.port) {
+            (Ports::All, _) => (Vec::new(), true),
+            (Ports::These(words), _) => (words.iter().collect(), true),
+            (Ports::AsNamed, Some(port)) => (vec![port], true),
+            (Ports::AsNamed, None) => (target.implied_ports.iter().collect(), false),
+        };
+        Self {
+            words,
+            explicit,
+            everything: matches!(ports, Ports::All),
+        }
+    }
+
+    fn on_pod(&self, pod: &Pod) -> PortSet {
+        if self.everything {
+            PortSet::all()
+        } else if self.words.is_empty() {
+            declared(pod)
+        } else {
+            union(self.words.iter().map(|word| word.on_pod(pod)))
+        }
+    }
+
+    fn at_address(&self) -> Result<PortSet, QuestionError> {
+        if self.words.is_empty() {
+            return Ok(PortSet::all());
+        }
+        let mut ports = PortSet::none();
+        for word in &self.words {
+            let numbers = word.numbers();
+            let numbers =
+                numbers.ok_or_else(|| QuestionError::NamedPortOfAddress(word.to_string()))?;
+            ports = ports.union(&numbers);
+        }
+        Ok(ports)
+    }
+}
+
+fn union(sets: impl Iterator<Item = PortSet>) -> PortSet {
+    sets.fold(PortSet::none(), |all, set| all.union(&set))
+}
+
 /// Everything that packets to `target` go to, and what to tell about it.
 pub(super) fn destinations(
     snapshot: &Snapshot,
     target: &Target,
+    ports: &Ports<'_>,
 ) -> Result<(Vec<Destination>, Vec<String>), QuestionError> {
+    let asked = Asked::new(target, ports);
     match &target.kind {
-        TargetKind::Service(id) => behind_service(snapshot, *id, target),
+        TargetKind::Service(id) if asked.everything => {
+            Ok((everything_behind(snapshot, *id, target)?, Vec::new()))
+        }
+        TargetKind::Service(id) => behind_service(snapshot, *id, &asked),
         TargetKind::Workloads(_) | TargetKind::Pod(_) => {
-            let pods = pods_with_ports(snapshot, target)?;
+            let pods = pods_with_ports(snapshot, target, &asked)?;
             Ok((vec![Destination::Pods { via: None, pods }], Vec::new()))
         }
         TargetKind::Addresses { nets, .. } => {
-            let asked = asked(target);
-            let mut ports = PortSet::none();
-            for word in &asked {
-                let numbers = word
-                    .numbers()
-                    .ok_or_else(|| QuestionError::NamedPortOfAddress(word.to_string()))?;
-                ports = ports.union(&numbers);
-            }
-            if asked.is_empty() {
-                ports = PortSet::all();
-            }
             let destination = Destination::Addresses {
                 via: None,
                 nets: nets.clone(),
-                ports,
+                ports: asked.at_address()?,
             };
             Ok((vec![destination], Vec::new()))
         }
     }
 }
 
-/// The pods of a target with the ports asked for: those given, or those the pod
-/// declares, or all.
+/// The pods of a target with the ports asked for.
 fn pods_with_ports(
     snapshot: &Snapshot,
     target: &Target,
+    asked: &Asked<'_>,
 ) -> Result<Vec<(PodId, PortSet)>, QuestionError> {
-    let asked = asked(target);
     let pods: Vec<PodId> = pods_of(snapshot, target);
     let found: Vec<(PodId, PortSet)> = pods
         .iter()
-        .map(|id| {
-            let pod = snapshot.pod(*id);
-            let ports = if asked.is_empty() {
-                declared(pod)
-            } else {
-                let words = asked.iter().map(|word| word.on_pod(pod));
-                words.fold(PortSet::none(), |all, ports| all.union(&ports))
-            };
-            (*id, ports)
-        })
+        .map(|id| (*id, asked.on_pod(snapshot.pod(*id))))
         .filter(|(_, ports)| !ports.is_empty())
         .collect();
-    match (found.is_empty(), asked.first(), pods.first()) {
+    match (found.is_empty(), asked.words.first(), pods.first()) {
         (true, Some(word), Some(pod)) => Err(no_named_port(snapshot, word, *pod)),
         _ => Ok(found),
     }
+}
+
+/// All ports of everything behind a service, whichever ports the service has.
+fn everything_behind(
+    snapshot: &Snapshot,
+    id: ServiceId,
+    target: &Target,
+) -> Result<Vec<Destination>, QuestionError> {
+    let selection = target.selection(snapshot);
+    let mut found = Vec::new();
+    let workloads = selection.workloads.unwrap_or_default();
+    if !workloads.is_empty() {
+        let pods = workloads
+            .into_iter()
+            .flat_map(|w| snapshot.workload(w).pod_ids());
+        found.push(Destination::Pods {
+            via: None,
+            pods: pods.map(|pod| (pod, PortSet::all())).collect(),
+        });
+    }
+    if let Some(nets) = selection.addresses.filter(|nets| !nets.is_empty()) {
+        found.push(Destination::Addresses {
+            via: None,
+            nets,
+            ports: PortSet::all(),
+        });
+    }
+    if found.is_empty() {
+        return Err(QuestionError::NothingBehind(
+            Names::new(snapshot).service(id),
+        ));
+    }
+    Ok(found)
 }
 
 fn no_named_port(snapshot: &Snapshot, word: &PortWord, pod: PodId) -> QuestionError {
@@ -122,21 +191,23 @@ fn declared(pod: &Pod) -> PortSet {
 fn behind_service(
     snapshot: &Snapshot,
     id: ServiceId,
-    target: &Target,
+    asked: &Asked<'_>,
 ) -> Result<(Vec<Destination>, Vec<String>), QuestionError> {
     let service = snapshot.service(id);
     let name = Names::new(snapshot).service(id);
     if let Some(external) = &service.external_name {
         return Err(QuestionError::ExternalName(name, external.to_string()));
     }
-    let asked = asked(target);
+    let words = &asked.words;
+    let is_there = |word: &&&PortWord| service.ports.iter().any(|port| names(word, port));
+    let missing = words.iter().find(|word| !is_there(word));
     let ports: Vec<&ServicePort> = service
         .ports
         .iter()
-        .filter(|port| asked.is_empty() || asked.iter().any(|word| names(word, port)))
+        .filter(|port| words.is_empty() || words.iter().any(|word| names(word, port)))
         .collect();
-    if ports.is_empty() {
-        return Err(no_service_port(name, &service.ports, &asked));
+    if let Some(word) = missing.filter(|_| asked.explicit || ports.is_empty()) {
+        return Err(no_service_port(name, &service.ports, word));
     }
     let mut found = Vec::new();
     let mut notes = Vec::new();
@@ -191,7 +262,7 @@ fn names(word: &PortWord, port: &ServicePort) -> bool {
     is_same && protocol.is_none_or(|protocol| protocol == port.protocol)
 }
 
-fn no_service_port(service: String, ports: &[ServicePort], asked: &[&PortWord]) -> QuestionError {
+fn no_service_port(service: String, ports: &[ServicePort], asked: &PortWord) -> QuestionError {
     let shown: Vec<String> = ports
         .iter()
         .map(|port| {
@@ -207,10 +278,9 @@ fn no_service_port(service: String, ports: &[ServicePort], asked: &[&PortWord]) 
     } else {
         format!("; it has {}", shown.join(", "))
     };
-    let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
     QuestionError::NoServicePort {
         service,
-        port: asked.join(", "),
+        port: asked.to_string(),
         hint,
     }
 }

@@ -9,6 +9,7 @@ use ringfence_engine::{Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, PodKind, ServiceId, Snapshot, WorkloadId};
+use rustc_hash::FxHashMap;
 
 /// What there is to say about a question.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ impl Answer {
 }
 
 /// The way through a service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Via {
     pub(crate) service: ServiceId,
     /// The port that the client uses.
@@ -41,10 +42,16 @@ pub(crate) struct Via {
 }
 
 /// One end of an outcome.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Party {
     Workload(WorkloadId),
     Addresses(Vec<IpNet>),
+}
+
+impl Party {
+    fn is_outside(&self) -> bool {
+        matches!(self, Self::Addresses(_))
+    }
 }
 
 /// Packets between the same parties with the same verdict.
@@ -76,12 +83,23 @@ pub(super) struct Judged<'a> {
     pub(super) open: OpenPorts,
 }
 
+/// The ends of outcomes that belong together, and the way between them.
+type Ends = (Party, Party, Option<Via>);
+
+/// What is known of one pair of ends.
+#[derive(Default)]
+struct Between {
+    /// Indices of its outcomes.
+    outcomes: Vec<usize>,
+    /// How many pairs were judged.
+    pairs: usize,
+}
+
 /// Puts judged pairs together.
 pub(super) struct Collector<'a> {
     snapshot: &'a Snapshot,
     outcomes: Vec<Outcome>,
-    /// Pairs between parties: what `pairs.1` counts.
-    totals: Vec<((Party, Party, Option<Via>), usize)>,
+    between: FxHashMap<Ends, Between>,
 }
 
 impl<'a> Collector<'a> {
@@ -89,7 +107,7 @@ impl<'a> Collector<'a> {
         Self {
             snapshot,
             outcomes: Vec::new(),
-            totals: Vec::new(),
+            between: FxHashMap::default(),
         }
     }
 
@@ -105,88 +123,84 @@ impl<'a> Collector<'a> {
             (Peer::Address(_), Some(nets)) => Party::Addresses(nets.to_vec()),
             (Peer::Address(address), None) => Party::Addresses(vec![IpNet::from(address)]),
         };
-        let (from, to) = (party(judged.source), party(judged.destination));
-        let key = (from.clone(), to.clone(), judged.via.cloned());
-        match self.totals.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, total)) => *total += 1,
-            None => self.totals.push((key, 1)),
-        }
+        let ends = (
+            party(judged.source),
+            party(judged.destination),
+            judged.via.cloned(),
+        );
         let allowed = judged.asked.intersection(&judged.open.allow);
         let maybe = judged.asked.intersection(&judged.open.maybe);
         let denied = judged.asked.difference(&allowed).difference(&maybe);
+        let between = self.between.entry(ends.clone()).or_default();
+        between.pairs += 1;
         for (verdict, ports) in [
             (Verdict::Allowed, allowed),
             (Verdict::Unknown, maybe),
             (Verdict::Denied, denied),
         ] {
-            if !ports.is_empty() {
-                self.add_outcome(judged, &from, &to, verdict, ports);
+            if ports.is_empty() {
+                continue;
+            }
+            let known = between.outcomes.iter().copied().find(|index| {
+                let outcome = self.outcomes.get(*index);
+                outcome.is_some_and(|o| o.verdict == verdict && o.ports == ports)
+            });
+            if let Some(outcome) = known.and_then(|index| self.outcomes.get_mut(index)) {
+                outcome.pairs.0 += 1;
+                if !outcome.families.contains(&judged.family) {
+                    outcome.families.push(judged.family);
+                    outcome.families.sort_unstable();
+                }
+            } else {
+                between.outcomes.push(self.outcomes.len());
+                self.outcomes.push(outcome(judged, &ends, verdict, ports));
             }
         }
-    }
-
-    fn add_outcome(
-        &mut self,
-        judged: &Judged<'_>,
-        from: &Party,
-        to: &Party,
-        verdict: Verdict,
-        ports: PortSet,
-    ) {
-        let known = self.outcomes.iter_mut().find(|outcome| {
-            outcome.verdict == verdict
-                && outcome.ports == ports
-                && outcome.from == *from
-                && outcome.to == *to
-                && outcome.via.as_ref() == judged.via
-        });
-        if let Some(outcome) = known {
-            outcome.pairs.0 += 1;
-            if !outcome.families.contains(&judged.family) {
-                outcome.families.push(judged.family);
-                outcome.families.sort_unstable();
-            }
-            return;
-        }
-        let (protocol, port) = representative_port(&ports);
-        self.outcomes.push(Outcome {
-            from: from.clone(),
-            to: to.clone(),
-            via: judged.via.cloned(),
-            verdict,
-            ports,
-            families: vec![judged.family],
-            pairs: (1, 1),
-            packet: Packet {
-                source: judged.source,
-                destination: judged.destination,
-                family: judged.family,
-                protocol,
-                port,
-            },
-        });
     }
 
     pub(super) fn finish(mut self) -> Vec<Outcome> {
-        for outcome in &mut self.outcomes {
-            let key = (
-                outcome.from.clone(),
-                outcome.to.clone(),
-                outcome.via.clone(),
-            );
-            let total = self.totals.iter().find(|(known, _)| *known == key);
-            outcome.pairs.1 = total.map_or(outcome.pairs.0, |(_, total)| *total);
+        for between in self.between.values() {
+            for index in &between.outcomes {
+                if let Some(outcome) = self.outcomes.get_mut(*index) {
+                    outcome.pairs.1 = between.pairs;
+                }
+            }
         }
         join_families(self.outcomes)
+    }
+}
+
+fn outcome(judged: &Judged<'_>, ends: &Ends, verdict: Verdict, ports: PortSet) -> Outcome {
+    let (protocol, port) = representative_port(&ports);
+    let (from, to, via) = ends.clone();
+    Outcome {
+        from,
+        to,
+        via,
+        verdict,
+        ports,
+        families: vec![judged.family],
+        pairs: (1, 1),
+        packet: Packet {
+            source: judged.source,
+            destination: judged.destination,
+            family: judged.family,
+            protocol,
+            port,
+        },
     }
 }
 
 /// Addresses of the two families never share a party; where everything else is equal
 /// they are one outcome to a person.
 fn join_families(outcomes: Vec<Outcome>) -> Vec<Outcome> {
-    let mut joined: Vec<Outcome> = Vec::new();
-    for outcome in outcomes {
-        let twin = joined.iter_mut().find(|known| {
+    let (with_addresses, mut joined): (Vec<Outcome>, Vec<Outcome>) = outcomes
+        .into_iter()
+        .partition(|outcome| outcome.from.is_outside() || outcome.to.is_outside());
+    let first = joined.len();
+    for outcome in with_addresses {
+        let candidates = joined.get_mut(first..).unwrap_or_default();
+        let twin = candidates.iter_mut().find(|known| {
             known.families != outcome.families
                 && known.verdict == outcome.verdict
                 && known.ports == outcome.ports

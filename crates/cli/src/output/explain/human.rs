@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use ringfence_engine::explain::{Explanation, Reason, Side, Suggestion, explain, suggest};
+use ringfence_engine::explain::{Effect, Explanation, Reason, Side, Suggestion, explain, suggest};
 use ringfence_engine::{Packet, Profile, Verdict};
 use ringfence_model::parse::Sources;
 use ringfence_model::policy::Direction;
@@ -145,10 +145,22 @@ impl Human<'_> {
         };
         let from = self.speaker.party(&outcome.from);
         let to = self.speaker.party(&outcome.to);
-        context.side(&explanation.egress, &from, out)?;
-        context.side(&explanation.ingress, &to, out)?;
+        context.sides(&explanation, [&from, &to], out)?;
+        if self.is_what_is_left(outcome) {
+            return Ok(());
+        }
         let suggestions = suggest(snapshot, self.report.profile, &outcome.packet);
         context.suggestions(&suggestions, out)
+    }
+}
+
+impl Human<'_> {
+    /// Whether an outcome is only what remains when nobody asked for certain ports:
+    /// how to open that too is no help.
+    fn is_what_is_left(&self, outcome: &Outcome) -> bool {
+        let others = &self.report.answer.outcomes;
+        let same_ends = |other: &&Outcome| other.from == outcome.from && other.to == outcome.to;
+        outcome.ports.has_icmp() && others.iter().filter(same_ends).count() > 1
     }
 }
 
@@ -195,9 +207,7 @@ pub(crate) fn write_sides(
     width: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let Explanation {
-        egress, ingress, ..
-    } = explain(snapshot, profile, packet);
+    let explanation = explain(snapshot, profile, packet);
     let context = Context {
         snapshot,
         sources,
@@ -205,8 +215,7 @@ pub(crate) fn write_sides(
         width,
     };
     let packet = super::json::packet_out(snapshot, packet);
-    context.side(&egress, &packet.source, out)?;
-    context.side(&ingress, &packet.destination, out)
+    context.sides(&explanation, [&packet.source, &packet.destination], out)
 }
 
 /// What is needed to show reasons.
@@ -217,8 +226,67 @@ struct Context<'a> {
     width: usize,
 }
 
+/// Which reasons of a side are shown with their source lines: what decides; of a
+/// default deny, the rules that nearly match, and without any the first policy.
+struct Shown<'a> {
+    in_detail: bool,
+    first_isolating: Option<&'a Reason>,
+    near_misses: bool,
+}
+
+impl<'a> Shown<'a> {
+    fn of(side: &'a Side, in_detail: bool) -> Self {
+        let is_near_miss = |r: &&Reason| r.effect == Effect::NoMatch && r.rule.is_some();
+        let isolating = |r: &&Reason| r.decisive && r.effect == Effect::Isolates;
+        Self {
+            in_detail,
+            first_isolating: side.reasons.iter().find(isolating),
+            near_misses: side.verdict != Verdict::Allowed
+                && side.reasons.iter().any(|r| is_near_miss(&r)),
+        }
+    }
+
+    fn with_source(&self, reason: &Reason) -> bool {
+        if !self.in_detail {
+            return false;
+        }
+        match reason.effect {
+            Effect::Isolates => {
+                !self.near_misses && self.first_isolating.is_some_and(|first| first == reason)
+            }
+            Effect::NoMatch => self.near_misses && reason.rule.is_some(),
+            _ => reason.decisive,
+        }
+    }
+}
+
 impl Context<'_> {
-    fn side(&self, side: &Side, name: &str, out: &mut dyn Write) -> io::Result<()> {
+    fn sides(
+        &self,
+        explanation: &Explanation,
+        names: [&str; 2],
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let [from, to] = names;
+        let Explanation {
+            verdict,
+            egress,
+            ingress,
+        } = explanation;
+        // Of a denial, the side that allows is not what one wants to read about.
+        let matters = |side: &Side| *verdict != Verdict::Denied || side.verdict != Verdict::Allowed;
+        self.side(egress, from, matters(egress), out)?;
+        self.side(ingress, to, matters(ingress), out)
+    }
+
+    /// `in_detail`: with the source lines of what matters.
+    fn side(
+        &self,
+        side: &Side,
+        name: &str,
+        in_detail: bool,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let style = self.theme.verdict(side.verdict);
         writeln!(
             out,
@@ -227,24 +295,32 @@ impl Context<'_> {
             verdict(side.verdict),
             decided_by(side),
         )?;
-        let (decisive, others): (Vec<&Reason>, Vec<&Reason>) =
-            side.reasons.iter().partition(|reason| reason.decisive);
-        for reason in decisive {
-            self.reason(side, reason, out)?;
-        }
-        for reason in others {
-            let dim = self.theme.dim;
-            let title = reason_title(self.snapshot, side.direction, reason);
-            let at = location(self.snapshot, self.sources, reason)
-                .map_or_else(String::new, |location| format!(" ({location})"));
-            writeln!(out, "    {dim}{title}{at}: {}{dim:#}", reason.text)?;
+        let shown = Shown::of(side, in_detail);
+        for reason in &side.reasons {
+            if shown.with_source(reason) {
+                self.with_source(side, reason, out)?;
+            } else {
+                self.in_one_line(side, reason, out)?;
+            }
         }
         writeln!(out)
     }
 
-    fn reason(&self, side: &Side, reason: &Reason, out: &mut dyn Write) -> io::Result<()> {
+    fn in_one_line(&self, side: &Side, reason: &Reason, out: &mut dyn Write) -> io::Result<()> {
+        let style = if reason.decisive {
+            anstyle::Style::new()
+        } else {
+            self.theme.dim
+        };
+        let title = reason_title(self.snapshot, reason);
+        let at = location(self.snapshot, self.sources, reason)
+            .map_or_else(String::new, |location| format!(" ({location})"));
+        writeln!(out, "    {style}{title}: {}{at}{style:#}", reason.text)
+    }
+
+    fn with_source(&self, side: &Side, reason: &Reason, out: &mut dyn Write) -> io::Result<()> {
         let strong = self.theme.strong;
-        let title = reason_title(self.snapshot, side.direction, reason);
+        let title = reason_title(self.snapshot, reason);
         writeln!(out, "    {strong}{title}{strong:#}: {}", reason.text)?;
         let origin = self.snapshot.policy(reason.policy).origin.as_ref();
         let located = location(self.snapshot, self.sources, reason);
@@ -282,8 +358,6 @@ impl Context<'_> {
 
 /// What to say at the source line.
 fn label(direction: Direction, reason: &Reason) -> &'static str {
-    use ringfence_engine::explain::Effect;
-
     match (reason.effect, direction) {
         (Effect::Allows, _) => "allows it",
         (Effect::Denies, _) => "denies it",

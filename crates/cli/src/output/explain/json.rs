@@ -1,7 +1,7 @@
 //! `Explanation` as a value.
 
 use ringfence_engine::explain::{Side, explain, suggest};
-use ringfence_engine::{Packet, Peer};
+use ringfence_engine::{Packet, Peer, Profile};
 use ringfence_model::address::IpFamily;
 use ringfence_model::parse::Sources;
 use ringfence_model::snapshot::Snapshot;
@@ -197,16 +197,20 @@ pub(crate) fn document(report: &Report<'_>) -> ExplanationOut {
         ingress: side(sides.as_ref().map(|s| &s.ingress)),
         outcomes: outcomes
             .iter()
-            .map(|outcome| outcome_out(report, outcome))
+            .map(|outcome| outcome_out((report.snapshot, report.sources), report.profile, outcome))
             .collect(),
         notes: report.answer.notes.clone(),
     }
 }
 
-fn outcome_out(report: &Report<'_>, outcome: &Outcome) -> OutcomeOut {
-    let snapshot = report.snapshot;
-    let explanation = explain(snapshot, report.profile, &outcome.packet);
-    let missing = suggest(snapshot, report.profile, &outcome.packet);
+/// An outcome as a value, explained.
+pub(crate) fn outcome_out(
+    (snapshot, sources): (&Snapshot, &Sources),
+    profile: &Profile,
+    outcome: &Outcome,
+) -> OutcomeOut {
+    let explanation = explain(snapshot, profile, &outcome.packet);
+    let missing = suggest(snapshot, profile, &outcome.packet);
     OutcomeOut {
         from: party(snapshot, &outcome.from),
         to: party(snapshot, &outcome.to),
@@ -231,8 +235,8 @@ fn outcome_out(report: &Report<'_>, outcome: &Outcome) -> OutcomeOut {
         pairs: outcome.pairs.0,
         of_pairs: outcome.pairs.1,
         packet: packet_out(snapshot, &outcome.packet),
-        egress: side_out(snapshot, report.sources, &explanation.egress),
-        ingress: side_out(snapshot, report.sources, &explanation.ingress),
+        egress: side_out(snapshot, sources, &explanation.egress),
+        ingress: side_out(snapshot, sources, &explanation.ingress),
         missing: missing
             .into_iter()
             .map(|suggestion| MissingOut {

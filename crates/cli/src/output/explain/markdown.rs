@@ -54,7 +54,7 @@ fn side(report: &Report<'_>, side: &Side, name: &str, out: &mut dyn Write) -> io
         decided_by(side)
     )?;
     for reason in &side.reasons {
-        let title = reason_title(report.snapshot, side.direction, reason);
+        let title = reason_title(report.snapshot, reason);
         let at = location(report.snapshot, report.sources, reason)
             .map_or_else(String::new, |location| format!(" (`{location}`)"));
         writeln!(out, "  - {title}{at}: {}", reason.text)?;

@@ -140,13 +140,9 @@ pub(crate) fn effect_name(effect: Effect) -> &'static str {
     }
 }
 
-/// `NetworkPolicy shop/db, egress rule 2`.
-pub(crate) fn reason_title(snapshot: &Snapshot, direction: Direction, reason: &Reason) -> String {
-    let policy = snapshot.policy(reason.policy).display_name();
-    match reason.rule {
-        Some(rule) => format!("{policy}, {direction} rule {}", rule + 1),
-        None => policy,
-    }
+/// `NetworkPolicy shop/db`. Which rule is meant is said by the reason's own text.
+pub(crate) fn reason_title(snapshot: &Snapshot, reason: &Reason) -> String {
+    snapshot.policy(reason.policy).display_name()
 }
 
 /// Where a reason is written down.

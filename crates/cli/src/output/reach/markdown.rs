@@ -6,6 +6,7 @@ use super::human::port_words;
 use super::view::{Group, Node, View};
 use super::{Report, bypassing};
 use crate::output::layout::count;
+use crate::output::markdown::{cell as plain, code};
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let snapshot = report.snapshot;
@@ -34,7 +35,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     writeln!(out, "| from | to | allowed | unknown |")?;
     writeln!(out, "|---|---|---|---|")?;
     for block in &view.blocks {
-        let from = cell(&view, &block.sources);
+        let from = nodes_cell(&view, &block.sources);
         if block.rows.is_empty() {
             writeln!(out, "| {from} | *nothing* | | |")?;
         }
@@ -46,7 +47,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             writeln!(
                 out,
                 "| {from} | {} | {} | {} |",
-                cell(&view, &row.to),
+                nodes_cell(&view, &row.to),
                 ports(&row.open.allow),
                 ports(&row.open.maybe),
             )?;
@@ -73,13 +74,13 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             code(&point.object),
             code(&point.exposes),
             code(&point.service),
-            escaped(&point.from),
+            plain(&point.from),
         )?;
     }
     Ok(())
 }
 
-fn cell(view: &View<'_>, nodes: &[Node]) -> String {
+fn nodes_cell(view: &View<'_>, nodes: &[Node]) -> String {
     let words: Vec<String> = view
         .summarised(nodes)
         .into_iter()
@@ -91,20 +92,10 @@ fn cell(view: &View<'_>, nodes: &[Node]) -> String {
             }
             Group::One(Node::Workload(id)) => code(&view.names.workload(id)),
             Group::One(Node::Place(index)) => match view.place(index) {
-                Some(place) => format!("**{}**", escaped(&place.to_string())),
+                Some(place) => format!("**{}**", plain(&place.to_string())),
                 None => String::new(),
             },
         })
         .collect();
     words.join(", ")
-}
-
-fn code(text: &str) -> String {
-    format!("`{}`", text.replace('|', "\\|").replace('`', "'"))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('|', "\\|")
-        .replace('*', "\\*")
-        .replace('<', "&lt;")
 }

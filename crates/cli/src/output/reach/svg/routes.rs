@@ -74,6 +74,7 @@ pub(super) fn route<'a>(graph: &'a Graph<'_>, placement: &Placement) -> Vec<Rout
     }
     router.slots.settle();
     let mut labelled: Vec<(Vertex, Course, &Open)> = Vec::new();
+    let mut placed: Vec<Rect> = Vec::new();
     let mut routed = Vec::new();
     for (edge, from, to, course) in ends {
         let points = router.points(edge, from, to, course);
@@ -83,6 +84,7 @@ pub(super) fn route<'a>(graph: &'a Graph<'_>, placement: &Placement) -> Vec<Rout
         } else {
             labelled.push(key);
             label_at(edge, &points, course)
+                .map(|at| beside(at, label_width(&edge_label(edge)), course, &mut placed))
         };
         routed.push(Routed {
             edge,
@@ -134,6 +136,30 @@ fn label_at(edge: &Edge, points: &[Point], course: Course) -> Option<Point> {
         Course::Up => (end.x - 7.0 - width, f64::midpoint(start.y, end.y)),
     };
     Some(Point { x, y })
+}
+
+/// Moves a label along its edge until it covers no other.
+fn beside(at: Point, width: f64, course: Course, placed: &mut Vec<Rect>) -> Point {
+    let mut rect = Rect {
+        x: at.x,
+        y: at.y - 5.5,
+        width,
+        height: 11.0,
+    };
+    let covers = |a: &Rect, b: &Rect| {
+        a.x < b.right() + 4.0 && b.x < a.right() + 4.0 && a.y < b.bottom() && b.y < a.bottom()
+    };
+    for _ in 0..4 {
+        let Some(other) = placed.iter().find(|other| covers(&rect, other)) else {
+            break;
+        };
+        rect.x = match course {
+            Course::Right | Course::Stub | Course::Up => other.x - width - 8.0,
+            Course::Left | Course::Around | Course::Down => other.right() + 8.0,
+        };
+    }
+    placed.push(rect);
+    Point { x: rect.x, y: at.y }
 }
 
 /// A side of a rectangle.
