@@ -1,6 +1,12 @@
 //! The fixture runner notices what is not as expected.
-
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use std::fs;
 use std::path::PathBuf;
