@@ -2,6 +2,7 @@
 //!
 //! Each file in `tests/broken` is read; the answer is the snapshot of the same name.
 //! It shows the diagnostics and which objects were read nevertheless.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,10 @@
 //! Well-formed input in all its forms.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
 
 use ringfence_model::parse::{Input, Limits, Loaded, Object, Part, TypedObject, load, read_value};
 use ringfence_model::policy::{Action, PodSelection, PolicyBody, Tier, TieredPeer, TieredPort};
