@@ -10,7 +10,7 @@ use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
 
-use crate::command::{assert, completions, explain, man, reach};
+use crate::command::{assert, completions, diff, explain, man, reach};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -69,7 +69,7 @@ pub(crate) enum ColorWhen {
 pub(crate) enum Verb {
     Reach(reach::ReachArgs),
     Explain(explain::ExplainArgs),
-    Diff,
+    Diff(diff::DiffArgs),
     Assert(assert::AssertArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -2,7 +2,7 @@
 
 pub(crate) mod assert;
 pub(crate) mod completions;
-//pub(crate) mod diff;
+pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod man;
 pub(crate) mod reach;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let result = match cli.verb {
         Verb::Reach(args) => reach::run(&args, &mut printer),
         Verb::Explain(args) => explain::run(&args, &mut printer),
-        Verb::Diff => Ok(Exit::Fine),
+        Verb::Diff(args) => diff::run(&args, &mut printer),
         Verb::Assert(args) => assert::run(&args, &mut printer),
         Verb::Completions(args) => completions::run(&args, &mut printer),
         Verb::Man(args) => man::run(&args, &mut printer),

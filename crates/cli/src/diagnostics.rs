@@ -4,8 +4,8 @@ use annotate_snippets::{Group, Level};
 use ringfence_model::diagnostic::{Annotation, Diagnostic, Severity};
 use ringfence_model::parse::Sources;
 
-use crate::output::Printer;
 use crate::output::snippet::{Marked, render, with_snippets};
+use crate::output::{Printer, layout};
 
 /// Finds the text of a file by the name that locations carry.
 pub(crate) trait Texts {
@@ -63,33 +63,38 @@ pub(crate) fn is_incomplete(diagnostics: &[Diagnostic]) -> bool {
         .any(|d| d.severity == Severity::Error || d.left_out.is_some())
 }
 
+/// How many things are listed in the line that says what was left out.
+const MOST_LISTED: usize = 8;
+
 /// What was left out, in one line.
 pub(crate) fn left_out(diagnostics: &[Diagnostic]) -> Option<String> {
     if !is_incomplete(diagnostics) {
         return None;
     }
-    let mut named: Vec<String> = diagnostics
-        .iter()
-        .filter(|d| d.left_out.is_some())
-        .filter_map(|d| d.object.as_ref().map(ToString::to_string))
-        .collect();
-    named.sort();
-    named.dedup();
-    let errors = diagnostics
+    let count = diagnostics
         .iter()
         .filter(|d| d.severity == Severity::Error || d.left_out.is_some())
         .count();
-    let problems = if errors == 1 {
-        "1 problem".to_owned()
+    let problems = layout::count(count, "problem", "problems");
+    let mut left_out: Vec<String> = diagnostics
+        .iter()
+        .filter_map(|d| match (&d.left_out, &d.object) {
+            (Some(left_out), Some(object)) => Some(format!("{object}: {left_out}")),
+            (Some(left_out), None) => Some(left_out.clone()),
+            (None, _) => None,
+        })
+        .collect();
+    left_out.sort();
+    left_out.dedup();
+    let more = left_out.len().saturating_sub(MOST_LISTED);
+    left_out.truncate(MOST_LISTED);
+    if more > 0 {
+        left_out.push(format!("and {more} more"));
+    }
+    Some(if left_out.is_empty() {
+        format!("{problems} in the input: the answer does not know what could not be read")
     } else {
-        format!("{errors} problems")
-    };
-    Some(match named.as_slice() {
-        [] => format!("{problems} in the input: the answer does not know what could not be read"),
-        names => format!(
-            "{problems} in the input: the answer is without {}",
-            names.join(", ")
-        ),
+        format!("{problems} in the input ({})", left_out.join("; "))
     })
 }
 

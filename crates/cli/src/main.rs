@@ -13,7 +13,7 @@ mod diagnostics;
 mod endpoint;
 mod entry_points;
 mod exit;
-//mod git;
+mod git;
 mod input;
 mod output;
 mod packets;

@@ -6,7 +6,7 @@
 pub(crate) mod address_names;
 pub(crate) mod assert;
 pub(crate) mod contract;
-//pub(crate) mod diff;
+pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod github;
 pub(crate) mod layout;

@@ -225,15 +225,15 @@ impl FamilyNames {
         let met = exact.intersection(&metadata);
         covered.all_metadata = met == metadata;
         covered.metadata = met.to_nets();
-        if left.is_subset(&metadata) {
-            return covered;
-        }
+        // What is named as metadata is not written out again, unless it is part of more.
+        let is_named = |net: &IpNet| IpRangeSet::from_nets(self.family, [net]).is_subset(&metadata);
         let touches = |net: &IpNet| !IpRangeSet::from_nets(self.family, [net]).is_disjoint(&left);
         covered.rest = left
             .union(&self.cluster)
+            .union(&met)
             .to_nets()
             .into_iter()
-            .filter(touches)
+            .filter(|net| touches(net) && !is_named(net))
             .collect();
         covered
     }

@@ -7,7 +7,7 @@ pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) use json::ExplanationOut;
-pub(crate) use json::{OutcomeOut, document, outcome_out};
+pub(crate) use json::{OutcomeOut, PolicyOut, document, outcome_out};
 
 use std::io;
 

@@ -300,13 +300,13 @@ impl Context<'_> {
             if shown.with_source(reason) {
                 self.with_source(side, reason, out)?;
             } else {
-                self.in_one_line(side, reason, out)?;
+                self.in_one_line(reason, out)?;
             }
         }
         writeln!(out)
     }
 
-    fn in_one_line(&self, side: &Side, reason: &Reason, out: &mut dyn Write) -> io::Result<()> {
+    fn in_one_line(&self, reason: &Reason, out: &mut dyn Write) -> io::Result<()> {
         let style = if reason.decisive {
             anstyle::Style::new()
         } else {

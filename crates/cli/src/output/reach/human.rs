@@ -97,7 +97,7 @@ impl Human<'_> {
             .flat_map(|(lines, _)| lines)
             .map(|line| width_of(line))
             .max()
-            .unwrap_or(0);
+            .map_or(0, |widest| widest.min(WIDEST_TO));
         for (lines, row) in rows {
             let ports = wrap(
                 &self.ports(&row.open),

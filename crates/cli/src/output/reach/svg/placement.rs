@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ringfence_model::snapshot::{NamespaceId, WorkloadId};
 
 use super::layers::layers;
-use super::{MONO, NAME, characters, cut, edge_label, label, label_width};
+use super::{MONO, NAME, characters, cut, label, label_width};
 use crate::output::reach::graph::{Cluster, Edge, Graph, Vertex};
 
 const TOP: f64 = 84.0;
