@@ -2,7 +2,6 @@
 //!
 //! Each file in `tests/broken` is read; the answer is the snapshot of the same name.
 //! It shows the diagnostics and which objects were read nevertheless.
-<<<<<<< HEAD
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -11,9 +10,6 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by panicking"
 )]
-=======
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
->>>>>>> parse
 
 use std::fmt::Write as _;
 use std::fs;
