@@ -87,8 +87,8 @@ show 0 'Here is the rule that does it.' \
     explain -f base -f steps/3-deny-metadata-additive shop-web/cart 203.0.113.7:443
 
 chapter '4. A typo in a label'
-show 0 'A policy that selects no pod changes nothing, and a semantic diff says so.' \
-    diff -f base --to base --to steps/4-label-typo
+show 0 'A policy that selects no pod changes nothing: the diff is empty, and --exit-code says so to a pipeline.' \
+    diff -f base --to base --to steps/4-label-typo --exit-code
 
 chapter '5. hostNetwork'
 show 1 'Prometheus is closed.' \

@@ -1,10 +1,20 @@
 #!/bin/sh
-# Fuzzes every target for the given number of seconds. Findings stay in
-# fuzz/artifacts; turn each into a fixture before it is mended.
+# Fuzzes every target for the given number of seconds. A finding stays in
+# fuzz/artifacts; it becomes a fixture before it is mended.
 set -eu
+cd "$(dirname "$0")/.."
 seconds=${1:-300}
+# libFuzzer needs compiler flags that stable admits only with this switch.
+export RUSTC_BOOTSTRAP=1
+
+mkdir -p fuzz/corpus/parse fuzz/corpus/engine
+for fixture in fixtures/*/cluster.yaml; do
+    cp "$fixture" "fuzz/corpus/engine/$(basename "$(dirname "$fixture")").yaml"
+done
+cp crates/model/tests/broken/* fuzz/corpus/parse/ 2>/dev/null || true
+
 for target in parse engine; do
     echo "== fuzz $target for ${seconds}s"
-    # libFuzzer needs flags that only nightly admits; this switch admits them on stable.
-    RUSTC_BOOTSTRAP=1 cargo fuzz run "$target" -- -max_total_time="$seconds" -timeout=20
+    cargo fuzz run "$target" -- -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 \
+        -max_len=16384 -print_final_stats=1
 done

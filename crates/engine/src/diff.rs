@@ -178,7 +178,18 @@ pub fn diff(old: &Engine, new: &Engine) -> Diff {
         for inwards in [false, true] {
             let was = before.outside.get(&(index, inwards));
             let is = after.outside.get(&(index, inwards));
-            for change in outside::changes(was, is, &outside) {
+            for mut change in outside::changes(was, is, &outside) {
+                // A rule may name the address of a pod where the range of pods is not
+                // known: that is no address outside.
+                change.addresses.retain(|net| {
+                    net.prefix_len() < net.max_prefix_len()
+                        || [old, new]
+                            .iter()
+                            .all(|e| e.snapshot().pod_with_address(net.addr()).is_none())
+                });
+                if change.addresses.is_empty() {
+                    continue;
+                }
                 let addresses = ChangedEnd::Addresses(change.addresses);
                 let (from, to) = if inwards {
                     (addresses, workload())

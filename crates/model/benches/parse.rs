@@ -4,7 +4,14 @@
 //! three forms in which large inputs arrive: a stream of documents (`helm template`),
 //! one YAML `List` and one JSON `List` (`kubectl get`). Set `RAYON_NUM_THREADS=1` for
 //! the figure of one core.
-#![expect(clippy::print_stdout, reason = "the figures are the point")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};

@@ -60,7 +60,7 @@ pub struct Limits {
     /// Nodes in one document after aliases are expanded.
     pub nodes: usize,
     /// Nodes in one document that come from expanding aliases, so that a few lines
-    /// cannot stand for gigabytes.
+    /// cannot stand for gigabytes. Ten more for each node that is written out.
     pub alias_nodes: usize,
 }
 
@@ -80,7 +80,7 @@ impl Default for Limits {
             document_bytes: 512 << 20,
             depth: 64,
             nodes: 50_000_000,
-            alias_nodes: 1_000_000,
+            alias_nodes: 100_000,
         }
     }
 }

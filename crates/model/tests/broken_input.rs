@@ -2,6 +2,14 @@
 //!
 //! Each file in `tests/broken` is read; the answer is the snapshot of the same name.
 //! It shows the diagnostics and which objects were read nevertheless.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use std::fmt::Write as _;
 use std::fs;

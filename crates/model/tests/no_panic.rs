@@ -2,6 +2,14 @@
 //!
 //! `PROPTEST_CASES=100000 cargo test -p ringfence-model --test no_panic` looks longer;
 //! `fuzz/` has a target that looks as long as one lets it.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use proptest::prelude::*;
 use ringfence_model::parse::{Input, Limits, Part, load};

@@ -1,4 +1,12 @@
 //! Well-formed input in all its forms.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use ringfence_model::parse::{Input, Limits, Loaded, Object, Part, TypedObject, load, read_value};
 use ringfence_model::policy::{Action, PodSelection, PolicyBody, Tier, TieredPeer, TieredPort};

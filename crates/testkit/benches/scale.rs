@@ -4,6 +4,14 @@
 //! `curve`: 100, 1,000 and 10,000 deployments.
 //! `agree`: oracle and engine on generated cases (`RINGFENCE_CASES`, default 1,000,000).
 //! `yaml FILE DEPLOYMENTS`: writes a cluster of that many deployments.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -2,6 +2,14 @@
 //!
 //! `RINGFENCE_CLUSTERS` says how many clusters (default 2000), `RINGFENCE_SEED` with
 //! which seed to begin (default 0). A difference is shrunk and printed as a fixture.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

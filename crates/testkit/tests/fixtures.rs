@@ -1,4 +1,12 @@
 //! Every folder under `fixtures/`, put to every decider.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use std::path::Path;
 

@@ -1,4 +1,12 @@
 //! An engine that took over changes one by one answers like one compiled afresh.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use ringfence_engine::reach::Selection;
 use ringfence_engine::{Engine, Profile};

@@ -1,7 +1,14 @@
 //! The large generated clusters are what they say they are.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use ringfence_engine::{Engine, Packet, Peer, Profile, Verdict};
 use ringfence_model::address::IpFamily;
@@ -107,21 +114,4 @@ fn the_text_says_the_same_as_the_objects() {
             .collect::<Vec<_>>()
     };
     assert!(bodies(&read) == bodies(&written));
-}
-
-#[test]
-#[ignore = "a measurement: run with --release --ignored --nocapture"]
-fn a_hundred_thousand_pods_are_built_in_less_than_a_second() {
-    let objects = Shape::hundred_thousand_pods().objects();
-    let mut builder = SnapshotBuilder::new(BuildOptions::default());
-    builder.add(objects);
-    let start = Instant::now();
-    let (snapshot, _) = builder.build(&Sources::default());
-    let took = start.elapsed();
-    println!(
-        "{} pods, {} policies: {took:?}",
-        snapshot.pods.len(),
-        snapshot.policies.len()
-    );
-    assert!(took.as_secs_f64() < 1.0);
 }

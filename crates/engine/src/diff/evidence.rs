@@ -51,8 +51,9 @@ pub struct Cause {
 /// Why a verdict has changed.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Responsible {
-    /// A packet in the old cluster. `None` when an end does not exist there, or no two
-    /// known pods of the workloads show the verdict.
+    /// A packet in the old cluster. `None` when an end does not exist there, and where
+    /// no packet has the verdict: the ends have no family in common, or the only known
+    /// pod of a workload has no replica to talk to.
     pub before: Option<Evidence>,
     /// A packet in the new cluster, on the same condition.
     pub after: Option<Evidence>,
@@ -122,10 +123,15 @@ fn side(explanation: &Explanation, direction: Direction) -> &Side {
 
 /// A packet of the change that has `verdict`, explained.
 fn evidence(engine: &Engine, change: &Change, verdict: Verdict) -> Option<Evidence> {
+    // As in `reach`: of a pod without a known address it is not known which families it
+    // has not, and addresses outside are of both.
+    let outside = [&change.from, &change.to]
+        .iter()
+        .any(|end| matches!(end, ChangedEnd::Addresses(_)));
     let by_node = has_host_network(engine, &change.from) || has_host_network(engine, &change.to);
     for family in IpFamily::ALL {
-        let sources = representatives(engine, &change.from, family, by_node);
-        let destinations = representatives(engine, &change.to, family, by_node);
+        let sources = representatives(engine, &change.from, family, by_node, outside);
+        let destinations = representatives(engine, &change.to, family, by_node, outside);
         for source in &sources {
             for destination in &destinations {
                 if is_same_pod(engine.snapshot(), *source, *destination) {
@@ -185,6 +191,7 @@ fn representatives(
     end: &ChangedEnd,
     family: IpFamily,
     by_node: bool,
+    outside: bool,
 ) -> Vec<Peer> {
     let snapshot = engine.snapshot();
     if let ChangedEnd::Addresses(nets) = end {
@@ -197,7 +204,8 @@ fn representatives(
     let mut chosen = Vec::new();
     for id in pods(engine, end) {
         let pod = snapshot.pod(id);
-        if !snapshot.families_of(pod).contains(&family) {
+        let any_family = outside && pod.addresses.is_empty();
+        if !any_family && !snapshot.families_of(pod).contains(&family) {
             continue;
         }
         let node = pod.node.as_deref().filter(|_| by_node);
@@ -221,20 +229,23 @@ const EXAMPLES: [&str; 6] = [
     "2001:db8::1",
 ];
 
-/// An address of the blocks that neither a pod nor a node has.
+/// An address of the blocks that no pod has, and no node if that can be avoided.
 fn example(snapshot: &Snapshot, nets: &[IpNet], family: IpFamily) -> Option<IpAddr> {
+    // A block may begin with addresses that are taken.
+    const TRIED: usize = 64;
     let of_family = || nets.iter().filter(|net| IpFamily::of(net.addr()) == family);
     let well_known = EXAMPLES
         .iter()
         .filter_map(|text| text.parse::<IpAddr>().ok())
         .filter(|address| of_family().any(|net| net.contains(address)));
-    // A block may begin with addresses that are taken.
-    const TRIED: usize = 64;
     let first = of_family().flat_map(|net| net.hosts().take(TRIED));
-    well_known.chain(first).find(|address| {
-        snapshot.pod_with_address(*address).is_none()
-            && snapshot.node_with_address(*address).is_none()
-    })
+    let free = || {
+        let candidates = well_known.clone().chain(first.clone());
+        candidates.filter(|address| snapshot.pod_with_address(*address).is_none())
+    };
+    free()
+        .find(|address| snapshot.node_with_address(*address).is_none())
+        .or_else(|| free().next())
 }
 
 /// A port of the set: a TCP port if there is one.

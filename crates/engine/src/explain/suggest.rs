@@ -11,6 +11,7 @@ use ringfence_model::k8s_openapi::api::networking::v1::{
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use ringfence_model::k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use ringfence_model::labels::METADATA_NAME;
+use ringfence_model::metadata;
 use ringfence_model::policy::{Direction, Policy, PolicyBody, PolicyFamily, Tier};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{Pod, PodId, PodKind, Snapshot};
@@ -93,6 +94,17 @@ fn for_side(snapshot: &Snapshot, profile: Profile, packet: &Packet, side: &Side)
         return only(format!(
             "no NetworkPolicy can allow ICMP alone: only a rule without `ports` admits it, and \
              with it every port from {from} to {to}"
+        ));
+    }
+    if let Peer::Address(address) = packet.destination
+        && let Some(endpoint) = metadata::ENDPOINTS
+            .iter()
+            .find(|endpoint| endpoint.address == address && endpoint.gives_secrets)
+    {
+        return only(format!(
+            "no {direction} rule allows {port} from {from} to {to}, and none should: it is the \
+             metadata service of {}, which hands out credentials",
+            endpoint.provider
         ));
     }
     let policy = missing_policy(snapshot, packet, direction)

@@ -55,10 +55,8 @@ impl Engine {
         family: IpFamily,
         wanted: &[IpNet],
     ) -> Vec<OutsideRegion> {
-        let mut wanted = IpRangeSet::from_nets(family, wanted);
-        if let Some(pods) = self.snapshot().pod_range(family) {
-            wanted = wanted.difference(pods);
-        }
+        let wanted = IpRangeSet::from_nets(family, wanted);
+        let wanted = wanted.difference(&self.addresses_of_pods(family));
         let mut found: Vec<(IpRangeSet, OpenPorts)> = Vec::new();
         let mut denied = wanted.clone();
         if self.snapshot().pod(pod).host_network {

@@ -111,6 +111,16 @@ impl Atoms {
         IpRangeSet::from_ranges(self.family, ranges)
     }
 
+    /// The addresses that are an atom of their own, ascending.
+    pub(crate) fn single_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let next = self.starts.iter().skip(1);
+        let singles = self.starts.iter().zip(next).filter(|(a, b)| **a + 1 == **b);
+        singles.map(|(start, _)| match self.family {
+            IpFamily::V4 => IpAddr::V4(u32::try_from(*start).unwrap_or(u32::MAX).into()),
+            IpFamily::V6 => IpAddr::V6((*start).into()),
+        })
+    }
+
     /// Cuts at the bounds of `set`. Gives each new atom with the one it was part of.
     pub(crate) fn cut(&mut self, set: &IpRangeSet) -> Vec<(u32, u32)> {
         let mut made = Vec::new();

@@ -283,8 +283,6 @@ fn read_candidate(
 
 /// Says what is odd about an object that is read. In a policy it is an error.
 fn report_remarks(remarks: &[&Remark], is_strict: bool, reporter: &mut Reporter<'_>) {
-    /// So that a broken generator does not bury everything else.
-    const MOST: usize = 20;
     let severity = if is_strict {
         Severity::Error
     } else {
@@ -292,7 +290,7 @@ fn report_remarks(remarks: &[&Remark], is_strict: bool, reporter: &mut Reporter<
     };
     let mut remarks = remarks.to_vec();
     remarks.sort_by_key(|remark| remark.extent.start);
-    for remark in remarks.iter().take(MOST) {
+    for remark in remarks {
         match &remark.kind {
             RemarkKind::DuplicateKey { key, first } => {
                 let key = super::node::abbreviated(key);
@@ -333,16 +331,5 @@ fn report_remarks(remarks: &[&Remark], is_strict: bool, reporter: &mut Reporter<
                     .help("render the manifest first, or quote the value if it is text");
             }
         }
-    }
-    if let Some(next) = remarks.get(MOST) {
-        reporter.report(
-            severity,
-            "duplicate-key",
-            next.extent,
-            format!(
-                "and {} more of this kind in this object",
-                remarks.len() - MOST
-            ),
-        );
     }
 }

@@ -385,3 +385,32 @@ fn is_mistyped(header: &Header, node: &Node<'_>, reporter: &mut Reporter<'_>) ->
         .left_out("this object was left out");
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_kubernetes_that_we_do_not_read_are_not_taken_for_misspellings() {
+        let ours = || TYPED.iter().map(|(kind, _, _)| *kind);
+        for kind in [
+            "Binding",
+            "ComponentStatus",
+            "ConfigMap",
+            "ControllerRevision",
+            "Event",
+            "IngressClass",
+            "LimitRange",
+            "List",
+            "PersistentVolume",
+            "PersistentVolumeClaim",
+            "PodTemplate",
+            "ResourceQuota",
+            "Secret",
+            "ServiceAccount",
+            "Scale",
+        ] {
+            assert_eq!(nearest(kind, ours()), None, "{kind}");
+        }
+    }
+}

@@ -60,6 +60,14 @@ pub(crate) fn read(
             Some(dialect) => tiered::check(&spec, dialect, &mut checker),
             None => network_policy::check(&spec, &mut checker),
         }
+    } else if family == PolicyFamily::NetworkPolicy {
+        checker
+            .warning(
+                "missing-field",
+                place.key_or_head(),
+                "a NetworkPolicy without `spec` isolates every pod of its namespace from ingress",
+            )
+            .help("write the `spec` out, even if that is meant");
     }
     if reporter.errors() == 0 {
         if let Some(policy) = convert(root, family) {

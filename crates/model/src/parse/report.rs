@@ -14,8 +14,15 @@ pub(crate) struct Reporter<'f> {
     /// The object being read.
     object: Option<ObjectRef>,
     diagnostics: Vec<Diagnostic>,
+    /// The last one that was too many to be kept.
+    surplus: Option<Diagnostic>,
+    surplus_count: usize,
     errors: usize,
 }
+
+/// So many problems of one object are listed; a broken generator must not bury
+/// everything else.
+const MOST: usize = 100;
 
 impl<'f> Reporter<'f> {
     pub(crate) fn new(file: Option<&'f SourceFile>) -> Self {
@@ -23,6 +30,8 @@ impl<'f> Reporter<'f> {
             file,
             object: None,
             diagnostics: Vec::new(),
+            surplus: None,
+            surplus_count: 0,
             errors: 0,
         }
     }
@@ -81,10 +90,14 @@ impl<'f> Reporter<'f> {
             help: None,
             left_out: None,
         };
-        Reported {
-            file: self.file,
-            diagnostic: push(&mut self.diagnostics, diagnostic),
-        }
+        let file = self.file;
+        let diagnostic = if self.diagnostics.len() < MOST {
+            push(&mut self.diagnostics, diagnostic)
+        } else {
+            self.surplus_count += 1;
+            self.surplus.insert(diagnostic)
+        };
+        Reported { file, diagnostic }
     }
 
     pub(crate) fn error(
@@ -107,7 +120,8 @@ impl<'f> Reporter<'f> {
 
     /// Says of the errors from number `since` on what was left out because of them.
     pub(crate) fn left_out(&mut self, since: usize, what: &str) {
-        for diagnostic in self.diagnostics.iter_mut().skip(since) {
+        let diagnostics = self.diagnostics.iter_mut().skip(since);
+        for diagnostic in diagnostics.chain(&mut self.surplus) {
             if diagnostic.severity == Severity::Error && diagnostic.left_out.is_none() {
                 diagnostic.left_out = Some(what.to_owned());
             }
@@ -116,6 +130,12 @@ impl<'f> Reporter<'f> {
 
     /// The diagnostics in the order of the text.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        if let Some(last) = &mut self.surplus
+            && self.surplus_count > 1
+        {
+            last.message = format!("{}; and {} more", last.message, self.surplus_count - 1);
+        }
+        self.diagnostics.extend(self.surplus.take());
         self.diagnostics.sort_by_key(|diagnostic| {
             let primary = diagnostic.primary.as_ref();
             primary.map(|annotation| annotation.location.span.start)

@@ -1,5 +1,7 @@
 //! Why a text is not YAML, in words that help.
 
+use memchr::memchr;
+
 use super::node::{Extent, Mark};
 use super::tree::SyntaxError;
 
@@ -184,7 +186,8 @@ fn action_in_line(line: &str) -> Option<(usize, usize)> {
 
 /// Whether a text has a template action in it.
 pub(super) fn has_template_action(text: &str) -> bool {
-    text.contains("{{") && text.lines().any(|line| action_in_line(line).is_some())
+    memchr(b'{', text.as_bytes()).is_some()
+        && text.lines().any(|line| action_in_line(line).is_some())
 }
 
 /// A tab in the white space that begins a line at or right after the error.

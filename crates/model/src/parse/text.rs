@@ -85,37 +85,89 @@ pub(crate) fn after_break(bytes: &[u8], at: usize) -> usize {
     at + if is_pair { 2 } else { 1 }
 }
 
-/// Byte offsets at which the lines of `text` start.
-fn line_starts(text: &str) -> Vec<usize> {
-    let bytes = text.as_bytes();
-    let mut starts = vec![0];
-    let mut from = 0;
-    while let Some(found) = memchr2(b'\n', b'\r', bytes.get(from..).unwrap_or_default()) {
-        from = after_break(bytes, from + found);
-        starts.push(from);
-    }
-    starts
+/// Lines longer than this get checkpoints, so that a place in a JSON text that is all
+/// on one line is found without reading the line from its beginning.
+const LONG_LINE: usize = 1 << 14;
+
+/// Where the lines of a text are.
+#[derive(Debug, Default)]
+struct Lines {
+    /// Byte offsets at which lines start.
+    starts: Vec<usize>,
+    /// In long lines: line (from 0), column, byte offset; ascending.
+    checkpoints: Vec<(usize, usize, usize)>,
 }
 
-/// A text by lines, so that places given by line and column can be found in it.
+impl Lines {
+    fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let mut lines = Self {
+            starts: vec![0],
+            checkpoints: Vec::new(),
+        };
+        let mut from = 0;
+        loop {
+            let rest = bytes.get(from..).unwrap_or_default();
+            let length = memchr2(b'\n', b'\r', rest);
+            if length.unwrap_or(rest.len()) > LONG_LINE {
+                lines.add_checkpoints(text, from, length.unwrap_or(rest.len()));
+            }
+            let Some(length) = length else {
+                return lines;
+            };
+            from = after_break(bytes, from + length);
+            lines.starts.push(from);
+        }
+    }
+
+    fn add_checkpoints(&mut self, text: &str, from: usize, length: usize) {
+        let line = self.starts.len() - 1;
+        let content = text.get(from..from + length).unwrap_or_default();
+        let characters = content.char_indices().enumerate();
+        for (column, (offset, _)) in characters.step_by(LONG_LINE) {
+            self.checkpoints.push((line, column, from + offset));
+        }
+    }
+
+    /// The start of a line (from 0).
+    fn start(&self, line: usize) -> usize {
+        self.starts.get(line).copied().unwrap_or(0)
+    }
+
+    /// The last checkpoint of a line that is not beyond a column or an offset: its
+    /// column and offset. Without any, the line's start.
+    fn before(&self, line: usize, is_before: impl Fn(usize, usize) -> bool) -> (usize, usize) {
+        let count = self.checkpoints.partition_point(|(of, column, offset)| {
+            *of < line || (*of == line && is_before(*column, *offset))
+        });
+        match count.checked_sub(1).and_then(|at| self.checkpoints.get(at)) {
+            Some((of, column, offset)) if *of == line => (*column, *offset),
+            _ => (0, self.start(line)),
+        }
+    }
+}
+
+/// A text by lines, so that places given by line and column can be found in it. Made
+/// when it is first asked.
 #[derive(Debug, Default)]
 pub(crate) struct LineIndex {
-    starts: OnceLock<Vec<usize>>,
+    lines: OnceLock<Lines>,
 }
 
 impl LineIndex {
     /// Where `mark` is in `text`. A mark beyond the text gives its end.
     pub(crate) fn position(&self, text: &str, mark: Mark) -> Position {
-        let starts = self.starts.get_or_init(|| line_starts(text));
-        let line = (mark.line as usize).clamp(1, starts.len());
-        let start = starts.get(line - 1).copied().unwrap_or(0);
-        let rest = text.get(start..).unwrap_or_default();
+        let lines = self.lines.get_or_init(|| Lines::of(text));
+        let line = (mark.line as usize).clamp(1, lines.starts.len()) - 1;
+        let wanted = mark.column as usize;
+        let (column, offset) = lines.before(line, |column, _| column <= wanted);
+        let rest = text.get(offset..).unwrap_or_default();
         let within = rest
             .char_indices()
-            .nth(mark.column as usize)
-            .map_or(rest.len(), |(offset, _)| offset);
+            .nth(wanted - column)
+            .map_or(rest.len(), |(within, _)| within);
         Position {
-            offset: start + within,
+            offset: offset + within,
             line: mark.line,
             column: mark.column + 1,
         }
@@ -123,12 +175,16 @@ impl LineIndex {
 
     /// The mark of a byte offset in `text`.
     pub(crate) fn mark(&self, text: &str, offset: usize) -> Mark {
-        let starts = self.starts.get_or_init(|| line_starts(text));
-        let line = starts.partition_point(|start| *start <= offset).max(1);
-        let start = starts.get(line - 1).copied().unwrap_or(0);
-        let column = text.get(start..offset).unwrap_or_default().chars().count();
+        let lines = self.lines.get_or_init(|| Lines::of(text));
+        let line = lines
+            .starts
+            .partition_point(|start| *start <= offset)
+            .max(1)
+            - 1;
+        let (column, from) = lines.before(line, |_, at| at <= offset);
+        let column = column + text.get(from..offset).unwrap_or_default().chars().count();
         Mark {
-            line: u32::try_from(line).unwrap_or(u32::MAX),
+            line: u32::try_from(line + 1).unwrap_or(u32::MAX),
             column: u32::try_from(column).unwrap_or(u32::MAX),
         }
     }
@@ -181,6 +237,22 @@ mod tests {
         assert_eq!((b.offset, b.line, b.column), (5, 2, 2));
         assert_eq!(index.mark(text, 5), Mark { line: 2, column: 1 });
         assert_eq!(index.mark(text, 9), Mark { line: 4, column: 0 });
+    }
+
+    #[test]
+    fn places_in_a_very_long_line_are_found() {
+        let line = "äb".repeat(LONG_LINE);
+        let text = format!("x\n{line}\n{line}\ny");
+        let index = LineIndex::default();
+        for column in [0, 1, 2, 16_383, 16_384, 16_385, 20_001, 32_767] {
+            for line in [2, 3] {
+                let mark = Mark { line, column };
+                let position = index.position(&text, mark);
+                let ends_with_b = column % 2 == 1;
+                assert_eq!(text[position.offset..].starts_with('b'), ends_with_b);
+                assert_eq!(index.mark(&text, position.offset), mark);
+            }
+        }
     }
 
     #[test]

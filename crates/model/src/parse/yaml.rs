@@ -25,6 +25,7 @@ pub(crate) fn parse<'t>(
         frames: Vec::new(),
         anchors: FxHashMap::default(),
         nodes: 0,
+        written: 0,
         expanded: 0,
         root: None,
         remarks: Vec::new(),
@@ -91,6 +92,8 @@ struct Builder<'t> {
     anchors: FxHashMap<usize, Anchored<'t>>,
     /// Nodes so far, expanded aliases included.
     nodes: usize,
+    /// Nodes so far, each alias as one.
+    written: usize,
     /// What anchors and aliases have cost so far.
     expanded: usize,
     root: Option<Node<'t>>,
@@ -257,6 +260,7 @@ impl<'t> Builder<'t> {
 
     fn count(&mut self, extent: Extent) -> Result<(), SyntaxError> {
         self.nodes += 1;
+        self.written += 1;
         if self.nodes > self.limits.nodes {
             return Err(SyntaxError::new(
                 "limit-exceeded",
@@ -447,13 +451,15 @@ impl<'t> Builder<'t> {
 
     /// Pays for a copy out of the budget for aliases.
     fn charge(&mut self, cost: usize, extent: Extent) -> Result<(), SyntaxError> {
+        const PER_WRITTEN_NODE: usize = 10;
         self.expanded = self.expanded.saturating_add(cost);
-        if self.expanded > self.limits.alias_nodes {
+        let budget = self.written.saturating_mul(PER_WRITTEN_NODE);
+        let budget = budget.saturating_add(self.limits.alias_nodes);
+        if self.expanded > budget {
             let mut error = SyntaxError::new(
                 "limit-exceeded",
                 format!(
-                    "the aliases of this document expand to more than {} values: it is not read",
-                    self.limits.alias_nodes
+                    "the aliases of this document expand to more than {budget} values: it is not read"
                 ),
                 extent,
             );

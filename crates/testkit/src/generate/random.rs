@@ -95,6 +95,12 @@ impl Cluster {
         manifest::to_yaml(&self.objects)
     }
 
+    /// Every cluster that has one thing less: an object, a rule, a peer, a port.
+    #[must_use]
+    pub fn variations(&self) -> Vec<Self> {
+        shrink::smaller(self)
+    }
+
     /// The smallest cluster that can be had from this one by leaving things out and
     /// for which `fails` still holds.
     #[must_use]

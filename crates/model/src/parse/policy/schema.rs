@@ -74,11 +74,11 @@ pub(super) struct Walk<'w, 'r, 'f> {
 impl Walk<'_, '_, '_> {
     pub(super) fn record(&mut self, place: &Place<'_, '_, '_>, fields: &'static [Field]) {
         for entry in place.entries() {
-            let name = entry.name().to_owned();
+            let name = entry.name();
             match fields.iter().find(|field| field.name == name) {
                 Some(field) if !entry.node.is_null() => self.shape(&entry, &field.shape),
                 Some(_) => {}
-                None => self.unknown(&entry, &name, fields),
+                None => self.unknown(&entry, name, fields),
             }
         }
         for field in fields.iter().filter(|field| field.is_required) {

@@ -19,7 +19,7 @@ pub(super) fn shrink(cluster: &Cluster, fails: &dyn Fn(&Cluster) -> bool) -> Clu
 }
 
 /// Everything that has one thing less than `cluster`, large things first.
-fn smaller(cluster: &Cluster) -> Vec<Cluster> {
+pub(super) fn smaller(cluster: &Cluster) -> Vec<Cluster> {
     let mut candidates = Vec::new();
     for index in 0..cluster.objects.len() {
         let mut without = cluster.clone();
