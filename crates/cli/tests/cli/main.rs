@@ -1,5 +1,12 @@
 //! The real binary on the shipped examples: what it prints, and how it ends.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test panics where it does not find what it expects"
+)]
+
 mod assert;
 mod diff;
 mod explain;

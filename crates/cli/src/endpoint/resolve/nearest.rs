@@ -125,7 +125,11 @@ fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String
 fn likeness(wanted: &str, name: &str) -> f64 {
     let one_slip = wanted.len() > 1 && strsim::damerau_levenshtein(wanted, name) == 1;
     let likeness = strsim::jaro_winkler(wanted, name);
-    if one_slip { likeness.max(ALIKE) } else { likeness }
+    if one_slip {
+        likeness.max(ALIKE)
+    } else {
+        likeness
+    }
 }
 
 fn hint(alike: &[String], otherwise: impl FnOnce() -> String) -> String {
