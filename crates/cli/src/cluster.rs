@@ -34,8 +34,10 @@ impl Cluster {
     /// # Errors
     /// If an input cannot be read at all; broken documents are no error here.
     pub(crate) fn read(options: &InputOptions, printer: &mut Printer) -> Result<Self, Stop> {
-        let inputs = input::read(&options.filenames, &Limits::default())
-            .map_err(|errors| stop(&errors, printer))?;
+        let working = printer.working("reading files");
+        let inputs = input::read(&options.filenames, &Limits::default());
+        drop(working);
+        let inputs = inputs.map_err(|errors| stop(&errors, printer))?;
         Ok(Self::from_inputs(inputs, &options.reading, printer))
     }
 
@@ -45,6 +47,7 @@ impl Cluster {
         reading: &ReadingOptions,
         printer: &mut Printer,
     ) -> Self {
+        let working = printer.working("reading manifests");
         let loaded = parse::load(inputs, &Limits::default());
         let mut diagnostics = loaded.diagnostics;
         let mut builder = SnapshotBuilder::new(BuildOptions {
@@ -55,6 +58,7 @@ impl Cluster {
         builder.add(loaded.objects);
         let (snapshot, of_build) = builder.build(&loaded.sources);
         diagnostics.extend(of_build);
+        drop(working);
         diagnostics::print(&diagnostics, &loaded.sources, printer);
         Self {
             snapshot: Arc::new(snapshot),
@@ -65,7 +69,8 @@ impl Cluster {
     }
 
     /// The engine for this snapshot and profile.
-    pub(crate) fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self, printer: &Printer) -> Engine {
+        let _working = printer.working("compiling policies");
         Engine::compile(&self.snapshot, self.profile)
     }
 

@@ -294,4 +294,21 @@ mod tests {
         assert!(error("[fd00::1").contains("[ADDRESS]:PORT"));
         assert!(error("shop/cart:70000").contains("70000"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_reading_panic(text in ".{0,40}") {
+            let _ = text.parse::<EndpointArg>();
+            let _ = text.parse::<PortWord>();
+        }
+
+        #[test]
+        fn texts_made_of_the_parts_of_endpoints_are_read_or_refused(
+            text in r"(svc:|\[|\]|:|/|\*|[a-z]{1,3}|[0-9]{1,5}|fd00::1|10\.0\.0\.1|-){0,8}",
+        ) {
+            if let Ok(arg) = text.parse::<EndpointArg>() {
+                proptest::prop_assert_eq!(arg.to_string(), text);
+            }
+        }
+    }
 }

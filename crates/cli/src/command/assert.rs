@@ -75,9 +75,11 @@ pub(crate) fn run(args: &AssertArgs, printer: &mut Printer) -> Result<Exit, Stop
         assertions::read(&args.file, &text).map_err(|problems| refuse(&problems, printer))?;
     let cluster = Cluster::read(&args.input, printer)?;
     let resolver = Resolver::new(&cluster.snapshot, &args.input.reading.namespace);
-    let engine = cluster.engine();
-    let checked = check::check(&engine, &resolver, &assertions)
-        .map_err(|problems| refuse(&problems, printer))?;
+    let engine = cluster.engine(printer);
+    let working = printer.working("checking assertions");
+    let checked = check::check(&engine, &resolver, &assertions);
+    drop(working);
+    let checked = checked.map_err(|problems| refuse(&problems, printer))?;
     let all_hold = checked.iter().all(|checked| checked.finding.holds());
     let report = Report {
         file: &name,

@@ -82,8 +82,10 @@ pub(crate) fn run(args: &DiffArgs, printer: &mut Printer) -> Result<Exit, Stop> 
     };
     let old = Cluster::from_inputs(before, reading, printer);
     let new = Cluster::from_inputs(after, reading, printer);
-    let (old_engine, new_engine) = (old.engine(), new.engine());
+    let (old_engine, new_engine) = (old.engine(printer), new.engine(printer));
+    let working = printer.working("comparing");
     let difference = diff::diff(&old_engine, &new_engine);
+    drop(working);
     let report = Report {
         old: (&old, &old_engine),
         new: (&new, &new_engine),

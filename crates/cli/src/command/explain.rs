@@ -65,7 +65,7 @@ pub(crate) fn run(args: &ExplainArgs, printer: &mut Printer) -> Result<Exit, Sto
     let resolver = Resolver::new(&cluster.snapshot, &args.input.reading.namespace);
     let from = resolver.resolve(&args.from)?;
     let to = resolver.resolve(&args.to)?;
-    let engine = cluster.engine();
+    let engine = cluster.engine(printer);
     let answer = packets::judge(&engine, &from, &to, &Ports::AsNamed)?;
     for note in &answer.notes {
         printer.note(note);

@@ -73,8 +73,10 @@ pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop>
     };
     let (from, _) = select(&args.from)?;
     let (to, destination) = select(&args.to)?;
-    let engine = cluster.engine();
+    let engine = cluster.engine(printer);
+    let working = printer.working("judging connections");
     let mut reachability = engine.reach(&from, &to);
+    drop(working);
 
     let port = args
         .port

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
+use indicatif::ProgressBar;
 
 use super::Theme;
 use crate::args::ColorWhen;
@@ -12,6 +14,21 @@ use crate::args::ColorWhen;
 /// goes into a pipe does not depend on who reads it.
 const DEFAULT_WIDTH: usize = 100;
 const NARROWEST: usize = 40;
+
+/// What takes less than this is not worth a word.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Work in progress; it is over when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Working(Option<ProgressBar>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
 
 /// Owns stdout and stderr.
 pub(crate) struct Printer {
@@ -91,6 +108,17 @@ impl Printer {
     pub(crate) fn err_line(&mut self, message: impl fmt::Display) {
         // There is nowhere left to say that stderr is gone.
         let _ = writeln!(self.err, "{message}");
+    }
+
+    /// Says on a terminal what is being done, until the result is dropped. Work that is
+    /// done at once shows nothing, and so does work in a pipe.
+    pub(crate) fn working(&self, message: &'static str) -> Working {
+        if self.quiet || !io::stderr().is_terminal() {
+            return Working(None);
+        }
+        let bar = ProgressBar::new_spinner().with_message(message);
+        bar.enable_steady_tick(PATIENCE);
+        Working(Some(bar))
     }
 
     /// Writes out what is buffered.

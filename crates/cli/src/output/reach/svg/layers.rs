@@ -6,24 +6,24 @@
 /// that receives more to one that opens more. Then a vertex stands right of
 /// everything that leads to it. At most `most` layers; more are squeezed.
 pub(super) fn layers(count: usize, edges: &[(usize, usize)], most: usize) -> Vec<usize> {
-    let order = order(count, edges);
     let mut position = vec![0; count];
-    for (place, vertex) in order.iter().enumerate() {
-        if let Some(slot) = position.get_mut(*vertex) {
+    for (place, vertex) in order(count, edges).into_iter().enumerate() {
+        if let Some(slot) = position.get_mut(vertex) {
             *slot = place;
         }
     }
     let at = |vertex: usize| position.get(vertex).copied().unwrap_or(0);
+    let mut forwards: Vec<(usize, usize)> = edges
+        .iter()
+        .copied()
+        .filter(|(from, to)| at(*to) > at(*from))
+        .collect();
+    forwards.sort_unstable_by_key(|(from, _)| at(*from));
     let mut layer = vec![0usize; count];
-    for vertex in order {
-        let mine = layer.get(vertex).copied().unwrap_or(0);
-        for (from, to) in edges {
-            if *from == vertex
-                && at(*to) > at(vertex)
-                && let Some(slot) = layer.get_mut(*to)
-            {
-                *slot = (*slot).max(mine + 1);
-            }
+    for (from, to) in forwards {
+        let next = layer.get(from).map_or(0, |mine| mine + 1);
+        if let Some(slot) = layer.get_mut(to) {
+            *slot = (*slot).max(next);
         }
     }
     let used = layer.iter().max().map_or(0, |last| last + 1);
@@ -38,44 +38,84 @@ pub(super) fn layers(count: usize, edges: &[(usize, usize)], most: usize) -> Vec
 /// Vertices so that few edges lead backwards (Eades, Lin, Smyth): sinks are put last,
 /// sources first, and of the rest the one that opens most beyond what it receives.
 fn order(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
+    let mut neighbours: Vec<Neighbours> = (0..count).map(|_| Neighbours::default()).collect();
+    for (from, to) in edges.iter().filter(|(from, to)| from != to) {
+        if let Some(vertex) = neighbours.get_mut(*from) {
+            vertex.opens.push(*to);
+            vertex.left_out += 1;
+        }
+        if let Some(vertex) = neighbours.get_mut(*to) {
+            vertex.receives.push(*from);
+            vertex.left_in += 1;
+        }
+    }
     let mut left: Vec<usize> = (0..count).collect();
     let mut front = Vec::new();
     let mut back = Vec::new();
-    while !left.is_empty() {
-        let degree = |vertex: usize, outwards: bool| {
-            edges
-                .iter()
-                .filter(|(from, to)| from != to && left.contains(from) && left.contains(to))
-                .filter(|(from, to)| vertex == if outwards { *from } else { *to })
-                .count()
+    while let Some(&last) = left.last() {
+        let is = |vertex: &&usize, test: fn(&Neighbours) -> bool| {
+            neighbours.get(**vertex).is_some_and(test)
         };
-        let sink = left.iter().copied().rev().find(|v| degree(*v, true) == 0);
-        let source = left.iter().copied().find(|v| degree(*v, false) == 0);
-        let chosen = match (sink, source) {
-            (_, Some(source)) => {
+        let source = left.iter().find(|v| is(v, |n| n.left_in == 0)).copied();
+        let sink = left.iter().rfind(|v| is(v, |n| n.left_out == 0)).copied();
+        let surplus = |vertex: &&usize| neighbours.get(**vertex).map_or(0, Neighbours::surplus);
+        let chosen = match (source, sink) {
+            (Some(source), _) => {
                 front.push(source);
                 source
             }
-            (Some(sink), None) => {
+            (None, Some(sink)) => {
                 back.push(sink);
                 sink
             }
             (None, None) => {
-                let surplus = |v: usize| {
-                    let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-                    signed(degree(v, true)) - signed(degree(v, false))
-                };
-                let best = left.iter().copied().rev().max_by_key(|v| surplus(*v));
-                let Some(best) = best else { break };
+                let best = left
+                    .iter()
+                    .rev()
+                    .max_by_key(surplus)
+                    .copied()
+                    .unwrap_or(last);
                 front.push(best);
                 best
             }
         };
         left.retain(|vertex| *vertex != chosen);
+        let Neighbours {
+            opens, receives, ..
+        } = neighbours
+            .get_mut(chosen)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        for to in opens {
+            if let Some(vertex) = neighbours.get_mut(to) {
+                vertex.left_in = vertex.left_in.saturating_sub(1);
+            }
+        }
+        for from in receives {
+            if let Some(vertex) = neighbours.get_mut(from) {
+                vertex.left_out = vertex.left_out.saturating_sub(1);
+            }
+        }
     }
     back.reverse();
     front.extend(back);
     front
+}
+
+/// The edges of one vertex, and how many of them lead to vertices without a place yet.
+#[derive(Debug, Default)]
+struct Neighbours {
+    opens: Vec<usize>,
+    receives: Vec<usize>,
+    left_out: usize,
+    left_in: usize,
+}
+
+impl Neighbours {
+    fn surplus(&self) -> i64 {
+        let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        signed(self.left_out) - signed(self.left_in)
+    }
 }
 
 #[cfg(test)]
