@@ -9,6 +9,7 @@ mod deserialize;
 mod document;
 mod json;
 mod kinds;
+mod list;
 mod masks;
 mod names;
 mod node;

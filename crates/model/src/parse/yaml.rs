@@ -39,6 +39,7 @@ pub(crate) fn parse<'t>(
     Ok(Tree {
         root: root.unwrap_or_else(|| nothing(first_line)),
         remarks: builder.remarks,
+        nodes: builder.nodes,
     })
 }
 
