@@ -144,7 +144,7 @@ impl Finder<'_> {
                 }
                 for ((workload, port), pods) in &endpoints {
                     let to = self.behind(*workload, protocol, *port, || {
-                        self.from_controller(*controller, pods, protocol, *port)
+                        self.verdict_from(*controller, pods, protocol, *port)
                     });
                     found.extend(to.map(|to| entry(from.clone(), Some(to))));
                 }
@@ -154,12 +154,13 @@ impl Finder<'_> {
     }
 
     fn exposed_services(&self) -> Vec<EntryPoint> {
-        let exposed: Vec<(ServiceId, &Service, &ServicePort, Vec<(Via, String)>)> = self
+        type Exposed<'a> = (ServiceId, &'a ServicePort, Vec<(Via, String)>);
+        let exposed: Vec<Exposed<'_>> = self
             .snapshot
             .service_ids()
             .flat_map(|(id, service)| {
                 let ports = service.ports.iter();
-                ports.map(move |port| (id, service, port, exposures(service, port)))
+                ports.map(move |port| (id, port, exposures(service, port)))
             })
             .filter(|(.., exposures)| !exposures.is_empty())
             .collect();
@@ -168,7 +169,7 @@ impl Finder<'_> {
         }
         let mut workloads: Vec<WorkloadId> = exposed
             .iter()
-            .flat_map(|(id, _, port, _)| self.endpoints(*id, port).into_keys())
+            .flat_map(|(id, port, _)| self.endpoints(*id, port).into_keys())
             .map(|(workload, _)| workload)
             .collect();
         workloads.sort_unstable();
@@ -185,7 +186,7 @@ impl Finder<'_> {
         );
         let names = AddressNames::new(self.snapshot);
         let mut found = Vec::new();
-        for (id, _, port, exposures) in exposed {
+        for (id, port, exposures) in exposed {
             for ((workload, number), _) in self.endpoints(id, port) {
                 let sides = outside(&from_outside, &names, workload, port.protocol, number);
                 for (via, exposes) in &exposures {
@@ -234,7 +235,7 @@ impl Finder<'_> {
     }
 
     /// Whether some pod of the controller reaches some pod of the service.
-    fn from_controller(
+    fn verdict_from(
         &self,
         controller: WorkloadId,
         pods: &[PodId],

@@ -14,6 +14,8 @@ pub(crate) mod markdown;
 pub(crate) mod names;
 pub(crate) mod printer;
 pub(crate) mod reach;
+#[cfg(test)]
+mod schema;
 pub(crate) mod snippet;
 pub(crate) mod structured;
 pub(crate) mod theme;

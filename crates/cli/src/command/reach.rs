@@ -86,7 +86,7 @@ pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop>
         keep_ports(&mut reachability, snapshot, &wanted);
     }
     if args.external_only {
-        reachability.connections.retain(|c| crosses_border(c));
+        reachability.connections.retain(crosses_border);
     }
     let sources = match from.workloads {
         Some(workloads) => workloads,

@@ -56,4 +56,4 @@ pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) 
 
 /// Prints one packet's two sides with source lines, as below an outcome. Used where
 /// another report explains a connection.
-pub(crate) use human::write_sides;
+pub(crate) use human::{write_missing, write_sides};

@@ -109,7 +109,7 @@ fn workloads_of<'a>(
 /// The names most like `wanted`, best first, at most three.
 fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut scored: Vec<(f64, &str)> = names
-        .map(|name| (strsim::jaro_winkler(wanted, name), name))
+        .map(|name| (likeness(wanted, name), name))
         .filter(|(score, _)| *score >= ALIKE)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
@@ -119,6 +119,17 @@ fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String
         .take(3)
         .map(|(_, name)| name.to_owned())
         .collect()
+}
+
+/// How alike two names are. In short names one slip is a large part of the name.
+fn likeness(wanted: &str, name: &str) -> f64 {
+    let one_slip = wanted.len() > 1 && strsim::damerau_levenshtein(wanted, name) == 1;
+    let likeness = strsim::jaro_winkler(wanted, name);
+    if one_slip {
+        likeness.max(ALIKE)
+    } else {
+        likeness
+    }
 }
 
 fn hint(alike: &[String], otherwise: impl FnOnce() -> String) -> String {

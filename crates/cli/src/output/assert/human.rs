@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use super::{Report, counterexample, message};
+use crate::assertions::Demand;
 use crate::output::Theme;
-use crate::output::explain::words::Speaker;
-use crate::output::explain::write_sides;
+use crate::output::explain::words::{Speaker, missing};
+use crate::output::explain::{write_missing, write_sides};
 use crate::output::layout::count;
 
 pub(super) fn write(
@@ -47,6 +48,10 @@ pub(super) fn write(
                 width,
                 out,
             )?;
+            if assertion.demand == Demand::Permits {
+                let missing = missing(report.snapshot, report.profile, outcome, &[]);
+                write_missing(&missing, theme, out)?;
+            }
         }
     }
     let failed = report.failed();

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use ringfence_engine::explain::{Effect, Explanation, Reason, Side, Suggestion, explain, suggest};
+use ringfence_engine::explain::{Effect, Explanation, Reason, Side, Suggestion, explain};
 use ringfence_engine::{Packet, Profile, Verdict};
 use ringfence_model::parse::Sources;
 use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::Snapshot;
 
 use super::Report;
-use super::words::{Speaker, decided_by, location, reason_title, verdict};
+use super::words::{Speaker, decided_by, location, missing, reason_title, verdict};
 use crate::output::Theme;
 use crate::output::layout::count;
 use crate::output::snippet::{Marked, render, untitled};
@@ -146,21 +146,9 @@ impl Human<'_> {
         let from = self.speaker.party(&outcome.from);
         let to = self.speaker.party(&outcome.to);
         context.sides(&explanation, [&from, &to], out)?;
-        if self.is_what_is_left(outcome) {
-            return Ok(());
-        }
-        let suggestions = suggest(snapshot, self.report.profile, &outcome.packet);
-        context.suggestions(&suggestions, out)
-    }
-}
-
-impl Human<'_> {
-    /// Whether an outcome is only what remains when nobody asked for certain ports:
-    /// how to open that too is no help.
-    fn is_what_is_left(&self, outcome: &Outcome) -> bool {
         let others = &self.report.answer.outcomes;
-        let same_ends = |other: &&Outcome| other.from == outcome.from && other.to == outcome.to;
-        outcome.ports.has_icmp() && others.iter().filter(same_ends).count() > 1
+        let suggestions = missing(snapshot, self.report.profile, outcome, others);
+        write_missing(&suggestions, self.theme, out)
     }
 }
 
@@ -214,8 +202,29 @@ pub(crate) fn write_sides(
         theme,
         width,
     };
-    let packet = super::json::packet_out(snapshot, packet);
-    context.sides(&explanation, [&packet.source, &packet.destination], out)
+    let ends = super::json::packet_out(snapshot, packet);
+    context.sides(&explanation, [&ends.source, &ends.destination], out)
+}
+
+/// Shows the rules that would allow a connection, indented below another report's line.
+pub(crate) fn write_missing(
+    suggestions: &[Suggestion],
+    theme: Theme,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let allowed = theme.allowed;
+    for suggestion in suggestions {
+        writeln!(
+            out,
+            "  {allowed}missing{allowed:#} ({}): {}",
+            suggestion.direction, suggestion.text
+        )?;
+        for line in suggestion.manifest.iter().flat_map(|text| text.lines()) {
+            writeln!(out, "    {line}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 /// What is needed to show reasons.
@@ -335,22 +344,6 @@ impl Context<'_> {
             for line in snippet.lines() {
                 writeln!(out, "    {line}")?;
             }
-        }
-        Ok(())
-    }
-
-    fn suggestions(&self, suggestions: &[Suggestion], out: &mut dyn Write) -> io::Result<()> {
-        let allowed = self.theme.allowed;
-        for suggestion in suggestions {
-            writeln!(
-                out,
-                "  {allowed}missing{allowed:#} ({}): {}",
-                suggestion.direction, suggestion.text
-            )?;
-            for line in suggestion.manifest.iter().flat_map(|text| text.lines()) {
-                writeln!(out, "    {line}")?;
-            }
-            writeln!(out)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `Explanation` as a value.
 
-use ringfence_engine::explain::{Side, explain, suggest};
+use ringfence_engine::explain::{Side, explain};
 use ringfence_engine::{Packet, Peer, Profile};
 use ringfence_model::address::IpFamily;
 use ringfence_model::parse::Sources;
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
-use super::words::{decided_by, decided_by_name, effect_name, location};
+use super::words::{decided_by, decided_by_name, effect_name, location, missing};
 use ringfence_engine::explain::DecidedBy;
 
 use crate::output::Names;
@@ -197,7 +197,14 @@ pub(crate) fn document(report: &Report<'_>) -> ExplanationOut {
         ingress: side(sides.as_ref().map(|s| &s.ingress)),
         outcomes: outcomes
             .iter()
-            .map(|outcome| outcome_out((report.snapshot, report.sources), report.profile, outcome))
+            .map(|outcome| {
+                outcome_out(
+                    (report.snapshot, report.sources),
+                    report.profile,
+                    outcome,
+                    outcomes,
+                )
+            })
             .collect(),
         notes: report.answer.notes.clone(),
     }
@@ -208,9 +215,10 @@ pub(crate) fn outcome_out(
     (snapshot, sources): (&Snapshot, &Sources),
     profile: &Profile,
     outcome: &Outcome,
+    others: &[Outcome],
 ) -> OutcomeOut {
     let explanation = explain(snapshot, profile, &outcome.packet);
-    let missing = suggest(snapshot, profile, &outcome.packet);
+    let missing = missing(snapshot, profile, outcome, others);
     OutcomeOut {
         from: party(snapshot, &outcome.from),
         to: party(snapshot, &outcome.to),

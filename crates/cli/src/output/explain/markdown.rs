@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use ringfence_engine::explain::{Side, explain, suggest};
+use ringfence_engine::explain::{Side, explain};
 
 use super::Report;
-use super::words::{Speaker, decided_by, location, reason_title, verdict};
+use super::words::{Speaker, decided_by, location, missing, reason_title, verdict};
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let speaker = Speaker::new(report.snapshot);
@@ -31,7 +31,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             out,
         )?;
         writeln!(out)?;
-        for suggestion in suggest(snapshot, report.profile, &outcome.packet) {
+        for suggestion in missing(snapshot, report.profile, outcome, &report.answer.outcomes) {
             writeln!(
                 out,
                 "**Missing** ({}): {}\n",

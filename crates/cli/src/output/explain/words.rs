@@ -1,10 +1,12 @@
 //! The sentences that all formats of `explain` share.
 
-use ringfence_engine::Verdict;
-use ringfence_engine::explain::{DecidedBy, Effect, Reason, Side};
+use ringfence_engine::explain::{DecidedBy, Effect, Reason, Side, Suggestion, suggest};
 use ringfence_engine::sets::PortSet;
+use ringfence_engine::{Peer, Profile, Verdict};
+use ringfence_model::metadata;
 use ringfence_model::parse::{Part, Sources};
 use ringfence_model::policy::{Direction, Tier};
+use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::Snapshot;
 use ringfence_model::source::Location;
 
@@ -42,8 +44,6 @@ impl<'a> Speaker<'a> {
 
     /// `443/TCP`, or several.
     pub(crate) fn ports(ports: &PortSet) -> String {
-        use ringfence_model::protocol::Protocol;
-
         let single = Protocol::WITH_PORTS.into_iter().find_map(|protocol| {
             let is_only = PortSet::range(protocol, 1, u16::MAX);
             match ports.ranges(protocol).as_slice() {
@@ -143,6 +143,28 @@ pub(crate) fn effect_name(effect: Effect) -> &'static str {
 /// `NetworkPolicy shop/db`. Which rule is meant is said by the reason's own text.
 pub(crate) fn reason_title(snapshot: &Snapshot, reason: &Reason) -> String {
     snapshot.policy(reason.policy).display_name()
+}
+
+/// What is missing for a denied outcome to be allowed; nothing where that is no help:
+/// for metadata endpoints, and for all the ports that nobody asked for.
+pub(crate) fn missing(
+    snapshot: &Snapshot,
+    profile: &Profile,
+    outcome: &Outcome,
+    others: &[Outcome],
+) -> Vec<Suggestion> {
+    let to_metadata = match outcome.packet.destination {
+        Peer::Address(address) => metadata::gives_secrets(address),
+        Peer::Pod(_) => false,
+    };
+    let same_ends = |other: &&Outcome| other.from == outcome.from && other.to == outcome.to;
+    let is_what_is_left = outcome.ports.has_icmp()
+        && outcome.packet.protocol != Protocol::Icmp
+        && others.iter().filter(same_ends).count() > 1;
+    if to_metadata || is_what_is_left {
+        return Vec::new();
+    }
+    suggest(snapshot, profile, &outcome.packet)
 }
 
 /// Where a reason is written down.

@@ -135,6 +135,56 @@ impl<'a> View<'a> {
     }
 }
 
+/// A block that may still grow.
+struct Draft {
+    sources: Vec<Node>,
+    /// What the sources open; of bare pods, to each other as well.
+    entries: Entries,
+    is_bare: bool,
+}
+
+impl Draft {
+    /// Takes `source` in if it opens the same.
+    ///
+    /// Bare pods are alike when they open the same to everything else, and to each
+    /// other. None of them has an entry for itself; in the block each gets the one that
+    /// the others have for it. That is true as well: a pod reaches itself.
+    fn take(&mut self, source: Node, entries: &Entries, is_bare: bool) -> bool {
+        if self.is_bare != is_bare {
+            return false;
+        }
+        let Some(&first) = self.sources.first() else {
+            return false;
+        };
+        if is_bare {
+            let others = |entries: &Entries| -> Entries {
+                let is_other = |(node, _): &&(Node, u32)| *node != first && *node != source;
+                entries.iter().filter(is_other).copied().collect()
+            };
+            let to = |entries: &Entries, node: Node| {
+                let position = entries.binary_search_by_key(&node, |(to, _)| *to);
+                position
+                    .ok()
+                    .and_then(|p| entries.get(p))
+                    .map(|(_, open)| *open)
+            };
+            let there = to(&self.entries, source);
+            let back = to(entries, first);
+            if there != back || others(&self.entries) != others(entries) {
+                return false;
+            }
+            if let (Some(open), Err(position)) = (
+                back,
+                self.entries.binary_search_by_key(&first, |(to, _)| *to),
+            ) {
+                self.entries.insert(position, (first, open));
+            }
+        }
+        self.sources.push(source);
+        true
+    }
+}
+
 /// The state of grouping.
 struct Grouping<'a> {
     snapshot: &'a Snapshot,
@@ -226,62 +276,64 @@ impl<'a> Grouping<'a> {
     fn blocks(&mut self) -> Vec<Block> {
         let mut rows: Vec<(Node, Entries)> = std::mem::take(&mut self.rows).into_iter().collect();
         rows.sort_unstable_by_key(|(source, _)| *source);
-        let mut by_row: FxHashMap<Entries, usize> = FxHashMap::default();
-        let mut blocks: Vec<(Vec<Node>, Entries, Entries)> = Vec::new();
+        let mut by_row: FxHashMap<Entries, Vec<usize>> = FxHashMap::default();
+        let mut drafts: Vec<Draft> = Vec::new();
         for (source, mut entries) in rows {
             entries.sort_unstable();
-            let real = entries.clone();
-            self.fill_self(source, &mut entries);
-            match by_row.get(&entries) {
-                Some(index) => {
-                    if let Some((sources, ..)) = blocks.get_mut(*index) {
-                        sources.push(source);
-                    }
-                }
-                None => {
-                    by_row.insert(entries.clone(), blocks.len());
-                    blocks.push((vec![source], real, entries));
-                }
+            let is_bare = self.is_bare_pod(source);
+            let key = if is_bare {
+                self.without_bare_neighbours(source, &entries)
+            } else {
+                entries.clone()
+            };
+            let candidates = by_row.entry(key).or_default();
+            let found = candidates.iter().copied().find(|index| {
+                let draft = drafts.get_mut(*index);
+                draft.is_some_and(|draft| draft.take(source, &entries, is_bare))
+            });
+            if found.is_none() {
+                candidates.push(drafts.len());
+                drafts.push(Draft {
+                    sources: vec![source],
+                    entries,
+                    is_bare,
+                });
             }
         }
-        blocks
+        drafts
             .into_iter()
-            .map(|(sources, real, filled)| {
-                let entries = if sources.len() == 1 { real } else { filled };
-                Block {
-                    sources,
-                    rows: self.rows_of(&entries),
-                }
+            .map(|draft| Block {
+                rows: self.rows_of(&draft.entries),
+                sources: draft.sources,
             })
             .collect()
     }
 
-    /// A bare pod has no connection to itself in the answer, which alone would tell its
-    /// row from the rows of its neighbours. It does reach itself, so it may be given
-    /// what it opens most often in its own namespace.
-    fn fill_self(&self, source: Node, entries: &mut Entries) {
-        let Node::Workload(id) = source else { return };
-        let workload = self.snapshot.workload(id);
-        if workload.may_have_peers_of_its_own() {
-            return;
+    /// Whether a source is one pod alone, whose connection to itself is no connection.
+    fn is_bare_pod(&self, source: Node) -> bool {
+        match source {
+            Node::Workload(id) => !self.snapshot.workload(id).may_have_peers_of_its_own(),
+            Node::Place(_) => false,
         }
-        let Err(position) = entries.binary_search_by_key(&source, |(node, _)| *node) else {
-            return;
+    }
+
+    /// The entries that rows of pods which are alike have in common for certain: they
+    /// differ in what each of them is to the others.
+    fn without_bare_neighbours(&self, source: Node, entries: &Entries) -> Entries {
+        let namespace = |node: Node| match node {
+            Node::Workload(id) => Some(self.snapshot.workload(id).namespace),
+            Node::Place(_) => None,
         };
-        let mut counts: FxHashMap<u32, usize> = FxHashMap::default();
-        for (node, open) in entries.iter() {
-            if let Node::Workload(other) = node
-                && self.snapshot.workload(*other).namespace == workload.namespace
-            {
-                *counts.entry(*open).or_default() += 1;
-            }
-        }
-        let most = counts
-            .into_iter()
-            .max_by_key(|(open, count)| (*count, *open));
-        if let Some((open, _)) = most {
-            entries.insert(position, (source, open));
-        }
+        let is_neighbour =
+            |node: Node| namespace(node) == namespace(source) && self.is_bare_pod(node);
+        let mut kept = entries.clone();
+        kept.retain(|(node, _)| !is_neighbour(*node));
+        // No other row has this entry: bare pods are compared with bare pods only.
+        kept.push((
+            Node::Place(u32::MAX),
+            namespace(source).map_or(0, |id| id.0),
+        ));
+        kept
     }
 
     fn rows_of(&self, entries: &Entries) -> Vec<Row> {

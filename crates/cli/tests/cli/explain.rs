@@ -1,0 +1,135 @@
+use crate::{SMALL, ringfence, ringfence_with};
+
+#[test]
+fn a_denial_names_the_rule_that_nearly_matches_and_what_is_missing() {
+    insta::assert_snapshot!(
+        ringfence(
+            "explain shop-web/storefront shop-data/postgres:5432 -f examples/shop/base -f examples/shop/steps/6-closed"
+        )
+        .text()
+    );
+}
+
+#[test]
+fn a_service_is_followed_to_its_pods() {
+    insta::assert_snapshot!(ringfence_with("explain web/shop svc:web/db -f -", SMALL).text());
+}
+
+#[test]
+fn the_address_of_a_service_is_the_service() {
+    let by_name = ringfence_with("explain web/shop svc:web/db:1521 -f -", SMALL);
+    let by_address = ringfence_with("explain web/shop 10.96.0.7:1521 -f -", SMALL);
+    assert_eq!(by_name.stdout, by_address.stdout);
+}
+
+#[test]
+fn a_target_port_at_a_service_is_told_apart_from_its_own() {
+    insta::assert_snapshot!(ringfence_with("explain web/shop svc:web/db:5432 -f -", SMALL).text());
+}
+
+#[test]
+fn forgotten_dns_is_two_denials() {
+    insta::assert_snapshot!(
+        ringfence(
+            "explain shop-web/cart dns -f examples/shop/base -f examples/shop/steps/2-deny-all-dns-forgotten"
+        )
+        .text()
+    );
+}
+
+#[test]
+fn the_additive_deny_opens_the_internet_and_part_of_metadata() {
+    let input = "-f examples/shop/base -f examples/shop/steps/3-deny-metadata-additive";
+    insta::assert_snapshot!(
+        "internet",
+        ringfence(&format!("explain shop-web/cart internet:443 {input}")).text()
+    );
+    insta::assert_snapshot!(
+        "metadata",
+        ringfence(&format!("explain shop-web/cart metadata:80 {input}")).text()
+    );
+    insta::assert_snapshot!(
+        "all_ports",
+        ringfence(&format!("explain shop-web/cart internet {input}")).text()
+    );
+}
+
+#[test]
+fn a_host_networked_pod_is_said_to_bypass_policy() {
+    insta::assert_snapshot!(
+        ringfence(
+            "explain monitoring/node-exporter 169.254.169.254:80 -f examples/shop/base -f examples/shop/steps/5-hostnetwork"
+        )
+        .text()
+    );
+}
+
+#[test]
+fn ping_is_a_question_too() {
+    let run = ringfence_with("explain web/db 8.8.8.8:icmp -f -", SMALL);
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.stdout.contains("web/db → internet ICMP") || run.stdout.contains("ICMP"),
+        "{}",
+        run.text()
+    );
+}
+
+#[test]
+fn connections_from_outside_are_judged_at_the_destination() {
+    let run = ringfence_with("explain internet web/db:sql -f -", SMALL);
+    assert_eq!(run.code, Some(1), "{}", run.text());
+    assert!(
+        run.stdout.contains("ingress of web/db: denied"),
+        "{}",
+        run.text()
+    );
+}
+
+#[test]
+fn markdown_is_for_comments() {
+    insta::assert_snapshot!(
+        ringfence_with("explain web/shop web/db:80 -f - -o markdown", SMALL).text()
+    );
+}
+
+#[test]
+fn what_cannot_be_asked_is_told_why() {
+    for (arguments, expected) in [
+        ("svc:web/db web/shop", "opens none"),
+        ("8.8.8.8 1.1.1.1", "both ends are outside"),
+        ("web/shop:80 web/db", "belongs to the destination"),
+        ("web/shop web/db:http", "declares sql"),
+        ("web/shop 8.8.8.8:http", "write a number"),
+        ("web/shop dns", "no name server"),
+        ("web/shop apiserver", "default/kubernetes"),
+        ("web/shop web/bd", "did you mean `web/db`"),
+        ("wep/shop web/db", "did you mean `web`"),
+        ("web/deploy/db web/db", "did you mean `web/StatefulSet/db`"),
+        (
+            "deploy/shop web/db -n web",
+            "did you mean `web/deploy/shop`",
+        ),
+        ("web/shop svc:web/bd", "did you mean `svc:web/db`"),
+    ] {
+        let run = ringfence_with(&format!("explain {arguments} -f -"), SMALL);
+        assert_eq!(run.code, Some(2), "{arguments}: {}", run.text());
+        assert!(run.stderr.contains(expected), "{arguments}: {}", run.stderr);
+        assert_eq!(run.stdout, "");
+    }
+}
+
+#[test]
+fn a_name_that_two_kinds_share_must_be_told_apart() {
+    let twins = SMALL.replace("name: shop, namespace: web", "name: db, namespace: web");
+    let run = ringfence_with("explain web/db svc:web/db -f -", &twins);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr
+            .contains("web/Deployment/db or web/StatefulSet/db"),
+        "{}",
+        run.stderr
+    );
+    let run = ringfence_with("explain web/deploy/db svc:web/db -f -", &twins);
+    assert_ne!(run.code, Some(2), "{}", run.text());
+}

@@ -1,0 +1,89 @@
+use std::io::Read as _;
+use std::process::Stdio;
+
+use crate::{SMALL, Scratch, command, ringfence, ringfence_with};
+
+#[test]
+fn broken_documents_are_named_and_the_rest_is_answered() {
+    let broken = format!(
+        "{SMALL}---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: typo, namespace: web}}\nspec:\n  podSelector: {{}}\n  ingres: []\n---\nkind: [\n"
+    );
+    insta::assert_snapshot!(ringfence_with("reach -f - --to web/db", &broken).text());
+}
+
+#[test]
+fn quiet_prints_errors_only() {
+    let duplicate = format!("{SMALL}---\n{SMALL}");
+    let loud = ringfence_with("reach -f -", &duplicate);
+    let quiet = ringfence_with("reach -f - --quiet", &duplicate);
+    assert_eq!(loud.stdout, quiet.stdout);
+    assert!(loud.stderr.contains("warning"), "{}", loud.stderr);
+    assert!(!quiet.stderr.contains("warning"), "{}", quiet.stderr);
+    assert!(quiet.stderr.contains("incomplete"), "{}", quiet.stderr);
+}
+
+#[test]
+fn without_input_the_error_says_what_to_pass() {
+    let run = ringfence("reach");
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("-f PATH"), "{}", run.stderr);
+}
+
+#[test]
+fn every_missing_path_is_named_and_nothing_is_answered() {
+    let run = ringfence("reach -f nowhere.yaml -f examples/shop/base -f nowhere-else/");
+    assert_eq!(run.code, Some(2));
+    assert_eq!(run.stdout, "");
+    assert!(
+        run.stderr.contains("`nowhere.yaml` does not exist"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains("`nowhere-else/` does not exist"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn problems_are_part_of_structured_output() {
+    let broken = SMALL.replace("policyTypes: [Ingress, Egress]", "policyTypes: [ingress]");
+    let run = ringfence_with("reach -f - -o json", &broken);
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    let problems = run.json();
+    let problem = &problems["problems"][0];
+    assert_eq!(problem["severity"], "error");
+    assert_eq!(problem["location"]["file"], "<stdin>");
+    assert!(problem["leftOut"].is_string(), "{problem}");
+}
+
+#[test]
+fn json_and_the_output_of_kubectl_are_read_like_yaml() {
+    let scratch = Scratch::new("kubectl");
+    let documents: Vec<serde_json::Value> = SMALL
+        .split("---\n")
+        .map(|document| serde_saphyr::from_str(document).unwrap())
+        .collect();
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": documents});
+    let file = scratch.file("list.json", &list.to_string());
+    let from_list = ringfence(&format!("reach -f {file} -o csv"));
+    let from_yaml = ringfence_with("reach -f - -o csv", SMALL);
+    assert_eq!(from_list.stdout, from_yaml.stdout, "{}", from_list.text());
+}
+
+#[test]
+fn a_reader_that_leaves_is_a_quiet_end() {
+    let mut child = command()
+        .args(["reach", "-o", "yaml", "-f", "examples/shop/base"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0]).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
