@@ -14,8 +14,8 @@ fail() {
 
 here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 program=${RINGFENCE:-$here/target/release/ringfence}
-program=$(cd "$(dirname "$program")" 2>/dev/null && pwd)/$(basename "$program")
 [ -x "$program" ] || fail "there is no program at $program: build it, or say in RINGFENCE where it is"
+program=$(cd "$(dirname "$program")" && pwd)/$(basename "$program")
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
     bold=$(printf '\033[1m') dim=$(printf '\033[2m') plain=$(printf '\033[0m')
