@@ -7,6 +7,7 @@
 
 mod deserialize;
 mod document;
+mod expand;
 mod json;
 mod kinds;
 mod list;
