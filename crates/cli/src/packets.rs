@@ -71,7 +71,7 @@ pub(crate) fn judge(
         return Err(QuestionError::SourcePort);
     }
     let snapshot = engine.snapshot();
-    let (destinations, mut notes) = destinations(snapshot, to, ports)?;
+    let (destinations, mut notes) = destinations(snapshot, to, ports, &engine.profile())?;
     let mut collector = Collector::new(snapshot);
     match &from.kind {
         TargetKind::Service(_) if from.implied_ports.is_empty() => {

@@ -66,6 +66,15 @@ pub(crate) fn run(args: &DiffArgs, printer: &mut Printer) -> Result<Exit, Stop> 
             let before = git::read(&args.input.filenames, revision, &limits)?;
             (before, read(&args.input.filenames, printer)?)
         }
+        None if [&args.input.filenames, &args.to]
+            .iter()
+            .all(|paths| paths.iter().any(|p| input::is_stdin(p))) =>
+        {
+            return Err(anyhow::anyhow!(
+                "standard input can be read only once: `-` was given with `-f` and with `--to`"
+            )
+            .into());
+        }
         None => {
             let before = read(&args.input.filenames, printer)?;
             (before, read(&args.to, printer)?)

@@ -1,6 +1,8 @@
 //! Where packets go: pods or addresses, each with the ports that are asked for.
 
 use ipnet::IpNet;
+use ringfence_engine::Profile;
+use ringfence_engine::profile::ProfileName;
 use ringfence_engine::sets::PortSet;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{
@@ -32,10 +34,13 @@ struct Asked<'a> {
     /// Whether somebody typed them: then each must mean something.
     explicit: bool,
     everything: bool,
+    /// Whether policies see a service's own address and port.
+    before_translation: bool,
+    profile: ProfileName,
 }
 
 impl<'a> Asked<'a> {
-    fn new(target: &'a Target, ports: &Ports<'a>) -> Self {
+    fn new(target: &'a Target, ports: &Ports<'a>, profile: &Profile) -> Self {
         let (words, explicit) = match (ports, &target.port) {
             (Ports::All, _) => (Vec::new(), true),
             (Ports::These(words), _) => (words.iter().collect(), true),
@@ -46,6 +51,8 @@ impl<'a> Asked<'a> {
             words,
             explicit,
             everything: matches!(ports, Ports::All),
+            before_translation: profile.judges_before_dnat,
+            profile: profile.name,
         }
     }
 
@@ -83,8 +90,9 @@ pub(super) fn destinations(
     snapshot: &Snapshot,
     target: &Target,
     ports: &Ports<'_>,
+    profile: &Profile,
 ) -> Result<(Vec<Destination>, Vec<String>), QuestionError> {
-    let asked = Asked::new(target, ports);
+    let asked = Asked::new(target, ports, profile);
     match &target.kind {
         TargetKind::Service(id) if asked.everything => {
             Ok((everything_behind(snapshot, *id, target)?, Vec::new()))
@@ -219,28 +227,62 @@ fn behind_service(
                 port.port
             ));
         }
+        let own: Vec<IpNet> = match asked.before_translation && !service.headless {
+            true => service
+                .cluster_ips
+                .iter()
+                .copied()
+                .map(IpNet::from)
+                .collect(),
+            false => Vec::new(),
+        };
+        let via = |target_port, certain| {
+            Some(Via {
+                service: id,
+                port: port.port,
+                protocol: port.protocol,
+                target_port,
+                certain,
+            })
+        };
+        let number = |number| PortSet::range(port.protocol, number, number);
+        let mut by_own_address = false;
         for endpoint in endpoints {
-            let via = |target_port, certain| {
-                Some(Via {
-                    service: id,
-                    port: port.port,
-                    protocol: port.protocol,
-                    target_port,
-                    certain,
-                })
-            };
-            let number = |number| PortSet::range(port.protocol, number, number);
             found.push(match endpoint {
                 ServiceEndpoint::Pod { pod, port, certain } => Destination::Pods {
                     via: via(port, certain),
                     pods: vec![(pod, number(port))],
                 },
+                ServiceEndpoint::Address { .. } if !own.is_empty() => {
+                    by_own_address = true;
+                    continue;
+                }
                 ServiceEndpoint::Address { address, port } => Destination::Addresses {
                     via: via(port, true),
                     nets: vec![IpNet::from(address)],
                     ports: number(port),
                 },
             });
+        }
+        if by_own_address {
+            found.push(Destination::Addresses {
+                via: via(port.port, true),
+                nets: own.clone(),
+                ports: number(port.port),
+            });
+        } else if !own.is_empty() {
+            notes.push(format!(
+                "profile {} judges service {name} before its address is translated: an ipBlock \
+                 must cover {} and port {}",
+                asked.profile,
+                service
+                    .cluster_ips
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                port.port
+            ));
         }
     }
     if found.is_empty() {

@@ -133,3 +133,29 @@ fn a_name_that_two_kinds_share_must_be_told_apart() {
     let run = ringfence_with("explain web/deploy/db svc:web/db -f -", &twins);
     assert_ne!(run.code, Some(2), "{}", run.text());
 }
+
+#[test]
+fn aws_judges_the_api_server_at_the_address_of_its_service() {
+    let input = "-f examples/shop/base";
+    let upstream = ringfence(&format!("explain shop-web/cart apiserver {input}"));
+    assert!(
+        upstream.stdout.contains("172.18.0.2 port 6443"),
+        "{}",
+        upstream.text()
+    );
+    let aws = ringfence(&format!(
+        "explain shop-web/cart apiserver {input} --profile aws"
+    ));
+    assert!(
+        aws.stdout
+            .contains("10.96.0.1 port 443: that is what policies see"),
+        "{}",
+        aws.text()
+    );
+    let pods = ringfence_with("explain web/shop svc:web/db -f - --profile aws", SMALL);
+    assert!(
+        pods.stderr.contains("must cover 10.96.0.7 and port 1521"),
+        "{}",
+        pods.text()
+    );
+}

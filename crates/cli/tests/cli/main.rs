@@ -9,6 +9,7 @@
 
 mod assert;
 mod diff;
+mod docs;
 mod explain;
 mod input;
 mod reach;

@@ -3,6 +3,7 @@
 //! Positions are found in [`placement`], paths in [`routes`]; here they are drawn.
 //! Everything is deterministic: the same graph is the same picture.
 
+mod inside;
 mod layers;
 mod placement;
 mod routes;

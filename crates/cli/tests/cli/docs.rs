@@ -1,0 +1,91 @@
+//! What the documentation shows is what the binary prints.
+//!
+//! In every `console` block, a line `$ ringfence ...` is run in `examples/shop`, and
+//! what follows it must be its output; a line `...` stands for lines left out. Commands
+//! with pipes and redirections, and those that show no output, are not run. Set
+//! `RINGFENCE_UPDATE_DOCS` to write the output into the pages instead.
+
+use crate::{command, root};
+
+const PAGES: [&str; 3] = ["README.md", "docs/cli.md", "docs/assert.md"];
+
+#[test]
+fn shown_output_is_real_output() {
+    let update = std::env::var_os("RINGFENCE_UPDATE_DOCS").is_some();
+    for page in PAGES {
+        let path = root().join(page);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut rewritten = String::new();
+        let mut lines = text.lines().peekable();
+        let mut in_console = false;
+        let mut found = 0;
+        while let Some(line) = lines.next() {
+            rewritten.push_str(line);
+            rewritten.push('\n');
+            if line.starts_with("```") {
+                in_console = line == "```console";
+                continue;
+            }
+            let Some(arguments) = line.strip_prefix("$ ringfence").filter(|_| in_console) else {
+                continue;
+            };
+            let mut expected = Vec::new();
+            while let Some(next) = lines.next_if(|l| !l.starts_with("$ ") && !l.starts_with("```"))
+            {
+                expected.push(next);
+            }
+            if arguments.contains(['|', '>']) || expected.is_empty() {
+                rewritten.extend(expected.iter().flat_map(|line| [line, "\n"]));
+                continue;
+            }
+            found += 1;
+            let printed = printed(arguments);
+            let printed: Vec<&str> = printed.trim_end().lines().collect();
+            if update && !expected.contains(&"...") {
+                rewritten.extend(printed.iter().flat_map(|line| [line, "\n"]));
+            } else {
+                rewritten.extend(expected.iter().flat_map(|line| [line, "\n"]));
+                assert!(
+                    matches(&expected, &printed),
+                    "{page}: ringfence{arguments} prints\n{}",
+                    printed.join("\n")
+                );
+            }
+        }
+        assert!(found > 0, "{page} shows no output");
+        if update && rewritten != text {
+            std::fs::write(&path, rewritten).unwrap();
+        }
+    }
+}
+
+fn printed(arguments: &str) -> String {
+    let words = arguments
+        .split_whitespace()
+        .map(|word| word.trim_matches(['"', '\'']));
+    let output = command()
+        .current_dir(root().join("examples/shop"))
+        .args(words)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    // Help ends its lines with spaces, which nobody sees.
+    let text = String::from_utf8(text).unwrap();
+    text.lines()
+        .flat_map(|line| [line.trim_end(), "\n"])
+        .collect()
+}
+
+/// Whether `printed` is `expected`, whose `...` stand for any lines.
+fn matches(expected: &[&str], printed: &[&str]) -> bool {
+    let Some(position) = expected.iter().position(|line| *line == "...") else {
+        return expected
+            .iter()
+            .map(|line| line.trim_end())
+            .eq(printed.iter().copied());
+    };
+    let (before, after) = expected.split_at(position);
+    let after = &after[1..];
+    printed.starts_with(before)
+        && (position..=printed.len()).any(|start| matches(after, &printed[start..]))
+}
