@@ -1,6 +1,6 @@
 //! The fast path: a snapshot compiled into tables that answer at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 use ringfence_model::address::{IpFamily, IpRangeSet};
@@ -39,6 +39,8 @@ pub struct Engine {
     /// For egress and ingress, IPv4 and IPv6: the side of each class.
     pub(crate) side_of: [[Vec<u32>; 2]; 2],
     pub(crate) outcomes: Interner,
+    /// For IPv4 and IPv6; made when it is asked for, forgotten with every change.
+    pub(crate) addresses_of_pods: OnceLock<[IpRangeSet; 2]>,
 }
 
 /// How large a compiled snapshot is.
@@ -95,6 +97,7 @@ impl Engine {
             side_ids: FxHashMap::default(),
             side_of: Default::default(),
             outcomes: Interner::default(),
+            addresses_of_pods: OnceLock::new(),
         };
         engine.build_sides(0..engine.classes.len());
         engine

@@ -40,6 +40,7 @@ impl Engine {
     /// Puts `policy` in the place of the one with the same family, namespace and name,
     /// or adds it.
     pub fn upsert_policy(&mut self, policy: Policy) -> Affected {
+        self.addresses_of_pods.take();
         let mut affected = self.cut_for(&policy);
         let snapshot = Arc::make_mut(&mut self.snapshot);
         let (position, exists) = match snapshot
@@ -95,6 +96,7 @@ impl Engine {
     /// Removes the policy with the family, namespace and name of `policy`; nothing is
     /// affected if there is none.
     pub fn remove_policy(&mut self, policy: &Policy) -> Affected {
+        self.addresses_of_pods.take();
         let mut affected = Affected::default();
         let found = self
             .snapshot
@@ -116,6 +118,7 @@ impl Engine {
     /// addresses. It must be of the same namespace and workload, and may not change
     /// between host network and its own.
     pub fn replace_pod(&mut self, id: PodId, pod: Pod) -> Affected {
+        self.addresses_of_pods.take();
         let snapshot = Arc::make_mut(&mut self.snapshot);
         snapshot.replace_pod(id, pod);
         self.reclassify(id)

@@ -7,8 +7,10 @@
 
 mod deserialize;
 mod document;
+mod expand;
 mod json;
 mod kinds;
+mod list;
 mod masks;
 mod names;
 mod node;

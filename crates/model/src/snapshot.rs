@@ -55,13 +55,15 @@ pub struct Snapshot {
     pub ingress_routes: Vec<IngressRoute>,
     /// Sorted by family, namespace, name.
     pub policies: Vec<Policy>,
-    /// The ranges pods get their addresses from, as far as they are known (options,
-    /// `spec.podCIDRs` of nodes). Empty: not known.
+    /// Ranges that are known to be for pods (options, `spec.podCIDRs` of nodes). Empty:
+    /// not known.
     pub pod_cidrs: Vec<IpNet>,
     /// The families of pods whose addresses are not known.
     pub default_families: Vec<IpFamily>,
     /// `pod_cidrs` of each family as a set; `None` where there is none.
     pod_ranges: (Option<IpRangeSet>, Option<IpRangeSet>),
+    /// The ranges in which all pods are.
+    all_pods_ranges: (Option<IpRangeSet>, Option<IpRangeSet>),
     pods_by_address: FxHashMap<IpAddr, PodId>,
     /// Live pods only.
     pods_by_name: FxHashMap<NamespaceId, FxHashMap<Arc<str>, PodId>>,

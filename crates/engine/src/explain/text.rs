@@ -74,8 +74,11 @@ pub(super) fn step(
                 "isolates {subject} for {direction}; none of its {n} {direction} rules matches"
             ),
         },
-        (Effect::NoMatch, peers, _) if peers.possible() => {
+        (Effect::NoMatch, Tri::Yes, _) => {
             format!("rule {number} matches {other_name}, but not {port}")
+        }
+        (Effect::NoMatch, Tri::Unknown, _) => {
+            format!("rule {number} may match {other_name}, but not {port}")
         }
         (Effect::NoMatch, ..) => {
             format!("rule {number} matches {port}, but not {preposition} {other_name}")

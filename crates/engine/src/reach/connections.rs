@@ -35,9 +35,6 @@ struct Workloads<'a> {
     of_class: Vec<Vec<WorkloadId>>,
     /// The workloads with host-networked pods.
     host_networked: Vec<WorkloadId>,
-    /// The addresses that are not outside the cluster: the ranges of pods, and single
-    /// addresses of pods that a block singles out.
-    inside: [IpRangeSet; 2],
 }
 
 impl Engine {
@@ -98,26 +95,6 @@ impl Engine {
         classes
     }
 
-    /// The addresses that are pods' and not outside the cluster, as far as it matters:
-    /// the ranges of pods, and pods' addresses that a block singles out.
-    pub(crate) fn addresses_of_pods(&self, family: IpFamily) -> IpRangeSet {
-        let [v4, v6] = &self.atoms;
-        let atoms = match family {
-            IpFamily::V4 => v4,
-            IpFamily::V6 => v6,
-        };
-        let singled_out = atoms
-            .single_addresses()
-            .filter(|address| self.snapshot.pod_with_address(*address).is_some())
-            .map(ipnet::IpNet::from);
-        let singled_out: Vec<ipnet::IpNet> = singled_out.collect();
-        let singled_out = IpRangeSet::from_nets(family, &singled_out);
-        match self.snapshot.pod_range(family) {
-            Some(pods) => pods.union(&singled_out),
-            None => singled_out,
-        }
-    }
-
     fn pods_of<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a Pod> {
         workload.pod_ids().map(|id| self.snapshot.pod(id))
     }
@@ -144,7 +121,6 @@ impl<'a> Workloads<'a> {
                 .into(),
             of_class,
             host_networked,
-            inside: IpFamily::ALL.map(|family| engine.addresses_of_pods(family)),
         }
     }
 
@@ -343,10 +319,6 @@ impl<'a> Workloads<'a> {
             None => IpRangeSet::full(family),
             Some(nets) => IpRangeSet::from_nets(family, nets),
         };
-        let [v4, v6] = &self.inside;
-        wanted.difference(match family {
-            IpFamily::V4 => v4,
-            IpFamily::V6 => v6,
-        })
+        wanted.difference(self.engine.addresses_of_pods(family))
     }
 }

@@ -2,8 +2,9 @@ use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 
 use crate::engine::Engine;
-use crate::resolve::atoms::FIRST_ATOM;
+use crate::resolve::atoms::{Atoms, FIRST_ATOM};
 use crate::resolve::classes::family_index;
+use crate::resolve::policies::address_sets;
 use crate::sets::{OutcomeId, PortSet};
 use crate::side::Side;
 
@@ -15,6 +16,37 @@ pub(crate) struct Region {
     pub(crate) certain: PortSet,
     /// The ports that may be allowed, those included.
     pub(crate) possible: PortSet,
+}
+
+impl Engine {
+    /// The addresses that are pods' and not outside the cluster, as far as it matters:
+    /// the ranges of pods, and pods' addresses that a block singles out.
+    pub(crate) fn addresses_of_pods(&self, family: IpFamily) -> &IpRangeSet {
+        let both = self.addresses_of_pods.get_or_init(|| {
+            let policies = &self.snapshot.policies;
+            let sets: Vec<IpRangeSet> = policies.iter().flat_map(address_sets).collect();
+            IpFamily::ALL.map(|family| {
+                // Not the engine's own atoms: they may have been cut finer by policies
+                // that are gone.
+                let atoms = Atoms::new(family, &sets);
+                let singled_out: Vec<IpNet> = atoms
+                    .single_addresses()
+                    .filter(|address| self.snapshot.pod_with_address(*address).is_some())
+                    .map(IpNet::from)
+                    .collect();
+                let singled_out = IpRangeSet::from_nets(family, &singled_out);
+                match self.snapshot.pod_range(family) {
+                    Some(pods) => pods.union(&singled_out),
+                    None => singled_out,
+                }
+            })
+        });
+        let [v4, v6] = both;
+        match family {
+            IpFamily::V4 => v4,
+            IpFamily::V6 => v6,
+        }
+    }
 }
 
 /// The regions of one side in one family, with nothing allowed left out.

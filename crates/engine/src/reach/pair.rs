@@ -56,7 +56,7 @@ impl Engine {
         wanted: &[IpNet],
     ) -> Vec<OutsideRegion> {
         let wanted = IpRangeSet::from_nets(family, wanted);
-        let wanted = wanted.difference(&self.addresses_of_pods(family));
+        let wanted = wanted.difference(self.addresses_of_pods(family));
         let mut found: Vec<(IpRangeSet, OpenPorts)> = Vec::new();
         let mut denied = wanted.clone();
         if self.snapshot().pod(pod).host_network {

@@ -381,7 +381,7 @@ fn covers(addresses: &IpRangeSet, space: &IpRangeSet) -> Tri {
 
 fn pod_space(snapshot: &Snapshot, family: IpFamily) -> &IpRangeSet {
     snapshot
-        .pod_range(family)
+        .all_pods_range(family)
         .unwrap_or_else(|| assignable_addresses(family))
 }
 

@@ -9,7 +9,7 @@ use super::report::{Reporter, object_ref};
 use super::sources::SourceFile;
 use super::split::{DocumentRange, Syntax};
 use super::tree::{Remark, RemarkKind, SyntaxError, Tree};
-use super::{Limits, Object, json, objects, syntax_help, yaml};
+use super::{Limits, Object, json, list, objects, syntax_help, yaml};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{FileId, KeyPath, Origin};
 
@@ -55,6 +55,9 @@ pub(crate) fn read_tree<'f>(
                     .unwrap_or(json_error),
             ),
         };
+    }
+    if let Some(tree) = list::parse(text, document.line, limits) {
+        return Ok(tree);
     }
     yaml::parse(text, document.line, limits).map_err(|error| {
         syntax_help::better_explanation(text, document.line, &error).unwrap_or(error)

@@ -48,6 +48,7 @@ pub(crate) fn parse<'t>(
     Ok(Tree {
         root,
         remarks: reader.remarks,
+        nodes: reader.nodes,
     })
 }
 

@@ -10,6 +10,8 @@ pub(crate) struct Tree<'t> {
     pub(crate) root: Node<'t>,
     /// What is well formed and yet unlikely to be meant, in no particular order.
     pub(crate) remarks: Vec<Remark>,
+    /// How many values there are.
+    pub(crate) nodes: usize,
 }
 
 /// Something about a tree that can no longer be seen from it.

@@ -17,6 +17,7 @@ pub fn read_value(value: &Json) -> (Vec<Object>, Vec<Diagnostic>) {
     let tree = Tree {
         root: node(value),
         remarks: Vec::new(),
+        nodes: 0,
     };
     let outcome = read_objects(None, None, &tree);
     (outcome.objects, outcome.diagnostics)

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::Limits;
+use super::expand::{cost, merge_into};
 use super::node::{Entry, Extent, Mark, Node, Scalar, Value};
 use super::scalar::Resolved;
 use super::tree::{Remark, RemarkKind, SyntaxError, Tree, drop_duplicates};
@@ -39,6 +40,7 @@ pub(crate) fn parse<'t>(
     Ok(Tree {
         root: root.unwrap_or_else(|| nothing(first_line)),
         remarks: builder.remarks,
+        nodes: builder.nodes,
     })
 }
 
@@ -58,7 +60,6 @@ fn nothing<'t>(line: u32) -> Node<'t> {
 struct Frame<'t> {
     start: Mark,
     anchor: usize,
-    is_flow: bool,
     /// The deepest nesting below, for the depth of aliases.
     height: usize,
     kind: FrameKind<'t>,
@@ -303,7 +304,6 @@ impl<'t> Builder<'t> {
         self.frames.push(Frame {
             start: extent.start,
             anchor,
-            is_flow: false,
             height: 0,
             kind,
         });
@@ -322,11 +322,11 @@ impl<'t> Builder<'t> {
     }
 
     fn close(&mut self, span: Span) -> Result<(), SyntaxError> {
-        let Some(mut frame) = self.frames.pop() else {
+        let Some(frame) = self.frames.pop() else {
             return Ok(());
         };
         // Only the end of a flow collection is a character of its own.
-        frame.is_flow = span.end.index() > span.start.index();
+        let is_flow = span.end.index() > span.start.index();
         let end = self.mark(span.end);
         let (value, first, last) = match frame.kind {
             FrameKind::Sequence(items) => {
@@ -350,16 +350,12 @@ impl<'t> Builder<'t> {
                 (Value::Mapping(entries), first, last)
             }
         };
-        let start = if frame.is_flow {
+        let start = if is_flow {
             frame.start
         } else {
             first.unwrap_or(frame.start)
         };
-        let end = if frame.is_flow {
-            end
-        } else {
-            last.unwrap_or(start)
-        };
+        let end = if is_flow { end } else { last.unwrap_or(start) };
         let node = Node {
             value,
             extent: Extent {
@@ -467,49 +463,5 @@ impl<'t> Builder<'t> {
             return Err(error);
         }
         Ok(())
-    }
-}
-
-/// What copying a node costs, in nodes; long texts count as several.
-fn cost(node: &Node<'_>) -> usize {
-    const TEXT_PER_NODE: usize = 64;
-    match &node.value {
-        Value::Scalar(scalar) => 1 + scalar.text.len() / TEXT_PER_NODE,
-        Value::Sequence(items) => 1 + items.iter().map(cost).sum::<usize>(),
-        Value::Mapping(entries) => {
-            let entry =
-                |entry: &Entry<'_>| 1 + entry.key.len() / TEXT_PER_NODE + cost(&entry.value);
-            1 + entries.iter().map(entry).sum::<usize>()
-        }
-    }
-}
-
-/// Adds what `<<` brings in; keys that are there already win.
-fn merge_into<'t>(entries: &mut Vec<Entry<'t>>, merge: Node<'t>) -> Result<(), SyntaxError> {
-    let extent = merge.head();
-    let refused = || {
-        SyntaxError::new(
-            "invalid-yaml",
-            "`<<` merges a mapping or a list of mappings, and this is neither",
-            extent,
-        )
-    };
-    match merge.value {
-        Value::Mapping(from) => {
-            for entry in from {
-                if !entries.iter().any(|present| present.key == entry.key) {
-                    entries.push(entry);
-                }
-            }
-            Ok(())
-        }
-        Value::Sequence(items) => items.into_iter().try_for_each(|item| {
-            if item.is_mapping() {
-                merge_into(entries, item)
-            } else {
-                Err(refused())
-            }
-        }),
-        Value::Scalar(_) => Err(refused()),
     }
 }

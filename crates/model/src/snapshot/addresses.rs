@@ -55,25 +55,38 @@ impl Snapshot {
     /// What is known about the address of `pod` in `family`.
     ///
     /// A pod that has no address yet is somewhere in the cluster's pod ranges, if they
-    /// are known; a host-networked one, or one outside the input, is not bound to them.
+    /// were given as an option; a host-networked one, or one outside the input, is not
+    /// bound to them. Ranges of nodes do not count: a node that is added tomorrow, or is
+    /// not in the input, has another.
     #[must_use]
     pub fn possible_addresses(&self, pod: &Pod, family: IpFamily) -> PossibleAddresses<'_> {
         if let Some(address) = pod.address(family) {
             return PossibleAddresses::Known(address);
         }
         let bound = !pod.host_network && pod.kind != PodKind::Outside;
-        PossibleAddresses::Within(match self.pod_range(family) {
+        PossibleAddresses::Within(match self.all_pods_range(family) {
             Some(ranges) if bound => ranges,
             _ => assignable_addresses(family),
         })
     }
 
-    /// The ranges pods of a family get their addresses from; `None` when not known.
+    /// The addresses of a family that are known to be for pods; `None` when none is.
+    /// There may be others, see [`all_pods_range`](Self::all_pods_range).
     #[must_use]
     pub fn pod_range(&self, family: IpFamily) -> Option<&IpRangeSet> {
         match family {
             IpFamily::V4 => self.pod_ranges.0.as_ref(),
             IpFamily::V6 => self.pod_ranges.1.as_ref(),
+        }
+    }
+
+    /// The addresses of a family from which every pod gets its own; `None` when that is
+    /// not known.
+    #[must_use]
+    pub fn all_pods_range(&self, family: IpFamily) -> Option<&IpRangeSet> {
+        match family {
+            IpFamily::V4 => self.all_pods_ranges.0.as_ref(),
+            IpFamily::V6 => self.all_pods_ranges.1.as_ref(),
         }
     }
 
@@ -95,15 +108,22 @@ impl Snapshot {
         *slot = pod;
     }
 
-    /// Records the pod ranges; called once by the builder.
-    pub(super) fn set_pod_cidrs(&mut self, cidrs: Vec<IpNet>) {
-        let of = |family| {
-            let set = IpRangeSet::from_nets(family, &cidrs);
-            (!set.is_empty()).then_some(set)
-        };
-        self.pod_ranges = (of(IpFamily::V4), of(IpFamily::V6));
-        self.pod_cidrs = cidrs;
+    /// Records the ranges in which all pods are, and all ranges that are known to be
+    /// for pods; called once by the builder.
+    pub(super) fn set_pod_cidrs(&mut self, complete: &[IpNet], known: Vec<IpNet>) {
+        self.all_pods_ranges = by_family(complete);
+        self.pod_ranges = by_family(&known);
+        self.pod_cidrs = known;
     }
+}
+
+/// The addresses of each family; `None` where there is none.
+fn by_family(cidrs: &[IpNet]) -> (Option<IpRangeSet>, Option<IpRangeSet>) {
+    let of = |family| {
+        let set = IpRangeSet::from_nets(family, cidrs);
+        (!set.is_empty()).then_some(set)
+    };
+    (of(IpFamily::V4), of(IpFamily::V6))
 }
 
 #[cfg(test)]

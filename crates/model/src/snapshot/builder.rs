@@ -131,7 +131,8 @@ impl SnapshotBuilder {
             &mut notices,
         );
 
-        let mut pod_cidrs: Vec<IpNet> = self.options.pod_cidrs.iter().map(IpNet::trunc).collect();
+        let all_pods: Vec<IpNet> = self.options.pod_cidrs.iter().map(IpNet::trunc).collect();
+        let mut pod_cidrs = all_pods.clone();
         pod_cidrs.extend(&nodes.pod_cidrs);
         pod_cidrs.sort_unstable();
         pod_cidrs.dedup();
@@ -157,7 +158,7 @@ impl SnapshotBuilder {
             policies,
             ..Snapshot::default()
         };
-        snapshot.set_pod_cidrs(pod_cidrs);
+        snapshot.set_pod_cidrs(&all_pods, pod_cidrs);
         snapshot.index();
         (snapshot, notices.into_diagnostics())
     }
