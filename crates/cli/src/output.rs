@@ -13,6 +13,7 @@ pub(crate) mod layout;
 pub(crate) mod markdown;
 pub(crate) mod names;
 pub(crate) mod printer;
+mod progress;
 pub(crate) mod reach;
 #[cfg(test)]
 mod schema;

@@ -2,33 +2,17 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
-use indicatif::ProgressBar;
 
 use super::Theme;
+use super::progress::Working;
 use crate::args::ColorWhen;
 
 /// Lines are cut to this where nothing says how wide the terminal is, so that what
 /// goes into a pipe does not depend on who reads it.
 const DEFAULT_WIDTH: usize = 100;
 const NARROWEST: usize = 40;
-
-/// What takes less than this is not worth a word.
-const PATIENCE: Duration = Duration::from_millis(200);
-
-/// Work in progress; it is over when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Working(Option<ProgressBar>);
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-    }
-}
 
 /// Owns stdout and stderr.
 pub(crate) struct Printer {
@@ -114,11 +98,9 @@ impl Printer {
     /// done at once shows nothing, and so does work in a pipe.
     pub(crate) fn working(&self, message: &'static str) -> Working {
         if self.quiet || !io::stderr().is_terminal() {
-            return Working(None);
+            return Working::silent();
         }
-        let bar = ProgressBar::new_spinner().with_message(message);
-        bar.enable_steady_tick(PATIENCE);
-        Working(Some(bar))
+        Working::start(message)
     }
 
     /// Writes out what is buffered.
