@@ -89,3 +89,18 @@ fn matches(expected: &[&str], printed: &[&str]) -> bool {
     printed.starts_with(before)
         && (position..=printed.len()).any(|start| matches(after, &printed[start..]))
 }
+
+#[test]
+fn the_picture_in_the_readme_is_what_is_drawn() {
+    let drawn = printed(" reach -f base -f steps/6-closed -o svg");
+    let path = root().join("docs/images/shop-closed.svg");
+    if std::env::var_os("RINGFENCE_UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &drawn).unwrap();
+    }
+    let shown = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        shown.lines().map(str::trim_end).eq(drawn.lines()),
+        "docs/images/shop-closed.svg is not what `reach -o svg` draws; if the change is meant, \
+         run the tests with RINGFENCE_UPDATE_DOCS=1"
+    );
+}
