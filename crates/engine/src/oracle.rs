@@ -218,7 +218,8 @@ impl<'a> Oracle<'a> {
         let decided_by = match (decided_by.as_slice(), allow && deny) {
             ([only], false) => *only,
             (_, true) => DecidedBy::Undetermined,
-            ([first, ..], false) => *first,
+            // Several could, and all with one outcome: the last is what makes it certain.
+            ([.., last], false) => *last,
             ([], false) => DecidedBy::DefaultAllow,
         };
         SideDecision {

@@ -38,14 +38,21 @@ struct Workspace {
 impl Workspace {
     fn read() -> Self {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+        // For this platform alone: what others would need has not been downloaded.
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let version = Command::new(rustc).arg("-vV").output().expect("rustc runs");
+        let version = String::from_utf8(version.stdout).expect("it prints text");
+        let host = version.lines().find_map(|line| line.strip_prefix("host: "));
         let output = Command::new(env!("CARGO"))
             .args([
                 "metadata",
                 "--format-version",
                 "1",
-                "--offline",
-                "--manifest-path",
+                "--locked",
+                "--filter-platform",
             ])
+            .arg(host.expect("rustc names its host"))
+            .arg("--manifest-path")
             .arg(manifest)
             .output()
             .expect("cargo metadata runs");

@@ -17,6 +17,7 @@ use ringfence_engine::reach::{Connection, End, Selection};
 use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Engine, Packet, Peer, Profile, Verdict};
 use ringfence_model::address::IpFamily;
+use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, PodKind, Snapshot, WorkloadId};
 use ringfence_testkit::generate::random::{Cluster, Questions};
@@ -202,6 +203,40 @@ fn a_workload_reaches_the_addresses_that_one_of_its_pods_reaches() {
                     );
                 }
             }
+        }
+    }
+}
+
+/// `outside` and `can` are two ways to ask the same.
+#[test]
+fn the_regions_of_a_pod_say_what_single_packets_say() {
+    let everything: Vec<IpNet> = ["0.0.0.0/0", "::/0"].map(|net| net.parse().unwrap()).into();
+    for seed in 0..CLUSTERS {
+        let snapshot = Cluster::from_seed(seed).snapshot();
+        let engine = Engine::compile(&snapshot, Profile::default());
+        for packet in Questions::new(&snapshot, seed).take(60) {
+            let (pod, address, direction) = match (packet.source, packet.destination) {
+                (Peer::Pod(pod), Peer::Address(address)) => (pod, address, Direction::Egress),
+                (Peer::Address(address), Peer::Pod(pod)) => (pod, address, Direction::Ingress),
+                _ => continue,
+            };
+            let regions = engine.outside(pod, direction, packet.family, &everything);
+            let region = regions
+                .iter()
+                .find(|region| region.addresses.iter().any(|net| net.contains(&address)))
+                .unwrap_or_else(|| panic!("seed {seed}: {address} is in no region"));
+            let inside = snapshot.pod_cidrs.iter().any(|net| net.contains(&address));
+            let expected = if inside {
+                Verdict::Unknown
+            } else {
+                engine.can(&packet)
+            };
+            let open = (region.open.allow.clone(), region.open.maybe.clone());
+            assert_eq!(
+                said(Some(&open), packet.protocol, packet.port),
+                expected,
+                "seed {seed}: {packet:?}"
+            );
         }
     }
 }

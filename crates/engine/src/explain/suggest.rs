@@ -187,16 +187,22 @@ fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) ->
     Some(Policy {
         family: PolicyFamily::NetworkPolicy,
         namespace: Some(Arc::clone(&snapshot.namespace(pod.namespace).name)),
-        name: format!("allow-{own_name}-{preposition}-{other_name}").into(),
+        name: object_name(&format!("allow-{own_name}-{preposition}-{other_name}")).into(),
         annotations: BTreeMap::new(),
         body: PolicyBody::Network(NetworkPolicySpec {
-            pod_selector: Some(pod_selector(snapshot, subject)),
+            pod_selector: Some(pod_selector(snapshot, subject)?),
             policy_types: Some(vec![direction.policy_type().to_owned()]),
             egress,
             ingress,
         }),
         origin: None,
     })
+}
+
+/// A valid object name: at most 253 characters, ending in a letter or digit.
+fn object_name(text: &str) -> &str {
+    let cut = text.get(..253).unwrap_or(text);
+    cut.trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
 }
 
 fn network_policy_peer(
@@ -231,13 +237,14 @@ fn network_policy_peer(
     Some(NetworkPolicyPeer {
         ip_block: None,
         namespace_selector: other_namespace,
-        pod_selector: Some(pod_selector(snapshot, id)),
+        pod_selector: Some(pod_selector(snapshot, id)?),
     })
 }
 
 /// The labels by which the workload selects its own pods, or the pod's labels that do
-/// not change with a rollout.
-fn pod_selector(snapshot: &Snapshot, id: PodId) -> LabelSelector {
+/// not change with a rollout. `None` without any: an empty selector would select every
+/// pod of the namespace.
+fn pod_selector(snapshot: &Snapshot, id: PodId) -> Option<LabelSelector> {
     let pod = snapshot.pod(id);
     let workload = snapshot.workload(pod.workload);
     let labels = workload.selector_labels.as_ref().unwrap_or(&pod.labels);
@@ -247,10 +254,10 @@ fn pod_selector(snapshot: &Snapshot, id: PodId) -> LabelSelector {
         .filter(|(key, _)| !ROLLOUT_LABELS.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    LabelSelector {
-        match_labels: (!stable.is_empty()).then_some(stable),
+    (!stable.is_empty()).then_some(LabelSelector {
+        match_labels: Some(stable),
         match_expressions: None,
-    }
+    })
 }
 
 /// The policy as YAML.

@@ -1,6 +1,8 @@
 //! Sentences about single steps.
 
-use ringfence_model::policy::Direction;
+use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+use ringfence_model::labels::UnknownKeys;
+use ringfence_model::policy::{Direction, PolicyBody, TieredPeer};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
 use ringfence_model::tri::Tri;
@@ -85,7 +87,7 @@ pub(super) fn step(
         }
         (_, Tri::Unknown, _) => format!(
             "rule {number} may match {port} {preposition} {other_name}: {}",
-            why_unknown(snapshot, other)
+            why_unknown(snapshot, step, direction, other)
         ),
         (_, _, Tri::Unknown) => format!(
             "rule {number} may match {port} {preposition} {other_name}: what its named port stands \
@@ -102,7 +104,6 @@ pub(super) fn step(
 }
 
 fn rule_count(snapshot: &Snapshot, direction: Direction, step: &Step) -> usize {
-    use ringfence_model::policy::PolicyBody;
     match (&snapshot.policy(step.policy).body, direction) {
         (PolicyBody::Network(spec), Direction::Egress) => spec.egress.as_ref().map_or(0, Vec::len),
         (PolicyBody::Network(spec), Direction::Ingress) => {
@@ -112,31 +113,52 @@ fn rule_count(snapshot: &Snapshot, direction: Direction, step: &Step) -> usize {
     }
 }
 
-fn why_unknown(snapshot: &Snapshot, other: Peer) -> String {
-    match other {
-        Peer::Address(_) => "which addresses are meant is not in the input".to_owned(),
-        Peer::Pod(id) => {
-            let pod = snapshot.pod(id);
-            let namespace = snapshot.namespace(pod.namespace);
-            if pod.kind == PodKind::Outside {
-                "nothing is known about it, because it is not in the input".to_owned()
-            } else if pod.addresses.is_empty() {
-                let labels = if namespace.origin.is_none() {
-                    format!(
-                        ", or the labels of namespace {}, whose Namespace object is not in the input",
-                        namespace.name
-                    )
-                } else {
-                    String::new()
-                };
-                format!("its address is not known (see --pod-cidr){labels}")
-            } else {
-                format!(
-                    "the labels of namespace {} are not known: its Namespace object is not in the \
-                     input",
-                    namespace.name
-                )
-            }
+fn why_unknown(snapshot: &Snapshot, step: &Step, direction: Direction, other: Peer) -> String {
+    let Peer::Pod(id) = other else {
+        return "which addresses are meant is not in the input".to_owned();
+    };
+    let pod = snapshot.pod(id);
+    let namespace = snapshot.namespace(pod.namespace);
+    if pod.kind == PodKind::Outside {
+        return "nothing is known about it, because it is not in the input".to_owned();
+    }
+    let mut reasons = Vec::new();
+    if names_addresses(snapshot, step, direction) && pod.addresses.is_empty() {
+        reasons.push("its address is not known (see --pod-cidr)".to_owned());
+    }
+    if !pod.host_network && namespace.labels.unknown != UnknownKeys::None {
+        reasons.push(format!(
+            "the labels of namespace {} are not known, because its Namespace object is not in \
+             the input",
+            namespace.name
+        ));
+    }
+    if reasons.is_empty() {
+        reasons.push("a label that a controller sets is not in the input".to_owned());
+    }
+    reasons.join("; ")
+}
+
+/// Whether the rule is, in part, about addresses.
+fn names_addresses(snapshot: &Snapshot, step: &Step, direction: Direction) -> bool {
+    let Some(rule) = step.rule else { return true };
+    let any_block = |peers: &Option<Vec<NetworkPolicyPeer>>| {
+        peers.iter().flatten().any(|peer| peer.ip_block.is_some())
+    };
+    match (&snapshot.policy(step.policy).body, direction) {
+        (PolicyBody::Network(spec), Direction::Egress) => {
+            let rule = spec.egress.as_ref().and_then(|rules| rules.get(rule));
+            rule.is_some_and(|rule| any_block(&rule.to))
+        }
+        (PolicyBody::Network(spec), Direction::Ingress) => {
+            let rule = spec.ingress.as_ref().and_then(|rules| rules.get(rule));
+            rule.is_some_and(|rule| any_block(&rule.from))
+        }
+        (PolicyBody::Tiered(policy), direction) => {
+            policy.rules(direction).get(rule).is_some_and(|rule| {
+                let mut peers = rule.peers.iter();
+                peers.any(|peer| !matches!(peer, TieredPeer::Pods(_)))
+            })
         }
     }
 }

@@ -58,7 +58,7 @@ impl Oracle<'_> {
             .pod_selector
             .as_ref()
             .map_or(Tri::Yes, |s| selector::matches(s, &pod.labels));
-        in_namespace.and(selected)
+        in_namespace.and(selected).and(known_to_be_a_pod(pod))
     }
 
     /// Pods by namespace and labels; host-networked pods and addresses never
@@ -78,6 +78,7 @@ impl Oracle<'_> {
             } => selector::matches(namespace_selector, namespace)
                 .and(selector::matches(pod_selector, &pod.labels)),
         }
+        .and(known_to_be_a_pod(pod))
     }
 
     /// The pod behind a peer, if selectors can select it at all: not an address
@@ -165,11 +166,26 @@ impl Oracle<'_> {
                 if pod.kind == PodKind::Outside {
                     return Tri::Unknown;
                 }
-                Tri::from(
+                let declared = Tri::from(
                     pod.ports_named(name)
                         .any(|p| p.protocol == packet.protocol && p.port == packet.port),
-                )
+                );
+                // Rule 11: it is seen as its node's address, for which a name means
+                // nothing (rule 7); some implementations look the name up all the same.
+                if pod.host_network {
+                    return declared.and(Tri::Unknown);
+                }
+                declared
             }
         }
+    }
+}
+
+/// An endpoint outside the input may be host-networked, or no pod at all, and then no
+/// selector selects it.
+fn known_to_be_a_pod(pod: &Pod) -> Tri {
+    match pod.kind {
+        PodKind::Outside => Tri::Unknown,
+        PodKind::Single | PodKind::Template => Tri::Yes,
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use ipnet::IpNet;
 use rayon::prelude::*;
 use ringfence_model::address::{IpFamily, IpRangeSet};
@@ -97,6 +99,39 @@ impl Engine {
 
     fn pods_of<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a Pod> {
         workload.pod_ids().map(|id| self.snapshot.pod(id))
+    }
+}
+
+/// The pods that a workload has of one class.
+struct Group<'a> {
+    class: ClassId,
+    host_network: bool,
+    /// The nodes that some of them are known to run on.
+    nodes: BTreeSet<&'a str>,
+    /// Whether the node of some of them is not known.
+    some_unknown: bool,
+}
+
+impl Group<'_> {
+    /// Whether a pod of the one and a pod of the other are on one node: each answer
+    /// that some pair of them gives.
+    fn relations(&self, other: &Self) -> Vec<Tri> {
+        let mut relations = Vec::new();
+        if self.some_unknown || other.some_unknown {
+            relations.push(Tri::Unknown);
+        }
+        if !self.nodes.is_disjoint(&other.nodes) {
+            relations.push(Tri::Yes);
+        }
+        let differ = match (self.nodes.len(), other.nodes.len()) {
+            (0, _) | (_, 0) => false,
+            (1, 1) => self.nodes != other.nodes,
+            _ => true,
+        };
+        if differ {
+            relations.push(Tri::No);
+        }
+        relations
     }
 }
 
@@ -224,50 +259,63 @@ impl<'a> Workloads<'a> {
     }
 
     /// The outcomes between pods of two workloads of which one is host-networked, own
-    /// nodes taken into account: one for each pair of classes, family and relation of
-    /// the nodes.
+    /// nodes taken into account: one for each pair of classes, family, and relation
+    /// that their nodes can have.
     fn representative_pairs(&self, source: WorkloadId, destination: WorkloadId) -> Vec<Outcome> {
         let engine = self.engine;
-        let distinct = |workload: WorkloadId| {
-            let mut pods: Vec<(ClassId, Option<&str>, &Pod)> = engine
-                .snapshot
-                .workload(workload)
-                .pod_ids()
-                .map(|id| {
-                    let pod = engine.snapshot.pod(id);
-                    (engine.classes.class_of(id), pod.node.as_deref(), pod)
-                })
-                .collect();
-            pods.sort_unstable_by_key(|(class, node, _)| (*class, *node));
-            pods.dedup_by_key(|(class, node, _)| (*class, *node));
-            pods
-        };
-        let destinations = distinct(destination);
+        let destinations = self.groups(destination);
         let mut outcomes = Vec::new();
-        for (from_class, _, from) in distinct(source) {
-            for (to_class, _, to) in &destinations {
+        for from in self.groups(source) {
+            for to in &destinations {
                 for family in IpFamily::ALL {
-                    if !engine.classes.has_family(from_class, family)
-                        || !engine.classes.has_family(*to_class, family)
+                    if !engine.classes.has_family(from.class, family)
+                        || !engine.classes.has_family(to.class, family)
                     {
                         continue;
                     }
-                    let (egress, ingress) = engine.pair(from_class, *to_class, family);
-                    let egress_own_node = if engine.profile.pod_reaches_own_node {
-                        engine.same_node(from, to)
-                    } else {
-                        Tri::No
-                    };
-                    let egress = engine.outcomes.get(egress).clone();
-                    let ingress = engine.outcomes.get(ingress).clone();
-                    outcomes.push(
-                        with_own_node(egress, egress_own_node)
-                            .both(&with_own_node(ingress, engine.same_node(to, from))),
-                    );
+                    let (egress, ingress) = engine.pair(from.class, to.class, family);
+                    let (egress, ingress) =
+                        (engine.outcomes.get(egress), engine.outcomes.get(ingress));
+                    for relation in from.relations(to) {
+                        let to_own_node = if to.host_network && engine.profile.pod_reaches_own_node
+                        {
+                            relation
+                        } else {
+                            Tri::No
+                        };
+                        let from_own_node = if from.host_network { relation } else { Tri::No };
+                        outcomes.push(
+                            with_own_node(egress.clone(), to_own_node)
+                                .both(&with_own_node(ingress.clone(), from_own_node)),
+                        );
+                    }
                 }
             }
         }
         outcomes
+    }
+
+    /// The pods of a workload by class.
+    fn groups(&self, workload: WorkloadId) -> Vec<Group<'_>> {
+        let engine = self.engine;
+        let mut groups: BTreeMap<ClassId, Group<'_>> = BTreeMap::new();
+        for id in engine.snapshot.workload(workload).pod_ids() {
+            let pod = engine.snapshot.pod(id);
+            let class = engine.classes.class_of(id);
+            let group = groups.entry(class).or_insert_with(|| Group {
+                class,
+                host_network: pod.host_network,
+                nodes: BTreeSet::new(),
+                some_unknown: false,
+            });
+            match pod.node.as_deref() {
+                Some(node) => {
+                    group.nodes.insert(node);
+                }
+                None => group.some_unknown = true,
+            }
+        }
+        groups.into_values().collect()
     }
 
     /// Connections between a workload and addresses outside the cluster.

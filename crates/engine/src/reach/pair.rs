@@ -1,5 +1,8 @@
 //! All ports of one pair of ends, where a workload's pods must be told apart.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::policy::Direction;
@@ -44,9 +47,12 @@ impl Engine {
         open(&egress.both(&ingress))
     }
 
-    /// What a pod can open to addresses outside the cluster, or accept from them, by
-    /// regions that cover exactly those of `wanted` that are of `family` and in no
-    /// range of pods. Nodes' own pods aside: see [`ports`](Self::ports) for those.
+    /// What a pod can open to some addresses, or accept from them, by regions that cover
+    /// exactly those of `wanted` that are of `family`.
+    ///
+    /// An address that is a known pod's is that pod's; any other in the ranges of pods
+    /// may be any pod's, so that nothing is known about it. A node's is judged with what
+    /// a pod and its own node may always do.
     #[must_use]
     pub fn outside(
         &self,
@@ -55,38 +61,78 @@ impl Engine {
         family: IpFamily,
         wanted: &[IpNet],
     ) -> Vec<OutsideRegion> {
-        let wanted = IpRangeSet::from_nets(family, wanted);
-        let wanted = wanted.difference(self.addresses_of_pods(family));
-        let mut found: Vec<(IpRangeSet, OpenPorts)> = Vec::new();
-        let mut denied = wanted.clone();
+        let mut wanted = IpRangeSet::from_nets(family, wanted);
+        let mut found: BTreeMap<OpenPorts, Vec<IpRangeSet>> = BTreeMap::new();
+        let mut add = |open: OpenPorts, addresses: IpRangeSet| {
+            found.entry(open).or_default().push(addresses);
+        };
+        let mut special = Vec::new();
+        for (address, other) in self.known_addresses(pod, family) {
+            if wanted.contains(address) {
+                let open = match direction {
+                    Direction::Egress => self.ports(Peer::Pod(pod), other, family),
+                    Direction::Ingress => self.ports(other, Peer::Pod(pod), family),
+                };
+                add(open, IpRangeSet::from_nets(family, [&IpNet::from(address)]));
+                special.push(IpNet::from(address));
+            }
+        }
+        wanted = wanted.difference(&IpRangeSet::from_nets(family, &special));
+        if let Some(pods) = self.snapshot().pod_range(family) {
+            let some_pod = wanted.intersection(pods);
+            wanted = wanted.difference(&some_pod);
+            let anything = OpenPorts {
+                allow: PortSet::none(),
+                maybe: PortSet::all(),
+            };
+            add(anything, some_pod);
+        }
         if self.snapshot().pod(pod).host_network {
-            found.push((wanted, open(&Outcome::allowed())));
-            denied = IpRangeSet::empty(family);
+            add(open(&Outcome::allowed()), wanted);
         } else {
             let side = self.side(self.class_of(pod), direction, family);
+            let mut denied = wanted.clone();
             for region in external::regions(self, side, family, &wanted) {
                 denied = denied.difference(&region.addresses);
                 let open = OpenPorts {
                     maybe: region.possible.difference(&region.certain),
                     allow: region.certain,
                 };
-                match found.iter_mut().find(|(_, known)| *known == open) {
-                    Some((addresses, _)) => *addresses = addresses.union(&region.addresses),
-                    None => found.push((region.addresses, open)),
-                }
+                add(open, region.addresses);
             }
+            add(OpenPorts::default(), denied);
         }
-        found.push((denied, OpenPorts::default()));
         let mut regions: Vec<OutsideRegion> = found
             .into_iter()
-            .filter(|(addresses, _)| !addresses.is_empty())
-            .map(|(addresses, open)| OutsideRegion {
-                addresses: addresses.to_nets(),
-                open,
+            .map(|(open, sets)| {
+                let ranges = sets.iter().flat_map(|set| set.ranges().iter().copied());
+                let addresses = IpRangeSet::from_ranges(family, ranges).to_nets();
+                OutsideRegion { addresses, open }
             })
+            .filter(|region| !region.addresses.is_empty())
             .collect();
         regions.sort_unstable();
         regions
+    }
+
+    /// The addresses of which more is known than the blocks that they are in: pods'
+    /// own, and those of nodes that may be the pod's.
+    fn known_addresses(
+        &self,
+        pod: PodId,
+        family: IpFamily,
+    ) -> impl Iterator<Item = (IpAddr, Peer)> + '_ {
+        let snapshot = self.snapshot();
+        let of_pods = snapshot.pod_ids().filter_map(move |(id, other)| {
+            let address = other.address(family)?;
+            (snapshot.pod_with_address(address) == Some(id)).then_some((address, Peer::Pod(id)))
+        });
+        let nodes = snapshot.nodes.iter().flat_map(|node| &node.addresses);
+        let of_nodes = nodes
+            .filter(move |address| IpFamily::of(**address) == family)
+            .map(|address| (*address, Peer::Address(*address)))
+            .filter(move |(_, node)| self.on_node_of(pod, *node) != Tri::No);
+        of_pods.chain(of_nodes)
     }
 
     fn side_outcome(

@@ -248,6 +248,8 @@ impl Peers {
         if let Some(selected) = pods.and_then(|id| self.selected_pods(id, classes)) {
             members.intersect_with(selected);
         }
+        // They may be host-networked, or no pods at all.
+        members.certain -= &classes.outside;
         members
     }
 
@@ -453,7 +455,12 @@ impl Peers {
                 let selector = pods.and_then(|id| self.selectors.get(id.0 as usize));
                 let selected =
                     selector.map_or(Tri::Yes, |s| selector::matches(s, &features.labels));
-                in_namespace.and(selected)
+                let is_pod = if features.outside {
+                    Tri::Unknown
+                } else {
+                    Tri::Yes
+                };
+                in_namespace.and(selected).and(is_pod)
             }
             PeerSpec::Block(block) => {
                 let Some(block) = self.blocks.get(*block as usize) else {

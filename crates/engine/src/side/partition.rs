@@ -88,7 +88,13 @@ impl NamedPortIndex {
 
 /// What `name` stands for on pods with these features.
 fn meaning(features: &Features, name: &str) -> NamedPorts {
-    meaning_of(features.outside, &features.ports, name)
+    let mut ports = meaning_of(features.outside, &features.ports, name);
+    if features.host_network {
+        // Seen as its node's address, for which a name means nothing, or looked up all
+        // the same: implementations differ.
+        ports.certain = PortSet::none();
+    }
+    ports
 }
 
 /// What `name` stands for on pods with these ports; on an endpoint outside the input
@@ -128,7 +134,7 @@ pub(crate) fn partition(
         let set = peers.members(*set, family);
         let mut fresh = set.possible.clone();
         let mut cut = Vec::with_capacity(cells.len() + 2);
-        for (signature, mut cell) in cells {
+        for (mut signature, mut cell) in cells {
             if !cell.is_disjoint(&set.possible) {
                 fresh -= &cell;
                 for (member, piece) in [
@@ -142,7 +148,8 @@ pub(crate) fn partition(
                 }
             }
             if !cell.is_empty() {
-                cut.push((with(&signature, Tri::No), cell));
+                signature.members.push(Tri::No);
+                cut.push((signature, cell));
             }
         }
         let nowhere = Signature {
