@@ -1,5 +1,7 @@
 //! All ports of one pair of ends, where a workload's pods must be told apart.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::policy::Direction;
@@ -46,7 +48,7 @@ impl Engine {
 
     /// What a pod can open to addresses outside the cluster, or accept from them, by
     /// regions that cover exactly those of `wanted` that are of `family` and in no
-    /// range of pods. Nodes' own pods aside: see [`ports`](Self::ports) for those.
+    /// range of pods.
     #[must_use]
     pub fn outside(
         &self,
@@ -55,28 +57,50 @@ impl Engine {
         family: IpFamily,
         wanted: &[IpNet],
     ) -> Vec<OutsideRegion> {
-        let wanted = IpRangeSet::from_nets(family, wanted);
-        let wanted = wanted.difference(self.addresses_of_pods(family));
+        let mut left = IpRangeSet::from_nets(family, wanted);
+        if let Some(pods) = self.snapshot().pod_range(family) {
+            left = left.difference(pods);
+        }
         let mut found: Vec<(IpRangeSet, OpenPorts)> = Vec::new();
-        let mut denied = wanted.clone();
+        let mut add = |addresses: IpRangeSet, open: OpenPorts| match found
+            .iter_mut()
+            .find(|(_, known)| *known == open)
+        {
+            Some((known, _)) => *known = known.union(&addresses),
+            None => found.push((addresses, open)),
+        };
+        // A node may be the pod's own, which is more than its address.
+        let nodes: Vec<IpAddr> = self
+            .snapshot()
+            .nodes
+            .iter()
+            .flat_map(|node| &node.addresses)
+            .copied()
+            .filter(|address| left.contains(*address))
+            .collect();
+        for node in nodes {
+            let single = IpRangeSet::from_nets(family, &[IpNet::from(node)]);
+            left = left.difference(&single);
+            let (source, destination) = match direction {
+                Direction::Egress => (Peer::Pod(pod), Peer::Address(node)),
+                Direction::Ingress => (Peer::Address(node), Peer::Pod(pod)),
+            };
+            add(single, self.ports(source, destination, family));
+        }
         if self.snapshot().pod(pod).host_network {
-            found.push((wanted, open(&Outcome::allowed())));
-            denied = IpRangeSet::empty(family);
+            add(left, open(&Outcome::allowed()));
         } else {
             let side = self.side(self.class_of(pod), direction, family);
-            for region in external::regions(self, side, family, &wanted) {
-                denied = denied.difference(&region.addresses);
+            for region in external::regions(self, side, family, &left.clone()) {
+                left = left.difference(&region.addresses);
                 let open = OpenPorts {
                     maybe: region.possible.difference(&region.certain),
                     allow: region.certain,
                 };
-                match found.iter_mut().find(|(_, known)| *known == open) {
-                    Some((addresses, _)) => *addresses = addresses.union(&region.addresses),
-                    None => found.push((region.addresses, open)),
-                }
+                add(region.addresses, open);
             }
+            add(left, OpenPorts::default());
         }
-        found.push((denied, OpenPorts::default()));
         let mut regions: Vec<OutsideRegion> = found
             .into_iter()
             .filter(|(addresses, _)| !addresses.is_empty())
