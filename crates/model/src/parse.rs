@@ -80,7 +80,8 @@ impl Default for Limits {
         Self {
             input_bytes: 1 << 30,
             document_bytes: 512 << 20,
-            depth: 64,
+            // Schemas in resource definitions are nested some fifty levels deep.
+            depth: 128,
             nodes: 50_000_000,
             alias_nodes: 100_000,
         }
