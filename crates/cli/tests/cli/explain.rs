@@ -159,3 +159,34 @@ fn aws_judges_the_api_server_at_the_address_of_its_service() {
         pods.text()
     );
 }
+
+#[test]
+fn a_pod_reaches_its_own_node_unless_that_is_switched_off() {
+    let input = "---
+apiVersion: v1
+kind: Node
+metadata: {name: one}
+status: {addresses: [{type: InternalIP, address: 192.168.7.1}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: probe, namespace: web, labels: {app: db}}
+spec: {nodeName: one, containers: [{name: c}]}
+status: {podIP: 10.0.0.9, podIPs: [{ip: 10.0.0.9}]}
+";
+    let input = format!("{SMALL}{input}");
+    let own = ringfence_with("explain web/probe 192.168.7.1:10250 -f -", &input);
+    assert_eq!(own.code, Some(0), "{}", own.text());
+    assert!(
+        own.stdout.contains("its own node is allowed"),
+        "{}",
+        own.text()
+    );
+    let strict = ringfence_with(
+        "explain web/probe 192.168.7.1:10250 -f - --own-node strict",
+        &input,
+    );
+    assert_eq!(strict.code, Some(1), "{}", strict.text());
+    let around = ringfence_with("explain web/probe 192.168.7.0/24:10250 -f -", &input);
+    assert!(around.stdout.contains("it depends"), "{}", around.text());
+}

@@ -80,6 +80,14 @@ impl Placement {
         Placer { graph }.place()
     }
 
+    /// Everything that must not be covered: workloads, and what is outside.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Rect> {
+        let is_node =
+            |vertex: &Vertex| !matches!(vertex, Vertex::Namespace(_) | Vertex::Everything);
+        let nodes = self.rects.iter().filter(move |(vertex, _)| is_node(vertex));
+        nodes.map(|(_, rect)| *rect)
+    }
+
     /// Where a vertex stands.
     pub(super) fn rect(&self, vertex: Vertex) -> Option<&Rect> {
         self.rects.get(&vertex)
@@ -352,7 +360,9 @@ impl Placer<'_> {
 
     /// High enough for the arrows that end there.
     pub(super) fn height_of(&self, vertex: Vertex) -> f64 {
-        (self.incoming(vertex) * PORT_HEIGHT + 6.0).max(NODE_HEIGHT)
+        let opens = self.graph.edges.iter().any(|edge| edge.from == vertex);
+        let leaving = if opens { 1.0 } else { 0.0 };
+        ((self.incoming(vertex) + leaving) * PORT_HEIGHT).max(NODE_HEIGHT)
     }
 
     /// How many different arrows end at a vertex.

@@ -74,7 +74,7 @@ pub(super) fn route<'a>(graph: &'a Graph<'_>, placement: &Placement) -> Vec<Rout
     }
     router.slots.settle();
     let mut labelled: Vec<(Vertex, Course, &Open)> = Vec::new();
-    let mut placed: Vec<Rect> = Vec::new();
+    let mut placed: Vec<Rect> = placement.nodes().collect();
     let mut routed = Vec::new();
     for (edge, from, to, course) in ends {
         let points = router.points(edge, from, to, course);
@@ -138,28 +138,42 @@ fn label_at(edge: &Edge, points: &[Point], course: Course) -> Option<Point> {
     Some(Point { x, y })
 }
 
-/// Moves a label along its edge until it covers no other.
+/// The place for a label that is nearest to where it belongs and covers neither
+/// another label nor a node: a little up or down, or further along the edge.
 fn beside(at: Point, width: f64, course: Course, placed: &mut Vec<Rect>) -> Point {
-    let mut rect = Rect {
-        x: at.x,
-        y: at.y - 5.5,
+    let rect = |dx: f64, dy: f64| Rect {
+        x: at.x + dx,
+        y: at.y - 5.5 + dy,
         width,
         height: 11.0,
     };
     let covers = |a: &Rect, b: &Rect| {
-        a.x < b.right() + 4.0 && b.x < a.right() + 4.0 && a.y < b.bottom() && b.y < a.bottom()
+        a.x < b.right() + 3.0 && b.x < a.right() + 3.0 && a.y < b.bottom() && b.y < a.bottom()
     };
-    for _ in 0..4 {
-        let Some(other) = placed.iter().find(|other| covers(&rect, other)) else {
-            break;
-        };
-        rect.x = match course {
-            Course::Right | Course::Stub | Course::Up => other.x - width - 8.0,
-            Course::Left | Course::Around | Course::Down => other.right() + 8.0,
-        };
+    let along = match course {
+        Course::Right | Course::Stub | Course::Up => -1.0,
+        Course::Left | Course::Around | Course::Down => 1.0,
+    };
+    let candidates = [
+        (0.0, 0.0),
+        (0.0, -11.5),
+        (0.0, 11.5),
+        (along * 28.0, 0.0),
+        (along * 56.0, 0.0),
+        (0.0, -23.0),
+        (0.0, 23.0),
+        (along * 90.0, 0.0),
+    ];
+    let free = candidates
+        .into_iter()
+        .map(|(dx, dy)| rect(dx, dy))
+        .find(|rect| !placed.iter().any(|other| covers(rect, other)));
+    let chosen = free.unwrap_or_else(|| rect(0.0, 0.0));
+    placed.push(chosen);
+    Point {
+        x: chosen.x,
+        y: chosen.middle(),
     }
-    placed.push(rect);
-    Point { x: rect.x, y: at.y }
 }
 
 /// A side of a rectangle.
