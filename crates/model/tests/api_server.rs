@@ -1,0 +1,74 @@
+//! What the API server accepts, or has accepted, is read the way it is meant there.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+use ringfence_model::parse::{Input, Limits, Loaded, TypedObject, load};
+use ringfence_model::policy::{Policy, PolicyBody, TieredPort, TieredRule};
+use ringfence_model::protocol::Protocol;
+
+fn read(text: &str) -> Loaded {
+    let input = Input {
+        name: "in.yaml".to_owned(),
+        bytes: text.into(),
+    };
+    load(vec![input], &Limits::default())
+}
+
+fn codes(loaded: &Loaded) -> Vec<&'static str> {
+    loaded.diagnostics.iter().map(|d| d.code).collect()
+}
+
+/// The only object, a policy.
+fn policy(loaded: &Loaded) -> &Policy {
+    let [object] = loaded.objects.as_slice() else {
+        panic!("{:#?}", loaded.diagnostics)
+    };
+    let TypedObject::Policy(policy) = &object.typed else {
+        panic!("{object:?}")
+    };
+    policy
+}
+
+fn egress(policy: &Policy) -> &[TieredRule] {
+    let PolicyBody::Tiered(tiered) = &policy.body else {
+        panic!("{policy:?}")
+    };
+    &tiered.egress
+}
+
+/// An AdminNetworkPolicy with one egress rule to all pods on `ports`.
+fn admin(ports: &str) -> Loaded {
+    read(&format!(
+        "apiVersion: policy.networking.k8s.io/v1alpha1
+kind: AdminNetworkPolicy
+metadata: {{name: it}}
+spec:
+  priority: 10
+  subject: {{namespaces: {{}}}}
+  egress:
+    - action: Deny
+      to: [{{namespaces: {{}}}}]
+      ports: {ports}
+"
+    ))
+}
+
+#[test]
+fn a_port_number_without_a_protocol_is_tcp() {
+    let loaded = admin("[{portNumber: {port: 80}}, {portRange: {start: 1, end: 9}}]");
+    assert_eq!(loaded.diagnostics, []);
+    let range = |start, end| TieredPort::Range {
+        protocol: Protocol::Tcp,
+        start,
+        end,
+    };
+    assert_eq!(
+        egress(policy(&loaded))[0].ports,
+        Some(vec![range(80, 80), range(1, 9)])
+    );
+}
