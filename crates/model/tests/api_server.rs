@@ -72,3 +72,10 @@ fn a_port_number_without_a_protocol_is_tcp() {
         Some(vec![range(80, 80), range(1, 9)])
     );
 }
+
+#[test]
+fn an_empty_list_of_ports_means_all_traffic_in_v1alpha1() {
+    let loaded = admin("[]");
+    assert_eq!(loaded.diagnostics, []);
+    assert_eq!(egress(policy(&loaded))[0].ports, None);
+}

@@ -57,6 +57,15 @@ impl Dialect {
         }
     }
 
+    /// The fewest ports that a list of them has. An empty one counts as absent where it
+    /// is allowed.
+    fn least_ports(&self) -> usize {
+        match self.port_syntax {
+            PortSyntax::Protocols => 1,
+            PortSyntax::Ports => 0,
+        }
+    }
+
     /// The field of a port that gives a name.
     pub(super) fn named_port(&self) -> &'static str {
         match self.port_syntax {
@@ -141,7 +150,8 @@ fn check_rule(
     };
     if ports.node.is_sequence() {
         let count = ports.node.items().len();
-        checker.length(&ports, count, (1, dialect.most_ports), "ports");
+        let bounds = (dialect.least_ports(), dialect.most_ports);
+        checker.length(&ports, count, bounds, "ports");
     }
     for port in ports.items() {
         check_port(&port, dialect, checker);
