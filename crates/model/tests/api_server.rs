@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+use ringfence_model::diagnostic::Severity;
 use ringfence_model::parse::{Input, Limits, Loaded, TypedObject, load};
 use ringfence_model::policy::{Policy, PolicyBody, TieredPort, TieredRule};
 use ringfence_model::protocol::Protocol;
@@ -78,4 +79,16 @@ fn an_empty_list_of_ports_means_all_traffic_in_v1alpha1() {
     let loaded = admin("[]");
     assert_eq!(loaded.diagnostics, []);
     assert_eq!(egress(policy(&loaded))[0].ports, None);
+}
+
+#[test]
+fn a_named_port_of_a_cluster_wide_rule_can_be_any_text() {
+    let loaded = admin("[{namedPort: not_a_port}]");
+    assert_eq!(codes(&loaded), ["invalid-port"]);
+    assert_eq!(loaded.diagnostics[0].severity, Severity::Warning);
+    let ports = egress(policy(&loaded))[0].ports.as_deref();
+    assert_eq!(
+        ports,
+        Some(&[TieredPort::Named("not_a_port".to_owned())][..])
+    );
 }

@@ -278,7 +278,7 @@ fn check_set(list: &Place<'_, '_, '_>, what: &str, checker: &mut Checker<'_, '_>
 fn check_port(port: &Place<'_, '_, '_>, dialect: &Dialect, checker: &mut Checker<'_, '_>) {
     checker.exactly_one(port, dialect.ports(), EMPTY);
     if let Some(name) = port.get(dialect.named_port()) {
-        ports::check_name(&name, checker);
+        ports::check_loose_name(&name, checker);
     }
     match dialect.port_syntax {
         PortSyntax::Protocols => {
