@@ -92,3 +92,29 @@ fn a_named_port_of_a_cluster_wide_rule_can_be_any_text() {
         Some(&[TieredPort::Named("not_a_port".to_owned())][..])
     );
 }
+
+/// A NetworkPolicy that selects everything, with this metadata besides its name.
+fn network(metadata: &str) -> Loaded {
+    read(&format!(
+        "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: it, {metadata}}}
+spec: {{podSelector: {{}}}}
+"
+    ))
+}
+
+#[test]
+fn the_domain_of_an_annotation_may_have_capital_letters() {
+    let loaded = network("annotations: {Example.com/Owner: me}");
+    assert_eq!(loaded.diagnostics, []);
+    assert_eq!(policy(&loaded).annotations["Example.com/Owner"], "me");
+    assert_eq!(
+        codes(&network("labels: {Example.com/Owner: me}")),
+        ["invalid-label"]
+    );
+    assert_eq!(
+        codes(&network("annotations: {a/b/c: me}")),
+        ["invalid-label"]
+    );
+}

@@ -181,7 +181,7 @@ fn check_metadata(root: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
     }
     if let Some(annotations) = metadata.get("annotations") {
         for annotation in annotations.entries() {
-            selectors::check_key(&annotation, annotation.name(), checker);
+            selectors::check_annotation_key(&annotation, checker);
         }
     }
 }
