@@ -118,3 +118,10 @@ fn the_domain_of_an_annotation_may_have_capital_letters() {
         ["invalid-label"]
     );
 }
+
+#[test]
+fn an_empty_namespace_is_none() {
+    let loaded = network("namespace: \"\"");
+    assert_eq!(loaded.diagnostics, []);
+    assert_eq!(policy(&loaded).namespace, None);
+}
