@@ -125,3 +125,20 @@ fn an_empty_namespace_is_none() {
     assert_eq!(loaded.diagnostics, []);
     assert_eq!(policy(&loaded).namespace, None);
 }
+
+#[test]
+fn a_list_that_is_too_long_is_not_searched_for_repetitions() {
+    let networks = vec!["10.0.0.0/8"; 26].join(", ");
+    let loaded = read(&format!(
+        "apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {{name: it}}
+spec:
+  tier: Admin
+  priority: 10
+  subject: {{namespaces: {{}}}}
+  egress: [{{action: Deny, to: [{{networks: [{networks}]}}]}}]
+"
+    ));
+    assert_eq!(codes(&loaded), ["too-many"]);
+}

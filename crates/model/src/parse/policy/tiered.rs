@@ -257,7 +257,12 @@ fn check_set(list: &Place<'_, '_, '_>, what: &str, checker: &mut Checker<'_, '_>
     if !list.node.is_sequence() {
         return;
     }
-    checker.length(list, list.node.items().len(), (1, MOST_NETWORKS), what);
+    let count = list.node.items().len();
+    checker.length(list, count, (1, MOST_NETWORKS), what);
+    // It is refused already, and every item is compared with all before it.
+    if count > MOST_NETWORKS {
+        return;
+    }
     for (index, item) in list.items().enumerate() {
         let text = item.node.written();
         let earlier = list
