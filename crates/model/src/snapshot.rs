@@ -68,6 +68,8 @@ pub struct Snapshot {
     /// Live pods only.
     pods_by_name: FxHashMap<NamespaceId, FxHashMap<Arc<str>, PodId>>,
     nodes_by_address: FxHashMap<IpAddr, u32>,
+    /// The nodes of live pods by the host addresses in the status of those pods.
+    hosts_by_address: FxHashMap<IpAddr, Arc<str>>,
     slices_by_service: FxHashMap<NamespaceId, FxHashMap<Arc<str>, Vec<u32>>>,
 }
 

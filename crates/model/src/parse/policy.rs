@@ -163,9 +163,12 @@ fn check_metadata(root: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
         None => {}
     }
     if let Some(namespace) = metadata.get("namespace") {
-        if checker.family() == PolicyFamily::NetworkPolicy {
+        let is_absent = namespace.node.text() == Some("");
+        if is_absent {
+            // The API server knows no difference between an empty text and none.
+        } else if checker.family() == PolicyFamily::NetworkPolicy {
             checker.syntax(&namespace, "invalid-name", names::label);
-        } else if namespace.node.text() != Some("") {
+        } else {
             let kind = checker.family().kind();
             checker
                 .warning(
@@ -181,7 +184,7 @@ fn check_metadata(root: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
     }
     if let Some(annotations) = metadata.get("annotations") {
         for annotation in annotations.entries() {
-            selectors::check_key(&annotation, annotation.name(), checker);
+            selectors::check_annotation_key(&annotation, checker);
         }
     }
 }

@@ -96,6 +96,7 @@ impl SnapshotBuilder {
         let nodes = Nodes::read(collected.nodes, &mut interner, &mut notices);
         let mut pods = pods::read_live(collected.pods, &nodes, &mut interner, &mut notices);
         pods::settle_contested_addresses(&mut pods, &mut notices);
+        let hosts_by_address = pods::hosts_by_address(&pods);
         let mut workloads = Workloads::group(
             collected.workloads,
             pods,
@@ -156,6 +157,7 @@ impl SnapshotBuilder {
             nodes: nodes.list,
             ingress_routes: ingress::routes(entries, &namespace_ids),
             policies,
+            hosts_by_address,
             ..Snapshot::default()
         };
         snapshot.set_pod_cidrs(&all_pods, pod_cidrs);

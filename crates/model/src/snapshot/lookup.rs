@@ -67,11 +67,21 @@ impl Snapshot {
         self.pods_by_address.get(&address).copied()
     }
 
-    /// The node that has this address.
+    /// The node that has this address, if its `Node` object is known.
     #[must_use]
     pub fn node_with_address(&self, address: IpAddr) -> Option<&Node> {
         let index = self.nodes_by_address.get(&address)?;
         self.nodes.get(*index as usize)
+    }
+
+    /// The name of the node that has this address: from its `Node` object, otherwise
+    /// from the live pods that run on it and give the address as their host's.
+    #[must_use]
+    pub fn node_name_with_address(&self, address: IpAddr) -> Option<&str> {
+        match self.node_with_address(address) {
+            Some(node) => Some(&node.name),
+            None => self.hosts_by_address.get(&address).map(|name| &**name),
+        }
     }
 
     /// All namespaces with their indices.

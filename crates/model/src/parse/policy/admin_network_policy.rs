@@ -22,7 +22,7 @@ const PORTS: Shape = Shape::List(&Shape::Record(&[
     Field::optional(
         "portNumber",
         Shape::Record(&[
-            Field::required("protocol", Shape::Text),
+            Field::optional("protocol", Shape::Text),
             Field::required("port", Shape::Whole),
         ]),
     ),

@@ -60,6 +60,16 @@ impl<'r, 'f> Checker<'r, 'f> {
         self.reporter.warning(code, extent, message)
     }
 
+    pub(super) fn report(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        extent: Extent,
+        message: impl Into<String>,
+    ) -> Reported<'_, 'f> {
+        self.reporter.report(severity, code, extent, message)
+    }
+
     /// An error, unless an API server has accepted the policy: then it may know better.
     pub(super) fn unless_live(
         &mut self,

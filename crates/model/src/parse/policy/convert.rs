@@ -76,7 +76,8 @@ fn rule(node: &Node<'_>, direction: Direction, dialect: &Dialect) -> Option<Tier
         .map(|item| peer(item, direction, dialect))
         .collect();
     let name = node.get("name").and_then(Node::text).unwrap_or_default();
-    let ports = match node.get(dialect.ports_key) {
+    let listed = node.get(dialect.ports_key);
+    let ports = match listed.filter(|ports| !ports.items().is_empty()) {
         Some(ports) => {
             let ports = ports.items().iter().map(|item| port(item, dialect));
             Some(ports.collect::<Option<Vec<TieredPort>>>())

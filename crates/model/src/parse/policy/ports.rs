@@ -1,6 +1,7 @@
 //! Ports and protocols, as all families write them.
 
 use super::checker::Checker;
+use crate::diagnostic::Severity;
 use crate::parse::names;
 use crate::parse::place::Place;
 
@@ -19,8 +20,18 @@ pub(super) fn check_number(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, 
     checker.range(place, NUMBERS)
 }
 
-/// Checks a name.
+/// Checks a name where the API server refuses what cannot be one.
 pub(super) fn check_name(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
+    check_name_as(Severity::Error, place, checker);
+}
+
+/// Checks a name where the API server takes any text: what no container can call its
+/// port is odd, but matches nothing and nothing more.
+pub(super) fn check_loose_name(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
+    check_name_as(Severity::Warning, place, checker);
+}
+
+fn check_name_as(severity: Severity, place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
     let Some(text) = place.node.text() else {
         return;
     };
@@ -32,7 +43,8 @@ pub(super) fn check_name(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_
             format!("expected {expected}")
         };
         checker
-            .error(
+            .report(
+                severity,
                 "invalid-port",
                 place.value_extent(),
                 format!(

@@ -67,9 +67,24 @@ pub(super) fn check_labels(labels: &Place<'_, '_, '_>, checker: &mut Checker<'_,
     }
 }
 
-/// Checks the key of a label or annotation, which is written at `place` or is its key.
-pub(super) fn check_key(place: &Place<'_, '_, '_>, key: &str, checker: &mut Checker<'_, '_>) {
-    if let Err(expected) = names::qualified(key) {
+/// Checks the key of a label, which is written at `place` or is its key.
+fn check_key(place: &Place<'_, '_, '_>, key: &str, checker: &mut Checker<'_, '_>) {
+    check_key_as(key, place, key, checker);
+}
+
+/// Checks the key of an annotation, which the API server looks at in lower case.
+pub(super) fn check_annotation_key(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
+    let key = place.name();
+    check_key_as(&key.to_lowercase(), place, key, checker);
+}
+
+fn check_key_as(
+    checked: &str,
+    place: &Place<'_, '_, '_>,
+    key: &str,
+    checker: &mut Checker<'_, '_>,
+) {
+    if let Err(expected) = names::qualified(checked) {
         let shown = crate::parse::node::abbreviated(key);
         checker
             .unless_live(

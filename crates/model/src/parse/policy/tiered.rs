@@ -57,6 +57,15 @@ impl Dialect {
         }
     }
 
+    /// The fewest ports that a list of them has. An empty one counts as absent where it
+    /// is allowed.
+    fn least_ports(&self) -> usize {
+        match self.port_syntax {
+            PortSyntax::Protocols => 1,
+            PortSyntax::Ports => 0,
+        }
+    }
+
     /// The field of a port that gives a name.
     pub(super) fn named_port(&self) -> &'static str {
         match self.port_syntax {
@@ -141,7 +150,8 @@ fn check_rule(
     };
     if ports.node.is_sequence() {
         let count = ports.node.items().len();
-        checker.length(&ports, count, (1, dialect.most_ports), "ports");
+        let bounds = (dialect.least_ports(), dialect.most_ports);
+        checker.length(&ports, count, bounds, "ports");
     }
     for port in ports.items() {
         check_port(&port, dialect, checker);
@@ -247,7 +257,12 @@ fn check_set(list: &Place<'_, '_, '_>, what: &str, checker: &mut Checker<'_, '_>
     if !list.node.is_sequence() {
         return;
     }
-    checker.length(list, list.node.items().len(), (1, MOST_NETWORKS), what);
+    let count = list.node.items().len();
+    checker.length(list, count, (1, MOST_NETWORKS), what);
+    // It is refused already, and every item is compared with all before it.
+    if count > MOST_NETWORKS {
+        return;
+    }
     for (index, item) in list.items().enumerate() {
         let text = item.node.written();
         let earlier = list
@@ -268,7 +283,7 @@ fn check_set(list: &Place<'_, '_, '_>, what: &str, checker: &mut Checker<'_, '_>
 fn check_port(port: &Place<'_, '_, '_>, dialect: &Dialect, checker: &mut Checker<'_, '_>) {
     checker.exactly_one(port, dialect.ports(), EMPTY);
     if let Some(name) = port.get(dialect.named_port()) {
-        ports::check_name(&name, checker);
+        ports::check_loose_name(&name, checker);
     }
     match dialect.port_syntax {
         PortSyntax::Protocols => {

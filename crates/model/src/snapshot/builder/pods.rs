@@ -33,6 +33,8 @@ pub(super) struct Endpoint {
     pub(super) ports: Arc<[ContainerPort]>,
     pub(super) host_network: bool,
     pub(super) addresses: Vec<IpAddr>,
+    /// The addresses that the status gives for the node.
+    host_addresses: Vec<IpAddr>,
     pub(super) node: Option<Arc<str>>,
 }
 
@@ -96,14 +98,18 @@ pub(super) fn endpoint(
         .filter(|name| !name.is_empty())
         .map(|name| interner.name(name));
 
-    let mut addresses = Vec::new();
-    if let Some(status) = status {
-        if host_network {
-            addresses = host_addresses(status, subject, notices);
-        }
-        if addresses.is_empty() {
-            addresses = pod_addresses(status, subject, notices);
-        }
+    let host_addresses = status
+        .map(|status| host_addresses(status, subject, notices))
+        .unwrap_or_default();
+    let mut addresses = if host_network {
+        host_addresses.clone()
+    } else {
+        Vec::new()
+    };
+    if addresses.is_empty()
+        && let Some(status) = status
+    {
+        addresses = pod_addresses(status, subject, notices);
     }
     if host_network && addresses.is_empty() {
         let of_node = node.as_deref().map(|node| nodes.addresses_of(node));
@@ -113,6 +119,7 @@ pub(super) fn endpoint(
         ports: interner.ports(ports),
         host_network,
         addresses: one_of_each_family(addresses),
+        host_addresses,
         node,
     }
 }
@@ -173,6 +180,29 @@ fn read_addresses<'a>(
             .extend(one.and_then(|text| notices.address(subject, text, || status().key(singular))));
     }
     addresses
+}
+
+/// The name of the node behind each address that pods give as their host's. What they
+/// do not agree on is left out.
+pub(super) fn hosts_by_address(pods: &[LivePod]) -> FxHashMap<IpAddr, Arc<str>> {
+    let mut claims: FxHashMap<IpAddr, Option<Arc<str>>> = FxHashMap::default();
+    for pod in pods {
+        let Some(node) = &pod.endpoint.node else {
+            continue;
+        };
+        for address in &pod.endpoint.host_addresses {
+            let claim = claims
+                .entry(*address)
+                .or_insert_with(|| Some(Arc::clone(node)));
+            if claim.as_ref() != Some(node) {
+                *claim = None;
+            }
+        }
+    }
+    let agreed = claims.into_iter();
+    agreed
+        .filter_map(|(address, claim)| Some((address, claim?)))
+        .collect()
 }
 
 /// No two pods have one address. Where the input says so, it was read while one

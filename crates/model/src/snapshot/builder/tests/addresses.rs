@@ -84,6 +84,51 @@ fn host_networked_pods_have_their_nodes_address() {
 }
 
 #[test]
+fn the_address_of_a_node_is_known_from_the_pods_that_run_on_it() {
+    let on = |name: &str, node: &str, status: Value| {
+        let more = json!({"spec": {"nodeName": node}, "status": status});
+        pod("x", name, json!({}), more)
+    };
+    let mut ended = on("ended", "n5", json!({"hostIP": "192.168.0.5"}));
+    ended["status"]["phase"] = json!("Failed");
+    let snapshot = build(vec![
+        node(
+            "n1",
+            json!([{"type": "InternalIP", "address": "192.168.0.1"}]),
+            json!({}),
+        ),
+        on("a", "n2", json!({"hostIP": "192.168.0.2"})),
+        on(
+            "b",
+            "n2",
+            json!({"hostIPs": [{"ip": "192.168.0.2"}, {"ip": "fd01::2"}]}),
+        ),
+        on("c", "renamed", json!({"hostIP": "192.168.0.1"})),
+        on("d", "n3", json!({"hostIP": "192.168.0.34"})),
+        on("e", "n4", json!({"hostIP": "192.168.0.34"})),
+        on("f", "", json!({"hostIP": "192.168.0.6"})),
+        ended,
+    ]);
+    let name = |address: &str| snapshot.node_name_with_address(ip(address));
+    assert_eq!(name("192.168.0.2"), Some("n2"));
+    assert_eq!(name("fd01::2"), Some("n2"));
+    assert_eq!(
+        name("192.168.0.1"),
+        Some("n1"),
+        "the Node object goes first"
+    );
+    assert_eq!(
+        name("192.168.0.34"),
+        None,
+        "two nodes cannot share an address"
+    );
+    assert_eq!(name("192.168.0.5"), None);
+    assert_eq!(name("192.168.0.6"), None);
+    assert_eq!(snapshot.nodes.len(), 1);
+    assert!(snapshot.node_with_address(ip("192.168.0.2")).is_none());
+}
+
+#[test]
 fn an_address_that_two_live_pods_claim_is_nobodys() {
     let (snapshot, diagnostics) = build_with(
         BuildOptions::default(),
