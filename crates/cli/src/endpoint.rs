@@ -95,6 +95,8 @@ pub(crate) enum EndpointError {
     TooManyParts(String),
     #[error("`{0}` is not an IPv6 address; with a port, write [ADDRESS]:PORT")]
     Ipv6(String),
+    #[error("`{0}` is an IPv4 address in IPv6 notation: write `{1}`")]
+    MappedIpv4(String, String),
     #[error("in `{endpoint}`: {error}")]
     Port {
         endpoint: String,
@@ -160,11 +162,28 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), EndpointError> {
     }
 }
 
+/// The length of `::ffff:0:0`, below which IPv6 has the addresses of IPv4.
+const MAPPED_PREFIX: u8 = 96;
+
 fn read_name(head: &str) -> Result<EndpointName, EndpointError> {
     if let Ok(address) = head.parse() {
+        if let IpAddr::V6(v6) = address
+            && let Some(v4) = v6.to_ipv4_mapped()
+        {
+            return Err(EndpointError::MappedIpv4(head.to_owned(), v4.to_string()));
+        }
         return Ok(EndpointName::Address(address));
     }
     if let Ok(block) = head.parse::<IpNet>() {
+        if let IpNet::V6(v6) = block
+            && let (Some(v4), Some(length)) = (
+                v6.network().to_ipv4_mapped(),
+                v6.prefix_len().checked_sub(MAPPED_PREFIX),
+            )
+        {
+            let v4 = format!("{v4}/{length}");
+            return Err(EndpointError::MappedIpv4(head.to_owned(), v4));
+        }
         return Ok(EndpointName::Block(block.trunc()));
     }
     if let Some(word) = Word::ALL.into_iter().find(|word| word.as_str() == head) {
@@ -274,6 +293,14 @@ mod tests {
             read("[fd00::/8]:443"),
             (block("fd00::/8"), Some("443".into()))
         );
+    }
+
+    #[test]
+    fn ipv4_in_ipv6_notation_is_told_as_ipv4() {
+        assert!(error("::ffff:1.2.3.4").ends_with("write `1.2.3.4`"));
+        assert!(error("[::ffff:1.2.3.4]:80").ends_with("write `1.2.3.4`"));
+        assert!(error("::ffff:10.0.0.0/104").ends_with("write `10.0.0.0/8`"));
+        assert!(read("::/0").1.is_none());
     }
 
     #[test]

@@ -2,10 +2,16 @@
 //! behind a question, judged one by one and put together by outcome.
 
 mod destination;
+mod family;
 mod outcome;
 
 pub(crate) use outcome::{Answer, Outcome, Party, Via};
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use ringfence_engine::reach::OutsideRegion;
+use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Engine, Peer};
 use ringfence_model::address::IpFamily;
 use ringfence_model::policy::Direction;
@@ -77,13 +83,17 @@ pub(crate) fn judge(
         TargetKind::Service(_) if from.implied_ports.is_empty() => {
             return Err(QuestionError::ServiceAsSource);
         }
-        TargetKind::Addresses { nets, .. } => {
+        TargetKind::Addresses { word, nets } => {
+            let outside = Outside {
+                nets,
+                by_word: word.is_some(),
+            };
             for destination in &destinations {
-                let Destination::Pods { pods, .. } = destination else {
+                let Destination::Pods { via, pods } = destination else {
                     return Err(QuestionError::BothOutside);
                 };
-                for (pod, _) in pods {
-                    from_addresses(engine, nets, *pod, destination, &mut collector);
+                for (pod, ports) in pods {
+                    from_addresses(engine, outside, (*pod, ports), via.as_ref(), &mut collector);
                 }
             }
         }
@@ -119,7 +129,6 @@ fn pods_of(snapshot: &Snapshot, target: &Target) -> Vec<PodId> {
 
 fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mut Collector<'_>) {
     let snapshot = engine.snapshot();
-    let families = snapshot.families_of(snapshot.pod(source));
     match destination {
         Destination::Pods { via, pods } => {
             for (pod, ports) in pods {
@@ -127,7 +136,7 @@ fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mu
                 if *pod == source && into.has_other_pods(source) {
                     continue;
                 }
-                for family in common(snapshot, &families, *pod) {
+                for family in family::between(snapshot, source, *pod) {
                     let ends = (Peer::Pod(source), Peer::Pod(*pod));
                     into.add(&Judged {
                         source: ends.0,
@@ -141,22 +150,26 @@ fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mu
                 }
             }
         }
-        Destination::Addresses { via, nets, ports } => {
-            for family in families {
-                for region in engine.outside(source, Direction::Egress, family, nets) {
-                    let Some(address) = outcome::representative(&region.addresses) else {
-                        continue;
-                    };
-                    into.add(&Judged {
-                        source: Peer::Pod(source),
-                        destination: Peer::Address(address),
-                        addresses: Some(&region.addresses),
-                        family,
-                        via: via.as_ref(),
-                        asked: ports,
-                        open: region.open,
-                    });
-                }
+        Destination::Addresses {
+            via,
+            nets,
+            by_word,
+            ports,
+        } => {
+            let outside = Outside {
+                nets,
+                by_word: *by_word,
+            };
+            for (region, address, family) in regions(engine, source, Direction::Egress, outside) {
+                into.add(&Judged {
+                    source: Peer::Pod(source),
+                    destination: Peer::Address(address),
+                    addresses: Some(&region.addresses),
+                    family,
+                    via: via.as_ref(),
+                    asked: ports,
+                    open: region.open,
+                });
             }
         }
     }
@@ -164,41 +177,48 @@ fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mu
 
 fn from_addresses(
     engine: &Engine,
-    nets: &[ipnet::IpNet],
-    pod: PodId,
-    destination: &Destination,
+    outside: Outside<'_>,
+    (pod, ports): (PodId, &PortSet),
+    via: Option<&Via>,
     into: &mut Collector<'_>,
 ) {
-    let Destination::Pods { via, pods } = destination else {
-        return;
-    };
-    let Some((_, ports)) = pods.iter().find(|(id, _)| *id == pod) else {
-        return;
-    };
-    let snapshot = engine.snapshot();
-    for family in snapshot.families_of(snapshot.pod(pod)) {
-        for region in engine.outside(pod, Direction::Ingress, family, nets) {
-            let Some(address) = outcome::representative(&region.addresses) else {
-                continue;
-            };
-            into.add(&Judged {
-                source: Peer::Address(address),
-                destination: Peer::Pod(pod),
-                addresses: Some(&region.addresses),
-                family,
-                via: via.as_ref(),
-                asked: ports,
-                open: region.open,
-            });
-        }
+    for (region, address, family) in regions(engine, pod, Direction::Ingress, outside) {
+        into.add(&Judged {
+            source: Peer::Address(address),
+            destination: Peer::Pod(pod),
+            addresses: Some(&region.addresses),
+            family,
+            via,
+            asked: ports,
+            open: region.open,
+        });
     }
 }
 
-fn common(snapshot: &Snapshot, families: &[IpFamily], pod: PodId) -> Vec<IpFamily> {
-    let theirs = snapshot.families_of(snapshot.pod(pod));
-    families
-        .iter()
-        .copied()
-        .filter(|family| theirs.contains(family))
-        .collect()
+/// Addresses that a question names.
+#[derive(Clone, Copy)]
+struct Outside<'a> {
+    nets: &'a [IpNet],
+    /// Whether they stand behind a word (`internet`), which means addresses of whichever
+    /// families the cluster has.
+    by_word: bool,
+}
+
+/// How a pod and the addresses get along, each with an address that stands for the
+/// region. Together the regions are every address that the pod has a family for.
+fn regions(
+    engine: &Engine,
+    pod: PodId,
+    direction: Direction,
+    outside: Outside<'_>,
+) -> Vec<(OutsideRegion, IpAddr, IpFamily)> {
+    let mut found = Vec::new();
+    for family in family::towards(engine.snapshot(), pod, outside.nets, outside.by_word) {
+        let regions = engine.outside(pod, direction, family, outside.nets);
+        found.extend(regions.into_iter().filter_map(|region| {
+            let address = outcome::representative(&region.addresses)?;
+            Some((region, address, family))
+        }));
+    }
+    found
 }

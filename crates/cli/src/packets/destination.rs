@@ -24,6 +24,8 @@ pub(super) enum Destination {
     Addresses {
         via: Option<Via>,
         nets: Vec<IpNet>,
+        /// Whether they stand behind a word (`internet`).
+        by_word: bool,
         ports: PortSet,
     },
 }
@@ -102,10 +104,11 @@ pub(super) fn destinations(
             let pods = pods_with_ports(snapshot, target, &asked)?;
             Ok((vec![Destination::Pods { via: None, pods }], Vec::new()))
         }
-        TargetKind::Addresses { nets, .. } => {
+        TargetKind::Addresses { word, nets } => {
             let destination = Destination::Addresses {
                 via: None,
                 nets: nets.clone(),
+                by_word: word.is_some(),
                 ports: asked.at_address()?,
             };
             Ok((vec![destination], Vec::new()))
@@ -153,6 +156,7 @@ fn everything_behind(
         found.push(Destination::Addresses {
             via: None,
             nets,
+            by_word: false,
             ports: PortSet::all(),
         });
     }
@@ -260,6 +264,7 @@ fn behind_service(
                 ServiceEndpoint::Address { address, port } => Destination::Addresses {
                     via: via(port, true),
                     nets: vec![IpNet::from(address)],
+                    by_word: false,
                     ports: number(port),
                 },
             });
@@ -268,6 +273,7 @@ fn behind_service(
             found.push(Destination::Addresses {
                 via: via(port.port, true),
                 nets: own.clone(),
+                by_word: false,
                 ports: number(port.port),
             });
         } else if !own.is_empty() {

@@ -1,4 +1,4 @@
-use crate::{SMALL, Scratch, ringfence, ringfence_with};
+use crate::{Run, SMALL, Scratch, ringfence, ringfence_with};
 
 const OPEN: &str = "assert examples/shop/assertions.yaml -f examples/shop/base";
 
@@ -88,5 +88,59 @@ fn a_verdict_that_is_not_known_is_good_enough_only_when_asked_for() {
         assert_eq!(run.code, Some(1), "{}", run.text());
         let run = ringfence_with(&format!("assert {lax} -f -"), &unknown);
         assert_eq!(run.code, Some(0), "{}", run.text());
+    }
+}
+
+/// The exit code of an assertion file with this one assertion.
+fn asserted(scratch: &Scratch, demand: &str, from: &str, to: &str, input: &str) -> Run {
+    let head = "apiVersion: ringfence.dev/v1alpha1\nkind: Assertions\n";
+    let body = format!("{demand}:\n- from: {from}\n  to: '{to}'\n  ports: ['80']\n");
+    let file = scratch.file("one.yaml", &format!("{head}{body}"));
+    ringfence_with(&format!("assert {file} -f -"), input)
+}
+
+#[test]
+fn addresses_of_a_family_that_pods_may_have_are_not_forbidden_by_silence() {
+    let scratch = Scratch::new("assert-families");
+    for to in ["2001:db8::1", "2000::/3", "10.244.1.7", "8.8.8.8"] {
+        let run = asserted(&scratch, "forbids", "web/shop", to, SMALL);
+        assert_eq!(run.code, Some(1), "{to}: {}", run.text());
+        let run = asserted(&scratch, "forbids", "web/db", to, SMALL);
+        assert_eq!(run.code, Some(0), "{to}: {}", run.text());
+    }
+    let run = asserted(&scratch, "forbids", "2001:db8::1", "web/shop", SMALL);
+    assert_eq!(run.code, Some(1), "{}", run.text());
+    let run = ringfence_with("explain web/shop [2001:db8::1]:443 -f -", SMALL);
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    // In a range of pods it may be any pod's.
+    let ranges = ringfence_with(
+        "explain web/shop 10.244.1.7:80 -f - --pod-cidr 10.244.0.0/16",
+        SMALL,
+    );
+    assert_eq!(ranges.code, Some(1), "{}", ranges.text());
+}
+
+#[test]
+fn pods_with_known_addresses_of_other_families_have_no_connection() {
+    let pod = |name: &str, address: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: web}}\nspec: {{containers: [{{name: c}}]}}\nstatus: {{podIPs: [{{ip: '{address}'}}], podIP: '{address}', phase: Running}}\n"
+        )
+    };
+    let input = format!(
+        "{SMALL}{}{}",
+        pod("four", "10.1.1.1"),
+        pod("six", "fd00::6")
+    );
+    let scratch = Scratch::new("assert-known-families");
+    for (from, to, code) in [
+        ("web/four", "2001:db8::1", 0),
+        ("web/four", "web/six", 0),
+        // Nobody knows the addresses of the shop.
+        ("web/shop", "web/six", 1),
+        ("web/six", "web/shop", 1),
+    ] {
+        let run = asserted(&scratch, "forbids", from, to, &input);
+        assert_eq!(run.code, Some(code), "{from} {to}: {}", run.text());
     }
 }
