@@ -99,7 +99,7 @@ fn several_objects(entries: &[Entry<'_>], superseded: &[(usize, usize)]) -> Opti
     };
     repeated("kind").next()?;
     let (first, _) = repeated("apiVersion").next()?;
-    let (_, last) = repeated("apiVersion").last()?;
+    let (_, last) = repeated("apiVersion").next_back()?;
     Some(Remark {
         extent: last,
         kind: RemarkKind::SeveralObjects {
