@@ -156,3 +156,32 @@ fn many_problems_are_counted_and_not_all_printed() {
     assert!(last.contains("and 195 more"), "{last}");
     assert!(last.len() < 600, "{last}");
 }
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_in_a_directory_is_named_and_the_rest_is_answered() {
+    let scratch = Scratch::new("unreadable");
+    scratch.file("a.yaml", SMALL);
+    std::os::unix::fs::symlink("nowhere", scratch.0.join("dangling.yaml")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(scratch.0.join("pipe.yaml"))
+        .status();
+    assert!(made.unwrap().success());
+    let run = ringfence(&format!("reach -f {}", scratch.path()));
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(run.stdout.contains("web/db"), "{}", run.text());
+    assert!(
+        run.stdout.contains("dangling.yaml` was left out"),
+        "{}",
+        run.text()
+    );
+    assert!(
+        run.stderr.contains("pipe.yaml` is not a regular file"),
+        "{}",
+        run.text()
+    );
+
+    std::fs::remove_file(scratch.0.join("dangling.yaml")).unwrap();
+    let run = ringfence(&format!("reach -f {}", scratch.path()));
+    assert_eq!(run.code, Some(0), "{}", run.text());
+}
