@@ -193,8 +193,8 @@ impl Engine {
         let pod = self.snapshot.pod(pod);
         match other {
             Peer::Pod(other) => self.same_node(pod, self.snapshot.pod(other)),
-            Peer::Address(address) => match self.snapshot.node_with_address(address) {
-                Some(node) => same_name(pod.node.as_deref(), Some(&node.name)),
+            Peer::Address(address) => match self.snapshot.node_name_with_address(address) {
+                Some(node) => same_name(pod.node.as_deref(), Some(node)),
                 None => Tri::No,
             },
         }
@@ -417,10 +417,9 @@ fn cut_address_space(snapshot: &Snapshot, profile: Profile) -> [Atoms; 2] {
 
 /// The address of each node as a set of its own.
 pub(crate) fn node_addresses(snapshot: &Snapshot) -> impl Iterator<Item = IpRangeSet> {
-    let addresses = snapshot.nodes.iter().flat_map(|node| &node.addresses);
-    addresses.map(|address| {
-        IpRangeSet::from_nets(IpFamily::of(*address), [&ipnet::IpNet::from(*address)])
-    })
+    let addresses = snapshot.node_addresses().into_iter();
+    addresses
+        .map(|address| IpRangeSet::from_nets(IpFamily::of(address), [&ipnet::IpNet::from(address)]))
 }
 
 fn applicable(policies: &[ResolvedPolicy], classes: u32, direction: Direction) -> Vec<Applicable> {

@@ -177,8 +177,8 @@ impl<'a> Oracle<'a> {
                 }
                 other.node.as_deref()
             }
-            Peer::Address(address) => match self.snapshot.node_with_address(address) {
-                Some(node) => Some(&*node.name),
+            Peer::Address(address) => match self.snapshot.node_name_with_address(address) {
+                Some(node) => Some(node),
                 None => return Tri::No,
             },
         };

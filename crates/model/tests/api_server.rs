@@ -9,7 +9,7 @@
 
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::parse::{Input, Limits, Loaded, TypedObject, load};
-use ringfence_model::policy::{Policy, PolicyBody, TieredPort, TieredRule};
+use ringfence_model::policy::{Policy, PolicyBody, TieredPeer, TieredPort, TieredRule};
 use ringfence_model::protocol::Protocol;
 
 fn read(text: &str) -> Loaded {
@@ -141,4 +141,44 @@ spec:
 "
     ));
     assert_eq!(codes(&loaded), ["too-many"]);
+}
+
+#[test]
+fn a_live_rule_with_a_field_we_do_not_know_fails_closed() {
+    let read_rule = |rule: &str| {
+        let loaded = read(&format!(
+            "apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {{name: it, uid: 6f0b1c5e-6a8c-4f53-8a52-0a0e6a3a5b10}}
+spec:
+  tier: Admin
+  priority: 10
+  subject: {{namespaces: {{}}}}
+  egress: [{{action: Accept, {rule}}}]
+"
+        ));
+        (egress(policy(&loaded))[0].clone(), codes(&loaded))
+    };
+    for rule in [
+        "to: [{namespaces: {}}], when: night",
+        "to: [{namespaces: {}, serviceAccounts: {}}]",
+        "to: [{pods: {namespaceSelector: {}, podSelector: {}, other: 1}}]",
+        "to: [{namespaces: {matchFields: []}}]",
+        "to: [{namespaces: {matchExpressions: [{key: a, operator: Exists, fold: true}]}}]",
+        "to: [{namespaces: {}}, {other: {}}]",
+        "to: [{namespaces: {}}], protocols: [{quic: {}}]",
+        "to: [{namespaces: {}}], protocols: [{tcp: {destinationPort: {number: 1}, sourcePort: {}}}]",
+    ] {
+        let (read, codes) = read_rule(rule);
+        assert!(
+            read.peers.contains(&TieredPeer::Unrecognized),
+            "{rule}: {read:?}"
+        );
+        assert_eq!(codes, ["unknown-field"], "{rule}");
+    }
+    let (read, _) = read_rule("to: [{namespaces: {}, serviceAccounts: null}]");
+    assert!(
+        !read.peers.contains(&TieredPeer::Unrecognized),
+        "null is absent"
+    );
 }

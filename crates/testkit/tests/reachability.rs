@@ -167,7 +167,7 @@ fn a_workload_reaches_the_addresses_that_one_of_its_pods_reaches() {
                 Peer::Pod(_) => None,
             })
             .filter(|address| !inside.iter().any(|net| net.contains(address)))
-            .filter(|address| snapshot.node_with_address(*address).is_none())
+            .filter(|address| snapshot.node_name_with_address(*address).is_none())
             .collect();
         for (protocol, port) in ports(&snapshot, seed) {
             for &address in &addresses {

@@ -99,7 +99,7 @@ impl Oracle<'_> {
         let covered = block.addresses();
         let pod = match question.other {
             Peer::Address(address) => {
-                let of_node = self.snapshot.node_with_address(address).is_some();
+                let of_node = self.snapshot.node_name_with_address(address).is_some();
                 if of_node && !self.profile.blocks_match_cluster_addresses {
                     return Tri::No;
                 }

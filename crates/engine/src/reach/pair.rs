@@ -127,10 +127,11 @@ impl Engine {
             let address = other.address(family)?;
             (snapshot.pod_with_address(address) == Some(id)).then_some((address, Peer::Pod(id)))
         });
-        let nodes = snapshot.nodes.iter().flat_map(|node| &node.addresses);
-        let of_nodes = nodes
-            .filter(move |address| IpFamily::of(**address) == family)
-            .map(|address| (*address, Peer::Address(*address)))
+        let of_nodes = snapshot
+            .node_addresses()
+            .into_iter()
+            .filter(move |address| IpFamily::of(*address) == family)
+            .map(|address| (address, Peer::Address(address)))
             .filter(move |(_, node)| self.on_node_of(pod, *node) != Tri::No);
         of_pods.chain(of_nodes)
     }

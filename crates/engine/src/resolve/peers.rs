@@ -342,10 +342,10 @@ fn in_block(block: &IpBlock, family: IpFamily, atoms: &Atoms, context: Context<'
     }
     let covered = atoms.in_block(block);
     if !context.profile.blocks_match_cluster_addresses {
-        let nodes = context.snapshot.nodes.iter().flat_map(|n| &n.addresses);
+        let nodes = context.snapshot.node_addresses().into_iter();
         let of_nodes: RoaringBitmap = nodes
-            .filter(|address| IpFamily::of(**address) == family)
-            .map(|address| atoms.of(*address))
+            .filter(|address| IpFamily::of(*address) == family)
+            .map(|address| atoms.of(address))
             .collect();
         return TriSet::exactly(covered - of_nodes);
     }

@@ -6,9 +6,10 @@
 //! walk ([`schema`]) knows nothing of values, the validation nothing of unknown fields.
 //!
 //! A policy with a `metadata.uid` comes from an API server that has accepted it: what
-//! we do not know about it may be newer than we are. Unknown fields are warnings then,
-//! and a peer we know nothing about becomes [`TieredPeer::Unrecognized`], which fails
-//! closed.
+//! we do not know about it may be newer than we are, and may narrow what we do know. A
+//! rule of a cluster-wide policy with an unknown field in it fails closed: it becomes a
+//! rule for [`TieredPeer::Unrecognized`], with a warning. Elsewhere in the `spec`, and
+//! in a NetworkPolicy, which has no such rule, the policy is left out.
 //!
 //! [`TieredPeer::Unrecognized`]: crate::policy::TieredPeer::Unrecognized
 
@@ -199,7 +200,11 @@ fn convert(root: &Node<'_>, family: PolicyFamily) -> Option<Policy> {
             .filter(|text| !text.is_empty())
     };
     let body = match dialect_of(family) {
-        Some(dialect) => PolicyBody::Tiered(convert::tiered_policy(root.get("spec")?, dialect)?),
+        Some(dialect) => PolicyBody::Tiered(convert::tiered_policy(
+            root.get("spec")?,
+            dialect,
+            schema_of(family),
+        )?),
         None => PolicyBody::Network(match root.get("spec") {
             Some(spec) => read_masked(spec, &Mask::All).ok()?,
             None => Default::default(),

@@ -84,6 +84,19 @@ impl Snapshot {
         }
     }
 
+    /// The addresses that are known to be nodes', ascending.
+    #[must_use]
+    pub fn node_addresses(&self) -> Vec<IpAddr> {
+        let declared = self.nodes_by_address.keys();
+        let mut addresses: Vec<IpAddr> = declared
+            .chain(self.hosts_by_address.keys())
+            .copied()
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
     /// All namespaces with their indices.
     pub fn namespace_ids(&self) -> impl Iterator<Item = (NamespaceId, &Namespace)> {
         (0u32..).map(NamespaceId).zip(&self.namespaces)

@@ -1,8 +1,12 @@
 //! The cluster-wide families into one vocabulary. Runs only on what passed the
 //! checks; `None` means that a check is missing.
+//!
+//! A rule of a live policy may have fields of a later version of the API. Which traffic
+//! it means is not known then, and the whole rule fails closed.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::schema::{Field, Shape, is_known, shape_at};
 use super::tiered::{Dialect, PortSyntax, TierSyntax};
 use crate::parse::deserialize::{Mask, read};
 use crate::parse::node::Node;
@@ -11,7 +15,11 @@ use crate::policy::{
 };
 use crate::protocol::Protocol;
 
-pub(super) fn tiered_policy(spec: &Node<'_>, dialect: &Dialect) -> Option<TieredPolicy> {
+pub(super) fn tiered_policy(
+    spec: &Node<'_>,
+    dialect: &Dialect,
+    schema: &[Field],
+) -> Option<TieredPolicy> {
     let tier = match dialect.tier {
         TierSyntax::Fixed(tier) => tier,
         TierSyntax::Field => match spec.get("tier")?.text()? {
@@ -28,10 +36,12 @@ pub(super) fn tiered_policy(spec: &Node<'_>, dialect: &Dialect) -> Option<Tiered
         let Some(rules) = spec.get(direction.rules_key()) else {
             return Some(Vec::new());
         };
+        let Shape::List(shape) = shape_at(schema, &["spec", direction.rules_key()])? else {
+            return None;
+        };
+        let rules = rules.items().iter();
         rules
-            .items()
-            .iter()
-            .map(|item| rule(item, direction, dialect))
+            .map(|item| rule(item, direction, dialect, shape))
             .collect()
     };
     Some(TieredPolicy {
@@ -62,7 +72,12 @@ fn pod_selection(node: &Node<'_>) -> Option<PodSelection> {
     })
 }
 
-fn rule(node: &Node<'_>, direction: Direction, dialect: &Dialect) -> Option<TieredRule> {
+fn rule(
+    node: &Node<'_>,
+    direction: Direction,
+    dialect: &Dialect,
+    shape: &Shape,
+) -> Option<TieredRule> {
     let action = match node.get("action")?.text()? {
         "Deny" => Action::Deny,
         "Pass" => Action::Pass,
@@ -85,8 +100,9 @@ fn rule(node: &Node<'_>, direction: Direction, dialect: &Dialect) -> Option<Tier
         None => None,
     };
     let (peers, ports) = match ports {
-        // A live rule with a kind of port from a later version: which traffic it means
-        // is not known, so the whole rule fails closed.
+        _ if !is_known(node, shape) => (vec![TieredPeer::Unrecognized], None),
+        // A port with no field at all, from which the API server has dropped what it
+        // does not know.
         Some(None) => (vec![TieredPeer::Unrecognized], None),
         Some(ports) => (peers?, ports),
         None => (peers?, None),

@@ -1,6 +1,7 @@
 //! Schemas as data, and the walk that compares a tree with one.
 
 use super::checker::Checker;
+use crate::diagnostic::Severity;
 use crate::parse::node::{Node, Value};
 use crate::parse::place::Place;
 use crate::parse::scalar::Resolved;
@@ -153,7 +154,8 @@ impl Walk<'_, '_, '_> {
     }
 
     fn unknown(&mut self, place: &Place<'_, '_, '_>, name: &str, fields: &'static [Field]) {
-        let here = pattern(&place.at.to_string());
+        let at = place.at.to_string();
+        let here = pattern(&at);
         let help = nearest(name, fields.iter().map(|field| field.name))
             .map(|right| format!("did you mean `{right}`?"))
             .or_else(|| {
@@ -168,13 +170,83 @@ impl Walk<'_, '_, '_> {
                 (known.len() <= MOST_NAMED)
                     .then(|| format!("the fields here are {}", known.join(", ")))
             });
+        let effect = Effect::of(&at, place.node, self.checker);
+        let severity = match effect {
+            Effect::Wrong | Effect::NotUnderstood => Severity::Error,
+            Effect::None | Effect::RuleFailsClosed => Severity::Warning,
+        };
+        let help = match effect {
+            Effect::Wrong | Effect::None => help,
+            Effect::NotUnderstood => Some(
+                "it may be of a later version of the API; what the policy means with it is not known"
+                    .to_owned(),
+            ),
+            Effect::RuleFailsClosed => {
+                Some("it may be of a later version of the API; the rule fails closed".to_owned())
+            }
+        };
         self.checker
-            .unless_live(
+            .report(
+                severity,
                 "unknown-field",
                 place.key_or_head(),
-                format!("unknown field `{}`", place.at),
+                format!("unknown field `{at}`"),
             )
             .maybe_help(help);
+    }
+}
+
+/// What an unknown field does to a policy.
+enum Effect {
+    /// It is a mistake in a manifest.
+    Wrong,
+    /// It is of a live object, and can be ignored.
+    None,
+    /// It is in a rule of a live object that may mean less than it seems to.
+    RuleFailsClosed,
+    /// It is of a live object, which may mean less, or more, than it seems to.
+    NotUnderstood,
+}
+
+impl Effect {
+    fn of(at: &str, node: &Node<'_>, checker: &Checker<'_, '_>) -> Self {
+        if !checker.is_live() {
+            return Self::Wrong;
+        }
+        let Some(in_spec) = at.strip_prefix("spec") else {
+            return Self::None;
+        };
+        let is_in_rule = in_spec.starts_with(".egress[") || in_spec.starts_with(".ingress[");
+        if node.is_null() || !in_spec.starts_with(['.', '[']) {
+            Self::None
+        } else if is_in_rule && checker.family() != PolicyFamily::NetworkPolicy {
+            Self::RuleFailsClosed
+        } else {
+            Self::NotUnderstood
+        }
+    }
+}
+
+/// Whether every field that is set in `node`, at whatever depth, is one of `shape`.
+pub(super) fn is_known(node: &Node<'_>, shape: &Shape) -> bool {
+    match shape {
+        Shape::Record(fields) => node.entries().iter().all(|entry| {
+            let field = fields.iter().find(|field| field.name == entry.key);
+            entry.value.is_null() || field.is_some_and(|field| is_known(&entry.value, &field.shape))
+        }),
+        Shape::List(of) => node.items().iter().all(|item| is_known(item, of)),
+        Shape::Anything | Shape::Text | Shape::Whole | Shape::WholeOrText | Shape::TextMap => true,
+    }
+}
+
+/// The shape of what is at `path` in an object with these fields.
+pub(super) fn shape_at<'s>(fields: &'s [Field], path: &[&str]) -> Option<&'s Shape> {
+    let (name, rest) = path.split_first()?;
+    let field = fields.iter().find(|field| field.name == *name)?;
+    match (&field.shape, rest) {
+        (shape, []) => Some(shape),
+        (Shape::Record(fields), _) => shape_at(fields, rest),
+        _ => None,
     }
 }
 

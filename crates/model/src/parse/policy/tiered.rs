@@ -94,8 +94,9 @@ pub(super) fn check(spec: &Place<'_, '_, '_>, dialect: &Dialect, checker: &mut C
     if let Some(subject) = spec.get("subject") {
         const FIELDS: &[&str] = &["namespaces", "pods"];
         check_pods(&subject, FIELDS, EMPTY, checker);
-        // A rule can fail closed, a policy for unknown pods cannot.
-        if checker.is_live() && FIELDS.iter().all(|field| subject.get(field).is_none()) {
+        // A rule can fail closed, a policy for unknown pods cannot. With an unknown field
+        // in it, it has its error already.
+        if checker.is_live() && subject.entries().all(|entry| entry.node.is_null()) {
             checker.error(
                 "exactly-one-field",
                 subject.key_or_head(),
