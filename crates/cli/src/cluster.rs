@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::diagnostic::Diagnostic;
-use ringfence_model::parse::{self, Input, Limits, Sources};
+use ringfence_model::parse::{self, Limits, Sources};
 use ringfence_model::snapshot::Snapshot;
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 
@@ -12,7 +12,7 @@ use crate::args::{InputOptions, ReadingOptions};
 use crate::command::Stop;
 use crate::diagnostics;
 use crate::exit::Exit;
-use crate::input::{self, InputError};
+use crate::input::{self, Files, InputError};
 use crate::output::Printer;
 
 /// What was read, and how it is to be judged.
@@ -35,21 +35,22 @@ impl Cluster {
     /// If an input cannot be read at all; broken documents are no error here.
     pub(crate) fn read(options: &InputOptions, printer: &mut Printer) -> Result<Self, Stop> {
         let working = printer.working("reading files");
-        let inputs = input::read(&options.filenames, &Limits::default());
+        let files = input::read(&options.filenames, &Limits::default());
         drop(working);
-        let inputs = inputs.map_err(|errors| stop(&errors, printer))?;
-        Ok(Self::from_inputs(inputs, &options.reading, printer))
+        let files = files.map_err(|errors| stop(&errors, printer))?;
+        Ok(Self::from_files(files, &options.reading, printer))
     }
 
     /// Builds the snapshot of texts that were read already.
-    pub(crate) fn from_inputs(
-        inputs: Vec<Input>,
+    pub(crate) fn from_files(
+        files: Files,
         reading: &ReadingOptions,
         printer: &mut Printer,
     ) -> Self {
         let working = printer.working("reading manifests");
-        let loaded = parse::load(inputs, &Limits::default());
-        let mut diagnostics = loaded.diagnostics;
+        let loaded = parse::load(files.inputs, &Limits::default());
+        let mut diagnostics = files.problems;
+        diagnostics.extend(loaded.diagnostics);
         let mut builder = SnapshotBuilder::new(BuildOptions {
             default_namespace: reading.namespace.clone(),
             pod_cidrs: reading.pod_cidrs.clone(),

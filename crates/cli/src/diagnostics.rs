@@ -47,34 +47,49 @@ pub(crate) fn print(diagnostics: &[Diagnostic], texts: &impl Texts, printer: &mu
 pub(crate) fn print_alone(diagnostics: &[Diagnostic], texts: &impl Texts, printer: &mut Printer) {
     let colored = printer.err_theme().colored;
     let width = printer.width();
-    for diagnostic in diagnostics {
-        if printer.is_quiet() && diagnostic.severity < Severity::Error {
-            continue;
-        }
+    let quiet = printer.is_quiet();
+    let shown: Vec<&Diagnostic> = diagnostics
+        .iter()
+        .filter(|d| !quiet || d.severity == Severity::Error)
+        .collect();
+    // Errors must not drown in warnings: among many they are told first.
+    let (errors, others): (Vec<&Diagnostic>, Vec<&Diagnostic>) = match shown.len() > MOST_PRINTED {
+        true => shown.iter().partition(|d| is_problem(d)),
+        false => (shown.clone(), Vec::new()),
+    };
+    for diagnostic in errors.into_iter().chain(others).take(MOST_PRINTED) {
         printer.err_line(rendered(diagnostic, texts, colored, width));
         printer.err_line("");
+    }
+    let more = shown.len().saturating_sub(MOST_PRINTED);
+    if more > 0 {
+        let more = layout::count(more, "problem", "problems");
+        printer.err_line(format_args!("... and {more} more (`-o json` lists all)"));
     }
 }
 
 /// Whether something was left out, so that answers may be wrong.
 pub(crate) fn is_incomplete(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics
-        .iter()
-        .any(|d| d.severity == Severity::Error || d.left_out.is_some())
+    diagnostics.iter().any(is_problem)
 }
 
+/// Whether an answer may be wrong because of it.
+pub(crate) fn is_problem(diagnostic: &Diagnostic) -> bool {
+    diagnostic.severity == Severity::Error || diagnostic.left_out.is_some()
+}
+
+/// How many diagnostics are printed in full.
+const MOST_PRINTED: usize = 50;
+
 /// How many things are listed in the line that says what was left out.
-const MOST_LISTED: usize = 8;
+const MOST_LISTED: usize = 5;
 
 /// What was left out, in one line.
 pub(crate) fn left_out(diagnostics: &[Diagnostic]) -> Option<String> {
     if !is_incomplete(diagnostics) {
         return None;
     }
-    let count = diagnostics
-        .iter()
-        .filter(|d| d.severity == Severity::Error || d.left_out.is_some())
-        .count();
+    let count = diagnostics.iter().filter(|d| is_problem(d)).count();
     let problems = layout::count(count, "problem", "problems");
     let mut left_out: Vec<String> = diagnostics
         .iter()

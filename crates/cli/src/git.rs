@@ -36,17 +36,23 @@ pub(crate) enum GitError {
     NoInput(String),
 }
 
-/// What was in `paths` at a revision, in the order in which a directory is read. Paths
-/// that did not exist then are empty.
-pub(crate) fn read(
-    paths: &[PathBuf],
-    revision: &str,
-    limits: &Limits,
-) -> Result<Vec<Input>, GitError> {
+/// What was at a revision.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) inputs: Vec<Input>,
+    /// The paths in which there was nothing to read.
+    pub(crate) empty: Vec<PathBuf>,
+}
+
+/// What was in `paths` at a revision, in the order in which a directory is read.
+pub(crate) fn read(paths: &[PathBuf], revision: &str, limits: &Limits) -> Result<Past, GitError> {
     if paths.is_empty() {
         return Err(GitError::NoInput(revision.to_owned()));
     }
-    let mut inputs: Vec<Input> = Vec::new();
+    let Past {
+        mut inputs,
+        mut empty,
+    } = Past::default();
     for path in paths {
         if is_stdin(path) {
             return Err(GitError::Stdin);
@@ -54,13 +60,16 @@ pub(crate) fn read(
         let repository = Repository::of(path)?;
         let commit = repository.commit(revision)?;
         let blobs = repository.blobs(&commit, path)?;
+        if blobs.is_empty() {
+            empty.push(path.clone());
+        }
         for input in repository.contents(&blobs, revision, limits)? {
             if !inputs.iter().any(|known| known.name == input.name) {
                 inputs.push(input);
             }
         }
     }
-    Ok(inputs)
+    Ok(Past { inputs, empty })
 }
 
 /// The work tree that a path belongs to.
@@ -166,9 +175,7 @@ impl Repository {
 
     /// A path as the repository names it: below its root, with slashes.
     fn relative(&self, path: &Path) -> String {
-        let real = std::fs::canonicalize(path)
-            .or_else(|_| std::path::absolute(path))
-            .unwrap_or_else(|_| path.to_path_buf());
+        let real = real(path);
         let root = std::fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());
         let below = real.strip_prefix(&root).unwrap_or(Path::new(""));
         let parts: Vec<String> = below
@@ -240,6 +247,21 @@ impl Repository {
             Err(error) => Err(failed(error.to_string())),
         }
     }
+}
+
+/// The real path, also of what does not exist any more: below its nearest parent that
+/// does.
+fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let found = absolute.ancestors().find_map(|ancestor| {
+        let real = std::fs::canonicalize(ancestor).ok()?;
+        let rest = absolute.strip_prefix(ancestor).ok()?;
+        Some(match rest.as_os_str().is_empty() {
+            true => real,
+            false => real.join(rest),
+        })
+    });
+    found.unwrap_or(absolute)
 }
 
 /// Whether reading the directory `below` reads this file: a manifest, and nothing on

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use ringfence_model::diagnostic::{Diagnostic, Severity};
 use ringfence_model::parse::{Input, Limits};
 
 /// The name shown for standard input.
@@ -29,13 +30,28 @@ pub(crate) enum InputError {
         "`{0}` is a URL, and only files are read: pipe it in, as in `curl -fsS URL | ringfence ... -f -`"
     )]
     Url(String),
-    #[error("standard input can be read only once: `-f -` was given {0} times")]
+    #[error("standard input can be read only once: `-` was given {0} times")]
     StdinTwice(usize),
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) inputs: Vec<Input>,
+    /// Files of directories that could not be read, and so are missing.
+    pub(crate) problems: Vec<Diagnostic>,
+}
+
+/// Files that a directory is read from.
+#[derive(Debug, Default)]
+struct Found {
+    files: Vec<PathBuf>,
+    problems: Vec<Diagnostic>,
 }
 
 /// Reads everything that `paths` name, in the order given; the files of a directory
 /// in the order of their paths. A file that is named twice is read once.
-pub(crate) fn read(paths: &[PathBuf], limits: &Limits) -> Result<Vec<Input>, Vec<InputError>> {
+pub(crate) fn read(paths: &[PathBuf], limits: &Limits) -> Result<Files, Vec<InputError>> {
     if paths.is_empty() {
         return Err(vec![InputError::NoInput]);
     }
@@ -43,7 +59,10 @@ pub(crate) fn read(paths: &[PathBuf], limits: &Limits) -> Result<Vec<Input>, Vec
     if from_stdin > 1 {
         return Err(vec![InputError::StdinTwice(from_stdin)]);
     }
-    let mut inputs = Vec::new();
+    let Files {
+        mut inputs,
+        mut problems,
+    } = Files::default();
     let mut errors = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
@@ -56,19 +75,24 @@ pub(crate) fn read(paths: &[PathBuf], limits: &Limits) -> Result<Vec<Input>, Vec
             continue;
         }
         match files_below(path) {
-            Ok(files) => {
-                for file in files {
+            Ok(found) => {
+                problems.extend(found.problems);
+                for file in found.files {
                     if fs::canonicalize(&file).is_ok_and(|real| !seen.insert(real)) {
                         continue;
                     }
-                    collect(read_file(&file, limits), &mut inputs, &mut errors);
+                    match read_file(&file, limits) {
+                        Ok(input) => inputs.push(input),
+                        Err(error) if file == *path => errors.push(error),
+                        Err(error) => problems.push(left_out(&file, &error)),
+                    }
                 }
             }
             Err(error) => errors.push(error),
         }
     }
     if errors.is_empty() {
-        Ok(inputs)
+        Ok(Files { inputs, problems })
     } else {
         Err(errors)
     }
@@ -95,6 +119,30 @@ fn collect<T, E>(result: Result<T, E>, values: &mut Vec<T>, errors: &mut Vec<E>)
     }
 }
 
+/// One file of a directory that cannot be read: the others still are.
+fn left_out(path: &Path, error: &InputError) -> Diagnostic {
+    let left_out = format!("`{}` was left out", path.display());
+    problem(Severity::Error, error.to_string(), Some(left_out))
+}
+
+fn problem(severity: Severity, message: String, left_out: Option<String>) -> Diagnostic {
+    Diagnostic {
+        severity,
+        code: "unreadable-file",
+        message,
+        object: None,
+        primary: None,
+        related: Vec::new(),
+        help: None,
+        left_out,
+    }
+}
+
+/// Whether a path is a directory without manifests.
+pub(crate) fn is_empty_directory(path: &Path) -> bool {
+    matches!(files_below(path), Err(InputError::EmptyDirectory(_)))
+}
+
 fn unreadable(path: &Path, error: io::Error) -> InputError {
     let name = path.display().to_string();
     if error.kind() != io::ErrorKind::NotFound {
@@ -107,18 +155,19 @@ fn unreadable(path: &Path, error: io::Error) -> InputError {
 }
 
 /// The file itself, or the manifests below a directory, sorted by path.
-fn files_below(path: &Path) -> Result<Vec<PathBuf>, InputError> {
+fn files_below(path: &Path) -> Result<Found, InputError> {
     let kind = fs::metadata(path).map_err(|error| unreadable(path, error))?;
+    let mut found = Found::default();
     if !kind.is_dir() {
-        return Ok(vec![path.to_path_buf()]);
+        found.files.push(path.to_path_buf());
+        return Ok(found);
     }
-    let mut files = Vec::new();
-    walk(path, &mut BTreeSet::new(), &mut files)?;
-    if files.is_empty() {
+    walk(path, &mut BTreeSet::new(), &mut found)?;
+    if found.files.is_empty() && found.problems.is_empty() {
         return Err(InputError::EmptyDirectory(path.display().to_string()));
     }
-    files.sort();
-    Ok(files)
+    found.files.sort();
+    Ok(found)
 }
 
 /// Adds the manifests below `directory`. `visited` holds real paths: a directory that
@@ -126,7 +175,7 @@ fn files_below(path: &Path) -> Result<Vec<PathBuf>, InputError> {
 fn walk(
     directory: &Path,
     visited: &mut BTreeSet<PathBuf>,
-    files: &mut Vec<PathBuf>,
+    found: &mut Found,
 ) -> Result<(), InputError> {
     let failed = |error| unreadable(directory, error);
     if !visited.insert(fs::canonicalize(directory).map_err(failed)?) {
@@ -140,12 +189,25 @@ fn walk(
         .map_err(failed)?;
     paths.sort();
     for path in paths.into_iter().filter(|path| !is_hidden(path)) {
-        // A link that leads nowhere is an error only where it would have been read.
         match fs::metadata(&path) {
-            Ok(kind) if kind.is_dir() => walk(&path, visited, files)?,
-            Ok(_) if is_manifest_name(&path) => files.push(path),
-            Err(error) if is_manifest_name(&path) => return Err(unreadable(&path, error)),
-            Ok(_) | Err(_) => {}
+            Ok(kind) if kind.is_dir() => {
+                if let Err(error) = walk(&path, visited, found) {
+                    found.problems.push(left_out(&path, &error));
+                }
+            }
+            // A link that leads nowhere matters only where it would have been read.
+            _ if !is_manifest_name(&path) => {}
+            Ok(kind) if kind.is_file() => found.files.push(path),
+            // A pipe may have no writer: reading it could wait for ever.
+            Ok(_) => found.problems.push(problem(
+                Severity::Warning,
+                format!("`{}` is not a regular file and is skipped", path.display()),
+                None,
+            )),
+            Err(error) => {
+                let error = unreadable(&path, error);
+                found.problems.push(left_out(&path, &error));
+            }
         }
     }
     Ok(())
@@ -207,8 +269,13 @@ mod tests {
 
         fn read(&self, limits: &Limits) -> Result<Vec<String>, Vec<InputError>> {
             let prefix = format!("{}/", self.0.display());
-            let inputs = read(std::slice::from_ref(&self.0), limits)?;
-            Ok(inputs.iter().map(|i| i.name.replace(&prefix, "")).collect())
+            let read = read(std::slice::from_ref(&self.0), limits)?;
+            let names = read.inputs.iter().map(|i| &i.name);
+            let problems = read.problems.iter().map(|p| &p.message);
+            Ok(names
+                .chain(problems)
+                .map(|i| i.replace(&prefix, ""))
+                .collect())
         }
     }
 
@@ -277,8 +344,12 @@ mod tests {
             input_bytes: 9,
             ..Limits::default()
         };
+        assert_eq!(
+            directory.read(&limits).unwrap(),
+            ["`big.yaml` is larger than the limit of 9 bytes"]
+        );
         assert!(matches!(
-            directory.read(&limits).unwrap_err()[..],
+            read(&[directory.0.join("big.yaml")], &limits).unwrap_err()[..],
             [InputError::TooLarge { limit: 9, .. }]
         ));
     }

@@ -9,6 +9,7 @@ pub(crate) mod contract;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod github;
+pub(crate) mod incomplete;
 pub(crate) mod layout;
 pub(crate) mod markdown;
 pub(crate) mod names;

@@ -11,7 +11,7 @@ use crate::args::InputOptions;
 use crate::cluster::{self, Cluster};
 use crate::exit::Exit;
 use crate::git;
-use crate::input;
+use crate::input::{self, Files, InputError};
 use crate::output::Printer;
 use crate::output::diff::{Format, Report, print};
 
@@ -63,25 +63,47 @@ pub(crate) fn run(args: &DiffArgs, printer: &mut Printer) -> Result<Exit, Stop> 
     };
     let (before, after) = match &args.git {
         Some(revision) => {
-            let before = git::read(&args.input.filenames, revision, &limits)?;
-            (before, read(&args.input.filenames, printer)?)
-        }
-        None if [&args.input.filenames, &args.to]
-            .iter()
-            .all(|paths| paths.iter().any(|p| input::is_stdin(p))) =>
-        {
-            return Err(anyhow::anyhow!(
-                "standard input can be read only once: `-` was given with `-f` and with `--to`"
-            )
-            .into());
+            let past = git::read(&args.input.filenames, revision, &limits)?;
+            let mut now = Vec::new();
+            for path in &args.input.filenames {
+                let was_there = !past.empty.contains(path);
+                let is_there = path.exists() && !input::is_empty_directory(path);
+                let shown = path.display();
+                match (was_there, is_there) {
+                    (true, false) => printer.note(format_args!(
+                        "`{shown}` was deleted since {revision}: it is compared with nothing"
+                    )),
+                    (false, true) => printer.note(format_args!(
+                        "`{shown}` did not exist at {revision}: nothing is compared with it"
+                    )),
+                    _ => {}
+                }
+                if is_there || !was_there {
+                    now.push(path.clone());
+                }
+            }
+            let after = match now.is_empty() {
+                true => Files::default(),
+                false => read(&now, printer)?,
+            };
+            let before = Files {
+                inputs: past.inputs,
+                problems: Vec::new(),
+            };
+            (before, after)
         }
         None => {
+            let paths = args.input.filenames.iter().chain(&args.to);
+            let from_stdin = paths.filter(|path| input::is_stdin(path)).count();
+            if from_stdin > 1 {
+                return Err(InputError::StdinTwice(from_stdin).into());
+            }
             let before = read(&args.input.filenames, printer)?;
             (before, read(&args.to, printer)?)
         }
     };
-    let old = Cluster::from_inputs(before, reading, printer);
-    let new = Cluster::from_inputs(after, reading, printer);
+    let old = Cluster::from_files(before, reading, printer);
+    let new = Cluster::from_files(after, reading, printer);
     let (old_engine, new_engine) = (old.engine(printer), new.engine(printer));
     let working = printer.working("comparing");
     let difference = diff::diff(&old_engine, &new_engine);

@@ -13,6 +13,7 @@ use crate::entry_points;
 use crate::exit::Exit;
 use crate::output::Printer;
 use crate::output::reach::{Format, Report, print};
+use crate::packets::QuestionError;
 
 /// Show who can reach whom
 ///
@@ -84,6 +85,9 @@ pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop>
         .or(destination.as_ref().and_then(|to| to.port.as_ref()));
     let implied = destination.as_ref().map_or(&[][..], |to| &to.implied_ports);
     let wanted: Vec<&PortWord> = port.map_or_else(|| implied.iter().collect(), |port| vec![port]);
+    if let Some(port) = port {
+        must_mean_something(port, snapshot, &to)?;
+    }
     if !wanted.is_empty() {
         keep_ports(&mut reachability, snapshot, &wanted);
     }
@@ -109,6 +113,29 @@ pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop>
     };
     print(&report, args.output, printer)?;
     Ok(cluster.exit(Exit::Fine))
+}
+
+/// A name that no container declares is a typo, not a question with an empty answer.
+fn must_mean_something(port: &PortWord, snapshot: &Snapshot, to: &Selection) -> Result<(), Stop> {
+    if port.numbers().is_some() {
+        return Ok(());
+    }
+    let is_declared = |id: WorkloadId| {
+        let mut pods = snapshot.workload(id).pod_ids().map(|pod| snapshot.pod(pod));
+        pods.any(|pod| !port.on_pod(pod).is_empty())
+    };
+    let found = match &to.workloads {
+        Some(workloads) if workloads.is_empty() => {
+            return Err(QuestionError::NamedPortOfAddress(port.to_string()).into());
+        }
+        Some(workloads) => workloads.iter().copied().any(is_declared),
+        None => snapshot.workload_ids().any(|(id, _)| is_declared(id)),
+    };
+    if found {
+        Ok(())
+    } else {
+        Err(anyhow::anyhow!("no container declares a port named `{port}`").into())
+    }
 }
 
 fn crosses_border(connection: &Connection) -> bool {

@@ -31,6 +31,8 @@ pub(crate) enum PortError {
         "`{0}` is not a port: expected a number from 1 to 65535, a range, a name, `*` or `icmp`, and `/tcp`, `/udp` or `/sctp` may follow"
     )]
     NotAPort(String),
+    #[error("`{0}` is not a port: ICMP is a protocol of its own, write `icmp`")]
+    IcmpProtocol(String),
     #[error("`{0}` is not a protocol: expected tcp, udp or sctp")]
     NotAProtocol(String),
 }
@@ -69,6 +71,12 @@ impl FromStr for PortWord {
                 number: PortNumber::Range(0, 0),
                 protocol: Some(Protocol::Icmp),
             });
+        }
+        if text
+            .split_once('/')
+            .is_some_and(|(number, _)| number.eq_ignore_ascii_case("icmp"))
+        {
+            return Err(PortError::IcmpProtocol(text.to_owned()));
         }
         let (number, protocol) = match text.split_once('/') {
             Some((number, protocol)) => (number, Some(read_protocol(protocol)?)),
@@ -157,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_no_port_is_refused() {
         for text in [
-            "", "0", "65536", "9-8", "1-", "ht tp", "80/", "80/icmp", "80/http", "0-5",
+            "", "0", "65536", "9-8", "1-", "ht tp", "80/", "80/icmp", "80/http", "0-5", "icmp/tcp",
         ] {
             assert!(text.parse::<PortWord>().is_err(), "{text}");
         }

@@ -66,6 +66,14 @@ pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) 
     }
 }
 
+/// The summary when none of `total` assertions fails.
+fn all_hold(total: usize) -> String {
+    match total {
+        1 => "the assertion holds".to_owned(),
+        total => format!("all {total} assertions hold"),
+    }
+}
+
 /// Why an assertion fails, in a sentence; `None` when it holds.
 fn message(speaker: &Speaker<'_>, checked: &Checked<'_>) -> Option<String> {
     match &checked.finding {

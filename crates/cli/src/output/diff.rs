@@ -16,8 +16,9 @@ use clap::ValueEnum;
 use ringfence_engine::Engine;
 use ringfence_engine::diff::Diff;
 
-use super::{Printer, structured};
+use super::{Printer, incomplete, structured};
 use crate::cluster::Cluster;
+use ringfence_model::diagnostic::Diagnostic;
 
 /// The formats of `diff`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,12 +39,26 @@ pub(crate) struct Report<'a> {
     pub(crate) diff: &'a Diff,
 }
 
+impl Report<'_> {
+    /// What was wrong with the input before and after the change.
+    fn diagnostics(&self) -> Vec<Diagnostic> {
+        let mut all = self.old.0.diagnostics.clone();
+        for diagnostic in &self.new.0.diagnostics {
+            if !all.contains(diagnostic) {
+                all.push(diagnostic.clone());
+            }
+        }
+        all
+    }
+}
+
 /// Prints the report.
 pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) -> io::Result<()> {
     let (theme, width) = (printer.theme(), printer.width());
     let out = printer.out();
     match format {
-        Format::Human => human::write(report, theme, width, out),
+        Format::Human => human::write(report, theme, width, out)
+            .and_then(|()| incomplete::human(&report.diagnostics(), theme, out)),
         Format::Json => structured::json(out, &json::document(report)),
         Format::Yaml => structured::yaml(out, &json::document(report)),
         Format::Markdown => markdown::write(report, out),

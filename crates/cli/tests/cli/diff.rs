@@ -72,6 +72,26 @@ fn a_git_revision_is_compared_with_the_files_as_they_are() {
     let run = ringfence(&format!("diff -f {deploy} --git no-such-revision"));
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("is not a revision"), "{}", run.stderr);
+    // What is gone, and what is new, is compared with nothing.
+    std::fs::remove_file(scratch.0.join("deploy/cluster.yaml")).unwrap();
+    let run = ringfence(&format!("diff -f {deploy}/cluster.yaml --git HEAD"));
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    assert!(
+        run.stderr.contains("was deleted since HEAD"),
+        "{}",
+        run.text()
+    );
+    let run = ringfence(&format!("diff -f {deploy}/new.yaml --git HEAD"));
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    assert!(
+        run.stderr.contains("did not exist at HEAD"),
+        "{}",
+        run.text()
+    );
+    let run = ringfence(&format!("diff -f {deploy}/never.yaml --git HEAD"));
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(run.stderr.contains("does not exist"), "{}", run.text());
+
     // A revision cannot smuggle an option in.
     let run = ringfence(&format!("diff -f {deploy} --git=--help"));
     assert_eq!(run.code, Some(2), "{}", run.text());
@@ -99,4 +119,16 @@ fn outside_a_repository_there_is_no_revision() {
     );
     let run = ringfence("diff -f - --git HEAD");
     assert!(run.stderr.contains("has no history"), "{}", run.stderr);
+}
+
+#[test]
+fn standard_input_is_read_only_once() {
+    for arguments in ["-f - --to -", "-f - -f - --to README.md"] {
+        let run = ringfence(&format!("diff {arguments}"));
+        assert_eq!(run.code, Some(2), "{}", run.text());
+        assert_eq!(
+            run.stderr,
+            "error: standard input can be read only once: `-` was given 2 times\n"
+        );
+    }
 }

@@ -87,3 +87,101 @@ fn a_reader_that_leaves_is_a_quiet_end() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+/// A policy that is left out because of a typo.
+fn incomplete() -> String {
+    format!(
+        "{SMALL}---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: typo, namespace: web}}\nspec:\n  podSelector: {{}}\n  policyTypes: [egres]\n"
+    )
+}
+
+#[test]
+fn every_report_says_that_the_input_was_incomplete() {
+    let scratch = Scratch::new("incomplete");
+    let file = scratch.file("all.yaml", &incomplete());
+    let assertions = scratch.file(
+        "assertions.yaml",
+        "apiVersion: ringfence.dev/v1alpha1\nkind: Assertions\npermits:\n- {from: web/shop, to: 'web/db:sql'}\n",
+    );
+    for (verb, formats) in [
+        (
+            "reach".to_owned(),
+            &["human", "markdown", "dot", "mermaid", "svg"][..],
+        ),
+        ("explain web/shop web/db".to_owned(), &["human", "markdown"]),
+        (
+            format!("diff --to {file}"),
+            &["human", "markdown", "github"],
+        ),
+        (
+            format!("assert {assertions}"),
+            &["human", "markdown", "github", "junit"],
+        ),
+    ] {
+        for format in formats {
+            let run = ringfence(&format!("{verb} -f {file} -o {format}"));
+            let stdout = run.stdout.to_lowercase();
+            let told = if *format == "junit" {
+                "errors=\"1\""
+            } else {
+                "incomplete"
+            };
+            assert!(stdout.contains(told), "{verb} -o {format}: {}", run.text());
+            assert!(
+                stdout.contains("typo"),
+                "{verb} -o {format}: {}",
+                run.text()
+            );
+            assert_eq!(run.code, Some(2), "{verb} -o {format}");
+        }
+    }
+    let whole = ringfence_with("reach -f -", SMALL);
+    assert!(!whole.stdout.contains("incomplete"));
+}
+
+#[test]
+fn many_problems_are_counted_and_not_all_printed() {
+    let broken = "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: NAME}\nspec: {podSelector: {}, policyTypes: [egres]}\n";
+    let many: String = (0..200)
+        .map(|n| broken.replace("NAME", &format!("p{n}")))
+        .collect();
+    let run = ringfence_with("reach -f -", &many);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr.contains("and 150 problems more"),
+        "{}",
+        run.stderr
+    );
+    let last = run.stderr.lines().last().unwrap();
+    assert!(last.contains("and 195 more"), "{last}");
+    assert!(last.len() < 600, "{last}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_in_a_directory_is_named_and_the_rest_is_answered() {
+    let scratch = Scratch::new("unreadable");
+    scratch.file("a.yaml", SMALL);
+    std::os::unix::fs::symlink("nowhere", scratch.0.join("dangling.yaml")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(scratch.0.join("pipe.yaml"))
+        .status();
+    assert!(made.unwrap().success());
+    let run = ringfence(&format!("reach -f {}", scratch.path()));
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(run.stdout.contains("web/db"), "{}", run.text());
+    assert!(
+        run.stdout.contains("dangling.yaml` was left out"),
+        "{}",
+        run.text()
+    );
+    assert!(
+        run.stderr.contains("pipe.yaml` is not a regular file"),
+        "{}",
+        run.text()
+    );
+
+    std::fs::remove_file(scratch.0.join("dangling.yaml")).unwrap();
+    let run = ringfence(&format!("reach -f {}", scratch.path()));
+    assert_eq!(run.code, Some(0), "{}", run.text());
+}

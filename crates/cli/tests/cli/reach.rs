@@ -78,3 +78,29 @@ fn yaml_says_what_json_says() {
     let yaml: serde_json::Value = serde_saphyr::from_str(&yaml.stdout).unwrap();
     assert_eq!(json, yaml);
 }
+
+#[test]
+fn a_port_name_that_nothing_declares_is_an_error() {
+    for (arguments, message) in [
+        ("--port nope", "no container declares a port named `nope`"),
+        (
+            "--to web/shop --port sql",
+            "no container declares a port named `sql`",
+        ),
+        (
+            "--to web/shop:sql",
+            "no container declares a port named `sql`",
+        ),
+        (
+            "--to internet --port sql",
+            "names mean something only on pods",
+        ),
+        ("--port icmp/tcp", "write `icmp`"),
+    ] {
+        let run = ringfence_with(&format!("reach -f - {arguments}"), SMALL);
+        assert_eq!(run.code, Some(2), "{arguments}: {}", run.text());
+        assert!(run.stderr.contains(message), "{arguments}: {}", run.text());
+    }
+    let run = ringfence_with("reach -f - --port sql", SMALL);
+    assert_eq!(run.code, Some(0), "{}", run.text());
+}

@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use super::{Report, message};
 use crate::output::explain::words::Speaker;
 use crate::output::github::{Annotation, Level};
+use crate::output::incomplete;
 use crate::output::layout::count;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    incomplete::github(report.diagnostics, out)?;
     let speaker = Speaker::new(report.snapshot);
     for checked in report.checked {
         let Some(message) = message(&speaker, checked) else {

@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::{Report, counterexample, message};
+use super::{Report, all_hold, counterexample, message};
 use crate::assertions::Demand;
-use crate::output::Theme;
 use crate::output::explain::words::{Speaker, missing};
 use crate::output::explain::{write_missing, write_sides};
 use crate::output::layout::count;
+use crate::output::{Theme, incomplete};
 
 pub(super) fn write(
     report: &Report<'_>,
@@ -57,12 +57,13 @@ pub(super) fn write(
     let failed = report.failed();
     let total = count(report.checked.len(), "assertion", "assertions");
     let (style, summary) = match failed {
-        0 => (theme.allowed, format!("all of {total} hold")),
+        0 => (theme.allowed, all_hold(report.checked.len())),
         failed => (theme.denied, format!("{failed} of {total} failed")),
     };
     writeln!(
         out,
         "\n{style}{summary}{style:#} {dim}(profile {}){dim:#}",
         report.profile.name
-    )
+    )?;
+    incomplete::human(report.diagnostics, theme, out)
 }

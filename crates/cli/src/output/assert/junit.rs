@@ -6,9 +6,11 @@ use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, Tes
 
 use super::{Report, counterexample, message};
 use crate::assertions::Demand;
+use crate::diagnostics::is_problem;
 use crate::output::Theme;
 use crate::output::explain::words::Speaker;
 use crate::output::explain::write_sides;
+use crate::output::incomplete::sentence;
 
 /// Lines of explanations are cut to this: nobody reads them on a terminal.
 const WIDTH: usize = 120;
@@ -51,6 +53,26 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
         if !suite.test_cases.is_empty() {
             junit.add_test_suite(suite);
         }
+    }
+    let mut incomplete = TestSuite::new("input");
+    for diagnostic in report.diagnostics.iter().filter(|d| is_problem(d)) {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(sentence(diagnostic));
+        status.set_type(diagnostic.code);
+        if let Some(at) = &diagnostic.primary {
+            status.set_description(at.location.to_string());
+        }
+        let name = match &diagnostic.object {
+            Some(object) => format!("{object} is read"),
+            None => "the input is read".to_owned(),
+        };
+        let mut case = TestCase::new(name, status);
+        let file = diagnostic.primary.as_ref().map(|at| &at.location.file);
+        case.set_classname(file.map_or(report.file, String::as_str));
+        incomplete.add_test_case(case);
+    }
+    if !incomplete.test_cases.is_empty() {
+        junit.add_test_suite(incomplete);
     }
     junit.serialize(out).map_err(io::Error::other)
 }

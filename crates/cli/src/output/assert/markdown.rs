@@ -2,17 +2,19 @@
 
 use std::io::{self, Write};
 
-use super::{Report, message};
+use super::{Report, all_hold, message};
 use crate::output::explain::words::Speaker;
+use crate::output::incomplete;
 use crate::output::layout::count;
 use crate::output::markdown::{cell, code};
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let speaker = Speaker::new(report.snapshot);
     let failed = report.failed();
+    incomplete::markdown(report.diagnostics, out)?;
     let total = count(report.checked.len(), "assertion", "assertions");
     let summary = match failed {
-        0 => format!("all of {total} hold"),
+        0 => all_hold(report.checked.len()),
         failed => format!("{failed} of {total} failed"),
     };
     writeln!(out, "## Assertions: {summary}\n")?;

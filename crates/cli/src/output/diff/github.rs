@@ -7,11 +7,13 @@ use super::Report;
 use super::causes::why;
 use super::groups::{Word, blocks};
 use crate::output::github::{Annotation, Level};
+use crate::output::incomplete;
 use crate::output::layout::count;
 use crate::output::reach::port_words;
 use ringfence_engine::diff::When;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    incomplete::github(&report.diagnostics(), out)?;
     for (opens, level, title) in [
         (true, Level::Warning, "opened"),
         (false, Level::Notice, "closed"),

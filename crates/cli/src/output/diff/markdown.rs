@@ -6,11 +6,13 @@ use super::Report;
 use super::causes::{self, why};
 use super::groups::{Word, blocks};
 use super::human::note;
+use crate::output::incomplete;
 use crate::output::layout::count;
 use crate::output::markdown::{cell, code};
 use crate::output::reach::port_words;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    incomplete::markdown(&report.diagnostics(), out)?;
     if report.diff.changes.is_empty() {
         writeln!(out, "## Nothing opens or closes\n")?;
     }

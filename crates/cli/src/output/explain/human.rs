@@ -10,9 +10,9 @@ use ringfence_model::snapshot::Snapshot;
 
 use super::Report;
 use super::words::{Speaker, decided_by, location, missing, reason_title, verdict};
-use crate::output::Theme;
 use crate::output::layout::count;
 use crate::output::snippet::{Marked, render, untitled};
+use crate::output::{Theme, incomplete};
 use crate::packets::Outcome;
 
 pub(super) fn write(
@@ -36,7 +36,8 @@ pub(super) fn write(
         human.outcome(outcome, out)?;
     }
     let dim = theme.dim;
-    writeln!(out, "{dim}profile {}{dim:#}", report.profile.name)
+    writeln!(out, "{dim}profile {}{dim:#}", report.profile.name)?;
+    incomplete::human(report.diagnostics, theme, out)
 }
 
 struct Human<'a> {

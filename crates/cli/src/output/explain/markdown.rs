@@ -6,8 +6,10 @@ use ringfence_engine::explain::{Side, explain};
 
 use super::Report;
 use super::words::{Speaker, decided_by, location, missing, reason_title, verdict};
+use crate::output::incomplete;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    incomplete::markdown(report.diagnostics, out)?;
     let speaker = Speaker::new(report.snapshot);
     let snapshot = report.snapshot;
     for outcome in &report.answer.outcomes {

@@ -6,9 +6,11 @@ use ringfence_model::snapshot::{NamespaceId, WorkloadId};
 
 use super::Report;
 use super::graph::{Edge, Graph, Mark, Vertex, label};
+use crate::output::incomplete;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let graph = Graph::new(report);
+    incomplete::comment(report.diagnostics, "//", out)?;
     writeln!(out, "digraph reachability {{")?;
     writeln!(out, "  rankdir=LR; compound=true; fontname=\"sans-serif\";")?;
     writeln!(

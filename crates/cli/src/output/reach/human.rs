@@ -9,8 +9,8 @@ use ringfence_model::protocol::Protocol;
 use super::view::{Block, Group, Node, Open, Row, View};
 use super::{Report, bypassing};
 use crate::entry_points::EntryPoint;
-use crate::output::Theme;
 use crate::output::layout::{Word, count, width_of, wrap, write_words};
+use crate::output::{Theme, incomplete};
 
 /// Columns that destinations take at most, so that ports stay near them.
 const WIDEST_TO: usize = 52;
@@ -40,7 +40,8 @@ pub(super) fn write(
         let style = theme.dim;
         writeln!(out, "  {style}reaches nothing{style:#}")?;
     }
-    human.entry_points(report.entry_points, out)
+    human.entry_points(report.entry_points, out)?;
+    incomplete::human(report.diagnostics, theme, out)
 }
 
 struct Human<'a> {

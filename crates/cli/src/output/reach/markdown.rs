@@ -5,12 +5,14 @@ use std::io::{self, Write};
 use super::human::port_words;
 use super::view::{Group, Node, View};
 use super::{Report, bypassing};
+use crate::output::incomplete;
 use crate::output::layout::count;
 use crate::output::markdown::{cell as plain, code};
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let snapshot = report.snapshot;
     let view = View::new(snapshot, report.reachability, report.sources);
+    incomplete::markdown(report.diagnostics, out)?;
     writeln!(out, "## Reachability\n")?;
     writeln!(
         out,

@@ -4,9 +4,11 @@ use std::io::{self, Write};
 
 use super::Report;
 use super::graph::{Graph, Mark, Vertex, label};
+use crate::output::incomplete;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let graph = Graph::new(report);
+    incomplete::comment(report.diagnostics, "%%", out)?;
     writeln!(out, "flowchart LR")?;
     for cluster in &graph.clusters {
         writeln!(

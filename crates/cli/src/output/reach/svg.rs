@@ -12,6 +12,7 @@ use std::io::{self, Write};
 
 use super::Report;
 use super::graph::{Cluster, Edge, Graph, Mark, Vertex, label};
+use crate::diagnostics::left_out;
 use crate::output::layout::count;
 use placement::{Placement, Rect};
 use routes::Routed;
@@ -72,6 +73,8 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
         count(graph.clusters.len(), "namespace", "namespaces"),
         report.profile.name,
     );
+    let incomplete = left_out(report.diagnostics)
+        .map_or_else(String::new, |summary| format!(" Incomplete: {summary}."));
     writeln!(
         out,
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" role="img" aria-labelledby="title desc">"#
@@ -79,8 +82,9 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     writeln!(out, "<title id=\"title\">Who can reach whom</title>")?;
     writeln!(
         out,
-        "<desc id=\"desc\">{}. An arrow is a connection that network policies allow; an arrow from or to a namespace stands for all of its workloads.</desc>",
-        escaped(&summary)
+        "<desc id=\"desc\">{}. An arrow is a connection that network policies allow; an arrow from or to a namespace stands for all of its workloads.{}</desc>",
+        escaped(&summary),
+        escaped(&incomplete),
     )?;
     writeln!(out, "<style>{STYLE}</style>")?;
     writeln!(
