@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
-use ringfence_model::policy::Direction;
+use ringfence_model::policy::{Direction, Tier};
 use ringfence_model::snapshot::{PodId, PodKind};
 use ringfence_model::tri::Tri;
 
@@ -13,6 +13,7 @@ use super::external;
 use crate::engine::{Engine, with_own_node};
 use crate::packet::Peer;
 use crate::sets::{Outcome, PortSet};
+use crate::side::signature;
 
 /// The ports of one pair of ends. What is in neither set is denied.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -60,6 +61,42 @@ impl Engine {
         }
         let egress = self.side_outcome(Direction::Egress, source, destination, family);
         let ingress = self.side_outcome(Direction::Ingress, destination, source, family);
+        open(&egress.both(&ingress))
+    }
+
+    /// Every port at once, for a source that connects to a Service which leads to the
+    /// destination. Ports are the destination's.
+    #[must_use]
+    pub fn ports_through_service(
+        &self,
+        source: PodId,
+        destination: PodId,
+        family: IpFamily,
+    ) -> OpenPorts {
+        if source == destination && self.snapshot().pod(source).kind != PodKind::Template {
+            return self.hairpin(source, family);
+        }
+        self.ports(Peer::Pod(source), Peer::Pod(destination), family)
+    }
+
+    /// What a pod can open to itself through a Service: NetworkPolicy never comes
+    /// between a pod and itself, cluster-wide policies do then (ClusterNetworkPolicy
+    /// rule 9).
+    pub(crate) fn hairpin(&self, pod: PodId, family: IpFamily) -> OpenPorts {
+        let class = self.class_of(pod);
+        let sides = [Direction::Egress, Direction::Ingress].map(|direction| {
+            let side = self.side(class, direction, family);
+            let mut key = (*side.key).clone();
+            key.applicable.retain(|(index, _)| {
+                let policy = self.policies.get(*index as usize);
+                policy.is_some_and(|policy| policy.tier != Tier::NetworkPolicy)
+            });
+            let (sets, names) = (&side.sets, &side.names);
+            let own = signature(class, sets, names, family, &self.peers, &self.classes);
+            let outcome = self.judge(&key, sets, names, [&own]).into_iter().next();
+            outcome.unwrap_or_else(Outcome::allowed)
+        });
+        let [egress, ingress] = sides;
         open(&egress.both(&ingress))
     }
 
