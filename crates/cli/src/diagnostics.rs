@@ -5,7 +5,7 @@ use ringfence_model::diagnostic::{Annotation, Diagnostic, Severity};
 use ringfence_model::parse::Sources;
 
 use crate::output::snippet::{Marked, render, with_snippets};
-use crate::output::{Printer, layout};
+use crate::output::{Printer, layout, visible};
 
 /// Finds the text of a file by the name that locations carry.
 pub(crate) trait Texts {
@@ -99,6 +99,9 @@ pub(crate) fn left_out(diagnostics: &[Diagnostic]) -> Option<String> {
             (None, _) => None,
         })
         .collect();
+    for text in &mut left_out {
+        *text = visible::line(text).into_owned();
+    }
     left_out.sort();
     left_out.dedup();
     let more = left_out.len().saturating_sub(MOST_LISTED);

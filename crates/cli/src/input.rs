@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::output::visible;
 use ringfence_model::diagnostic::{Diagnostic, Severity};
 use ringfence_model::parse::{Input, Limits};
 
@@ -220,7 +221,7 @@ fn is_hidden(path: &Path) -> bool {
 
 fn read_file(path: &Path, limits: &Limits) -> Result<Input, InputError> {
     let file = File::open(path).map_err(|error| unreadable(path, error))?;
-    read_limited(file, &path.display().to_string(), limits)
+    read_limited(file, &visible::line(&path.display().to_string()), limits)
 }
 
 /// Reads to the end, and one byte past the limit at most.

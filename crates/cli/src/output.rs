@@ -21,6 +21,7 @@ mod schema;
 pub(crate) mod snippet;
 pub(crate) mod structured;
 pub(crate) mod theme;
+pub(crate) mod visible;
 
 pub(crate) use names::Names;
 pub(crate) use printer::Printer;

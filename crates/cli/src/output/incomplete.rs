@@ -38,7 +38,7 @@ pub(crate) fn comment(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match left_out(diagnostics) {
-        Some(summary) => writeln!(out, "{sign} incomplete: {}", summary.replace('\n', " ")),
+        Some(summary) => writeln!(out, "{sign} incomplete: {}", summary),
         None => Ok(()),
     }
 }

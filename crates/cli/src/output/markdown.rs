@@ -1,5 +1,7 @@
 //! Text made safe for Markdown tables.
 
+use super::visible;
+
 /// Text in code font.
 pub(crate) fn code(text: &str) -> String {
     format!("`{}`", one_line(text).replace('|', "\\|").replace('`', "'"))
@@ -15,6 +17,7 @@ pub(crate) fn cell(text: &str) -> String {
                 safe.push(c);
             }
             '<' => safe.push_str("&lt;"),
+            '&' => safe.push_str("&amp;"),
             c => safe.push(c),
         }
     }
@@ -22,5 +25,5 @@ pub(crate) fn cell(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
+    visible::line(&text.replace(['\n', '\r'], " ")).into_owned()
 }

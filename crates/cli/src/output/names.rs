@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::visible;
 use ringfence_model::snapshot::{NamespaceId, PodId, PodKind, ServiceId, Snapshot, WorkloadId};
 
 /// The names of a snapshot's workloads.
@@ -46,16 +47,18 @@ impl<'a> Names<'a> {
 
     /// `namespace/name`, or `namespace/Kind/name` where that is needed to tell.
     pub(crate) fn workload(&self, id: WorkloadId) -> String {
-        format!("{}/{}", self.namespace_of(id), self.workload_alone(id))
+        let namespace = visible::line(self.namespace_of(id));
+        format!("{namespace}/{}", self.workload_alone(id))
     }
 
     /// The name without its namespace.
     pub(crate) fn workload_alone(&self, id: WorkloadId) -> Cow<'a, str> {
         let workload = self.snapshot.workload(id);
         if self.ambiguous.get(id.0 as usize).copied().unwrap_or(false) {
-            return Cow::Owned(format!("{}/{}", workload.kind, workload.name));
+            let name = format!("{}/{}", workload.kind, workload.name);
+            return Cow::Owned(visible::line(&name).into_owned());
         }
-        Cow::Borrowed(&workload.name)
+        visible::line(&workload.name)
     }
 
     /// The name of the namespace of a workload.
@@ -72,7 +75,7 @@ impl<'a> Names<'a> {
         let workload = self.workload(pod.workload);
         let one_of_several = self.snapshot.workload(pod.workload).pods.len() > 1;
         if pod.kind == PodKind::Single && one_of_several {
-            return format!("{workload} (pod {})", pod.name);
+            return format!("{workload} (pod {})", visible::line(&pod.name));
         }
         workload
     }
@@ -81,6 +84,6 @@ impl<'a> Names<'a> {
     pub(crate) fn service(&self, id: ServiceId) -> String {
         let service = self.snapshot.service(id);
         let namespace = &self.snapshot.namespace(service.namespace).name;
-        format!("{namespace}/{}", service.name)
+        visible::line(&format!("{namespace}/{}", service.name)).into_owned()
     }
 }

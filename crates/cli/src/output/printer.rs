@@ -7,6 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 
 use super::Theme;
 use super::progress::Working;
+use super::visible::Filter;
 use crate::args::ColorWhen;
 
 /// Lines are cut to this where nothing says how wide the terminal is, so that what
@@ -40,8 +41,11 @@ impl Printer {
             _ => DEFAULT_WIDTH,
         };
         Self {
-            out: Stream::new(Box::new(BufWriter::with_capacity(1 << 16, stdout))),
-            err: Stream::new(Box::new(stderr)),
+            out: Stream::new(
+                Box::new(BufWriter::with_capacity(1 << 16, stdout)),
+                out_theme.colored,
+            ),
+            err: Stream::new(Box::new(stderr), err_theme.colored),
             out_theme,
             err_theme,
             width: width.max(NARROWEST),
@@ -119,16 +123,18 @@ impl fmt::Debug for Printer {
 }
 
 /// A stream whose reader may leave (`| head`): from then on everything is swallowed,
-/// and the command ends as if all had been read.
+/// and the command ends as if all had been read. What is no text does not get through.
 struct Stream {
     inner: Box<dyn Write>,
+    filter: Filter,
     closed: bool,
 }
 
 impl Stream {
-    fn new(inner: Box<dyn Write>) -> Self {
+    fn new(inner: Box<dyn Write>, colored: bool) -> Self {
         Self {
             inner,
+            filter: Filter::new(colored),
             closed: false,
         }
     }
@@ -149,7 +155,8 @@ impl Write for Stream {
         if self.closed {
             return Ok(bytes.len());
         }
-        let result = self.inner.write(bytes);
+        let filtered = self.filter.filtered(bytes);
+        let result = self.inner.write_all(&filtered).map(|()| bytes.len());
         self.unless_closed(result, bytes.len())
     }
 
@@ -157,7 +164,11 @@ impl Write for Stream {
         if self.closed {
             return Ok(());
         }
-        let result = self.inner.flush();
+        let rest = self.filter.rest();
+        let result = self
+            .inner
+            .write_all(&rest)
+            .and_then(|()| self.inner.flush());
         self.unless_closed(result, ())
     }
 }
@@ -186,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_leaves_is_not_an_error() {
-        let mut stream = Stream::new(Box::new(Leaves { after: 1 }));
+        let mut stream = Stream::new(Box::new(Leaves { after: 1 }), false);
         for _ in 0..5 {
             stream.write_all(b"line\n").unwrap();
         }

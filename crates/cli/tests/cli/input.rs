@@ -185,3 +185,22 @@ fn what_cannot_be_read_in_a_directory_is_named_and_the_rest_is_answered() {
     let run = ringfence(&format!("reach -f {}", scratch.path()));
     assert_eq!(run.code, Some(0), "{}", run.text());
 }
+
+#[test]
+fn names_cannot_drive_a_terminal_or_break_a_report() {
+    let name = r#""x\e[2J\n<b>|`\u202e\"&#""#;
+    let hostile = format!(
+        "{SMALL}---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: web}}\nspec: {{containers: [{{name: c}}]}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: {name}}}\nspec: {{containers: [{{name: c}}]}}\n"
+    );
+    for format in [
+        "human", "csv", "markdown", "mermaid", "dot", "svg", "json", "yaml",
+    ] {
+        for color in ["always", "never"] {
+            let run = ringfence_with(&format!("reach -f - -o {format} --color {color}"), &hostile);
+            for stream in [&run.stdout, &run.stderr] {
+                assert!(!stream.contains("\u{1b}[2J"), "{format}: {}", run.text());
+            }
+            assert!(!run.text().contains("\n<b>|"), "{format}: {}", run.text());
+        }
+    }
+}

@@ -7,6 +7,7 @@ use ringfence_model::source::Location;
 use super::Report;
 use crate::cluster::Cluster;
 use crate::output::explain::words::{decided_by, location};
+use crate::output::visible;
 
 /// One rule that a change is due to.
 #[derive(Clone, Debug)]
@@ -38,7 +39,8 @@ pub(super) fn why(report: &Report<'_>, change: &Change) -> Why {
                 When::After => new.0,
             };
             Shown {
-                policy: cluster.snapshot.policy(cause.reason.policy).display_name(),
+                policy: visible::line(&cluster.snapshot.policy(cause.reason.policy).display_name())
+                    .into_owned(),
                 location: location(&cluster.snapshot, &cluster.sources, &cause.reason),
                 cause,
             }

@@ -6,7 +6,7 @@ use ringfence_engine::explain::{Side, explain};
 
 use super::Report;
 use super::words::{Speaker, decided_by, location, missing, reason_title, verdict};
-use crate::output::incomplete;
+use crate::output::{incomplete, visible};
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     incomplete::markdown(report.diagnostics, out)?;
@@ -56,10 +56,12 @@ fn side(report: &Report<'_>, side: &Side, name: &str, out: &mut dyn Write) -> io
         decided_by(side)
     )?;
     for reason in &side.reasons {
+        // Names in it may be anything; its own marks are meant.
+        let text = visible::line(&reason.text).replace('<', "&lt;");
         let title = reason_title(report.snapshot, reason);
         let at = location(report.snapshot, report.sources, reason)
             .map_or_else(String::new, |location| format!(" (`{location}`)"));
-        writeln!(out, "  - {title}{at}: {}", reason.text)?;
+        writeln!(out, "  - {title}{at}: {}", text)?;
     }
     Ok(())
 }

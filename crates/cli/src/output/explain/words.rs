@@ -13,6 +13,7 @@ use ringfence_model::source::Location;
 use crate::output::Names;
 use crate::output::address_names::AddressNames;
 use crate::output::reach::port_words;
+use crate::output::visible;
 use crate::packets::{Outcome, Party};
 
 /// Names parties for one snapshot.
@@ -142,7 +143,7 @@ pub(crate) fn effect_name(effect: Effect) -> &'static str {
 
 /// `NetworkPolicy shop/db`. Which rule is meant is said by the reason's own text.
 pub(crate) fn reason_title(snapshot: &Snapshot, reason: &Reason) -> String {
-    snapshot.policy(reason.policy).display_name()
+    visible::line(&snapshot.policy(reason.policy).display_name()).into_owned()
 }
 
 /// What is missing for a denied outcome to be allowed; nothing where that is no help:

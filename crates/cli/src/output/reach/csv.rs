@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::Report;
 use ringfence_engine::reach::End;
 
-use crate::output::Names;
+use crate::output::{Names, visible};
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let names = Names::new(report.snapshot);
@@ -55,10 +55,11 @@ fn cells(names: &Names<'_>, end: &End) -> String {
 
 /// RFC 4180: quotes only where a cell needs them.
 fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) {
+    let cell = visible::line(cell);
+    if cell.contains([',', '"']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {
-        cell.to_owned()
+        cell.into_owned()
     }
 }
 

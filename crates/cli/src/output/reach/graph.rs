@@ -14,6 +14,7 @@ use super::human::port_words;
 use super::view::{Node, Open, View};
 use super::{Report, bypassing};
 use crate::output::address_names::Place;
+use crate::output::visible;
 
 /// What an edge begins or ends at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,7 +121,7 @@ impl<'a> Graph<'a> {
                 Some(cluster) if cluster.namespace == namespace => cluster.workloads.push(id),
                 _ => clusters.push(Cluster {
                     namespace,
-                    name: snapshot.namespace(namespace).name.to_string(),
+                    name: visible::line(&snapshot.namespace(namespace).name).into_owned(),
                     workloads: vec![id],
                 }),
             }

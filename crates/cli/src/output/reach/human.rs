@@ -10,7 +10,7 @@ use super::view::{Block, Group, Node, Open, Row, View};
 use super::{Report, bypassing};
 use crate::entry_points::EntryPoint;
 use crate::output::layout::{Word, count, width_of, wrap, write_words};
-use crate::output::{Theme, incomplete};
+use crate::output::{Theme, incomplete, visible};
 
 /// Columns that destinations take at most, so that ports stay near them.
 const WIDEST_TO: usize = 52;
@@ -156,6 +156,7 @@ impl Human<'_> {
                 Group::Everything => Word::plain("every workload"),
                 Group::Namespace(id) => {
                     let name = &self.view.names.snapshot().namespace(id).name;
+                    let name = visible::line(name);
                     Word::plain(format!("every workload in {name}"))
                 }
                 Group::One(Node::Workload(id)) => Word::plain(self.view.names.workload(id)),

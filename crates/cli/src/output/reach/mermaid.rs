@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::Report;
 use super::graph::{Graph, Mark, Vertex, label};
-use crate::output::incomplete;
+use crate::output::{incomplete, visible};
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let graph = Graph::new(report);
@@ -20,8 +20,8 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
         for id in &cluster.workloads {
             let name = graph.view.names.workload_alone(*id);
             if graph.bypasses(*id) {
-                let name = format!("{name}<br/>hostNetwork");
-                writeln!(out, "    w{}[{}]:::host", id.0, quoted(&name))?;
+                let name = escaped(&name);
+                writeln!(out, "    w{}[\"{name}<br/>hostNetwork\"]:::host", id.0)?;
             } else {
                 writeln!(out, "    w{}[{}]", id.0, quoted(&name))?;
             }
@@ -85,5 +85,22 @@ fn vertex_id(vertex: Vertex) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "#quot;"))
+    format!("\"{}\"", escaped(text))
+}
+
+/// Mermaid reads HTML and its own entities in labels.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in visible::line(text).chars() {
+        match c {
+            '"' => safe.push_str("#quot;"),
+            '<' => safe.push_str("#lt;"),
+            '>' => safe.push_str("#gt;"),
+            '&' => safe.push_str("#amp;"),
+            '#' => safe.push_str("#35;"),
+            '`' => safe.push_str("#96;"),
+            c => safe.push(c),
+        }
+    }
+    safe
 }

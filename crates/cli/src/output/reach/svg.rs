@@ -14,6 +14,7 @@ use super::Report;
 use super::graph::{Cluster, Edge, Graph, Mark, Vertex, label};
 use crate::diagnostics::left_out;
 use crate::output::layout::count;
+use crate::output::visible;
 use placement::{Placement, Rect};
 use routes::Routed;
 
@@ -364,7 +365,8 @@ fn legend(graph: &Graph<'_>, height: f64, out: &mut dyn Write) -> io::Result<()>
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
+    visible::lines(text)
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
