@@ -166,10 +166,7 @@ impl AllPairs {
         for (family, rows) in IpFamily::ALL.into_iter().zip(&mut self.rows) {
             rows.resize(engine.classes.features.len(), Row::new());
             for row in rows.iter_mut() {
-                for (_, destinations) in row.iter_mut() {
-                    *destinations -= &affected.classes;
-                }
-                row.retain(|(_, destinations)| !destinations.is_empty());
+                remove(row, &affected.classes);
             }
             let present: RoaringBitmap = (0..engine.classes.len())
                 .filter(|class| engine.classes.is_present(*class, family))
@@ -219,6 +216,25 @@ fn candidates(
         others |= &cell.peers;
     }
     others & present
+}
+
+/// Takes some destinations out of a row. Taking out few of them one by one is much
+/// cheaper than subtracting sets, and there are as many rows as classes.
+fn remove(row: &mut Row, classes: &RoaringBitmap) {
+    let mut emptied = false;
+    for (_, destinations) in row.iter_mut() {
+        if classes.len() <= 8 {
+            for class in classes {
+                destinations.remove(class);
+            }
+        } else {
+            *destinations -= classes;
+        }
+        emptied |= destinations.is_empty();
+    }
+    if emptied {
+        row.retain(|(_, destinations)| !destinations.is_empty());
+    }
 }
 
 fn insert(row: &mut Row, outcome: PairOutcome, destination: ClassId) {
