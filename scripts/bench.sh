@@ -15,7 +15,7 @@ echo
 echo "== ringfence reach -o json, whole process, 800 deployments ($(wc -c <"$work/800.yaml") bytes)"
 for run in 1 2 3 4 5 6 7; do
     start=$(date +%s%N)
-    target/release/ringfence reach -f "$work/800.yaml" -o json >"$work/reach.json"
+    "${CARGO_TARGET_DIR:-target}/release/ringfence" reach -f "$work/800.yaml" -o json >"$work/reach.json"
     end=$(date +%s%N)
     echo "$(((end - start) / 1000)) us"
 done | sort -n | awk '{a[NR]=$1} END {print "min " a[1] " us, median " a[int((NR+1)/2)] " us, max " a[NR] " us"}'

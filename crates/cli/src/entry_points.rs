@@ -254,6 +254,7 @@ impl Finder<'_> {
                         continue;
                     }
                     let verdict = self.engine.can(&Packet {
+                        through_service: true,
                         source: Peer::Pod(source),
                         destination: Peer::Pod(*destination),
                         family,

@@ -149,7 +149,11 @@ fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mu
                         family,
                         via: via.as_ref(),
                         asked: ports,
-                        open: engine.ports(ends.0, ends.1, family),
+                        open: if via.is_some() {
+                            engine.ports_through_service(source, *pod, family)
+                        } else {
+                            engine.ports(ends.0, ends.1, family)
+                        },
                     });
                 }
             }

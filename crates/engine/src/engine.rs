@@ -134,7 +134,13 @@ impl Engine {
             && source == destination
             && self.snapshot.pod(id).kind != PodKind::Template
         {
-            return Verdict::Allowed;
+            if !packet.through_service {
+                return Verdict::Allowed;
+            }
+            let open = self.hairpin(id, packet.family);
+            let allowed = open.allow.contains(packet.protocol, packet.port);
+            let possible = allowed || open.maybe.contains(packet.protocol, packet.port);
+            return Verdict::from_possible(possible, !allowed);
         }
         let egress = self.one_side(packet, Direction::Egress, source, destination);
         let ingress = self.one_side(packet, Direction::Ingress, destination, source);

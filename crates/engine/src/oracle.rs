@@ -141,8 +141,9 @@ impl<'a> Oracle<'a> {
         if pod.host_network {
             return settled(DecidedBy::HostNetwork);
         }
-        // Rule 10: a pod reaches itself. A template is several pods.
-        if subject == other && pod.kind != PodKind::Template {
+        // Rule 10: a pod reaches itself. A template is several pods. Through a Service,
+        // cluster-wide policies are asked all the same (ClusterNetworkPolicy rule 9).
+        if subject == other && pod.kind != PodKind::Template && !packet.through_service {
             return settled(DecidedBy::SamePod);
         }
         let own_node = self.own_node(pod, other, direction);
@@ -200,7 +201,10 @@ impl<'a> Oracle<'a> {
             if !open {
                 break;
             }
+            let hairpin =
+                question.packet.is_hairpin() && question.subject.kind != PodKind::Template;
             let possible = match tier {
+                Tier::NetworkPolicy if hairpin => Possible::UNDECIDED,
                 Tier::NetworkPolicy => self.network_policies(question, &mut steps),
                 Tier::Admin | Tier::Baseline => self.tier(tier, question, &mut steps),
             };

@@ -33,6 +33,17 @@ pub struct Packet {
     pub protocol: Protocol,
     /// The destination port, 1..=65535; 0 for ICMP.
     pub port: u16,
+    /// Whether the source connected to a Service that leads to the destination. It
+    /// matters only when both ends are one pod: then cluster-wide policies are asked,
+    /// which they are not about a pod and its own address (ClusterNetworkPolicy rule 9).
+    pub through_service: bool,
+}
+
+impl Packet {
+    /// Whether a pod talks to itself through a Service.
+    pub(crate) fn is_hairpin(&self) -> bool {
+        self.through_service && self.source == self.destination
+    }
 }
 
 /// Whether a connection is possible.

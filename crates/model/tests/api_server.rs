@@ -182,3 +182,32 @@ spec:
         "null is absent"
     );
 }
+
+#[test]
+fn the_cidrs_of_a_live_policy_are_read_as_the_api_server_that_accepted_them_did() {
+    let read_with = |metadata: &str| {
+        read(&format!(
+            "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: it, {metadata}}}
+spec:
+  podSelector: {{}}
+  egress:
+    - to:
+        - ipBlock: {{cidr: 010.0.0.0/8, except: [010.008.0.0/16]}}
+        - ipBlock: {{cidr: \"::ffff:192.168.0.0/112\"}}
+"
+        ))
+    };
+    let live = read_with("uid: 6f0b1c5e-6a8c-4f53-8a52-0a0e6a3a5b10");
+    assert_eq!(codes(&live), ["invalid-cidr"; 3]);
+    let PolicyBody::Network(spec) = &policy(&live).body else {
+        panic!("{live:?}")
+    };
+    let peers = spec.egress.as_ref().unwrap()[0].to.as_ref().unwrap();
+    let block = |index: usize| peers[index].ip_block.as_ref().unwrap();
+    assert_eq!(block(0).cidr, "10.0.0.0/8");
+    assert_eq!(block(0).except, Some(vec!["10.8.0.0/16".to_owned()]));
+    assert_eq!(block(1).cidr, "192.168.0.0/16");
+    assert!(read_with("labels: {}").objects.is_empty());
+}

@@ -45,7 +45,12 @@ fn all_ports_of_a_pair_are_what_each_packet_gets() {
         let engine = Engine::compile(&snapshot, profile);
         let oracle = Oracle::new(&snapshot, profile);
         for packet in Questions::new(&snapshot, seed).take(QUESTIONS) {
-            let open = engine.ports(packet.source, packet.destination, packet.family);
+            let open = match (packet.source, packet.destination) {
+                (Peer::Pod(source), Peer::Pod(destination)) if packet.through_service => {
+                    engine.ports_through_service(source, destination, packet.family)
+                }
+                (source, destination) => engine.ports(source, destination, packet.family),
+            };
             let expected = oracle.judge(&packet).verdict;
             assert_eq!(said(&open, &packet), expected, "seed {seed}: {packet:?}");
         }

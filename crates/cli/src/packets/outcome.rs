@@ -193,6 +193,7 @@ fn outcome(judged: &Judged<'_>, ends: &Ends, verdict: Verdict, ports: PortSet) -
         families: vec![judged.family],
         pairs: (1, 1),
         packet: Packet {
+            through_service: judged.via.is_some(),
             source: judged.source,
             destination: judged.destination,
             family: judged.family,

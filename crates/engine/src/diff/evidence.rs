@@ -143,6 +143,7 @@ fn evidence(engine: &Engine, change: &Change, verdict: Verdict) -> Option<Eviden
                     continue;
                 };
                 let packet = Packet {
+                    through_service: false,
                     source: *source,
                     destination: *destination,
                     family,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
-use ringfence_model::policy::Direction;
+use ringfence_model::policy::{Direction, Tier};
 use ringfence_model::snapshot::{PodId, PodKind};
 use ringfence_model::tri::Tri;
 
@@ -13,6 +13,7 @@ use super::external;
 use crate::engine::{Engine, with_own_node};
 use crate::packet::Peer;
 use crate::sets::{Outcome, PortSet};
+use crate::side::signature;
 
 /// The ports of one pair of ends. What is in neither set is denied.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -21,6 +22,22 @@ pub struct OpenPorts {
     pub allow: PortSet,
     /// Not known; disjoint from `allow`.
     pub maybe: PortSet,
+}
+
+impl OpenPorts {
+    /// What is open to an end that is either this or one of `others`.
+    fn or_one_of(self, others: &[Self]) -> Self {
+        let mut allow = self.allow.clone();
+        let mut possible = self.allow.union(&self.maybe);
+        for other in others {
+            allow = allow.intersection(&other.allow);
+            possible = possible.union(&other.allow).union(&other.maybe);
+        }
+        Self {
+            maybe: possible.difference(&allow),
+            allow,
+        }
+    }
 }
 
 /// Addresses outside the cluster that a pod sees alike.
@@ -47,11 +64,47 @@ impl Engine {
         open(&egress.both(&ingress))
     }
 
+    /// Every port at once, for a source that connects to a Service which leads to the
+    /// destination. Ports are the destination's.
+    #[must_use]
+    pub fn ports_through_service(
+        &self,
+        source: PodId,
+        destination: PodId,
+        family: IpFamily,
+    ) -> OpenPorts {
+        if source == destination && self.snapshot().pod(source).kind != PodKind::Template {
+            return self.hairpin(source, family);
+        }
+        self.ports(Peer::Pod(source), Peer::Pod(destination), family)
+    }
+
+    /// What a pod can open to itself through a Service: NetworkPolicy never comes
+    /// between a pod and itself, cluster-wide policies do then (ClusterNetworkPolicy
+    /// rule 9).
+    pub(crate) fn hairpin(&self, pod: PodId, family: IpFamily) -> OpenPorts {
+        let class = self.class_of(pod);
+        let sides = [Direction::Egress, Direction::Ingress].map(|direction| {
+            let side = self.side(class, direction, family);
+            let mut key = (*side.key).clone();
+            key.applicable.retain(|(index, _)| {
+                let policy = self.policies.get(*index as usize);
+                policy.is_some_and(|policy| policy.tier != Tier::NetworkPolicy)
+            });
+            let (sets, names) = (&side.sets, &side.names);
+            let own = signature(class, sets, names, family, &self.peers, &self.classes);
+            let outcome = self.judge(&key, sets, names, [&own]).into_iter().next();
+            outcome.unwrap_or_else(Outcome::allowed)
+        });
+        let [egress, ingress] = sides;
+        open(&egress.both(&ingress))
+    }
+
     /// What a pod can open to some addresses, or accept from them, by regions that cover
     /// exactly those of `wanted` that are of `family`.
     ///
     /// An address that is a known pod's is that pod's; any other in the ranges of pods
-    /// may be any pod's, so that nothing is known about it. A node's is judged with what
+    /// may be that of a pod whose address is not known, or nobody's. A node's is judged with what
     /// a pod and its own node may always do.
     #[must_use]
     pub fn outside(
@@ -81,26 +134,15 @@ impl Engine {
         if let Some(pods) = self.snapshot().pod_range(family) {
             let some_pod = wanted.intersection(pods);
             wanted = wanted.difference(&some_pod);
-            let anything = OpenPorts {
-                allow: PortSet::none(),
-                maybe: PortSet::all(),
-            };
-            add(anything, some_pod);
-        }
-        if self.snapshot().pod(pod).host_network {
-            add(open(&Outcome::allowed()), wanted);
-        } else {
-            let side = self.side(self.class_of(pod), direction, family);
-            let mut denied = wanted.clone();
-            for region in external::regions(self, side, family, &wanted) {
-                denied = denied.difference(&region.addresses);
-                let open = OpenPorts {
-                    maybe: region.possible.difference(&region.certain),
-                    allow: region.certain,
-                };
-                add(open, region.addresses);
+            if !some_pod.is_empty() {
+                let hidden = self.pods_without_address(pod, direction, family);
+                for (as_address, addresses) in self.regions_of(pod, direction, &some_pod) {
+                    add(as_address.or_one_of(&hidden), addresses);
+                }
             }
-            add(OpenPorts::default(), denied);
+        }
+        for (open, addresses) in self.regions_of(pod, direction, &wanted) {
+            add(open, addresses);
         }
         let mut regions: Vec<OutsideRegion> = found
             .into_iter()
@@ -113,6 +155,58 @@ impl Engine {
             .collect();
         regions.sort_unstable();
         regions
+    }
+
+    /// What a pod can open to addresses of which nothing is known but the blocks that
+    /// they are in: regions that cover `addresses`.
+    fn regions_of(
+        &self,
+        pod: PodId,
+        direction: Direction,
+        addresses: &IpRangeSet,
+    ) -> Vec<(OpenPorts, IpRangeSet)> {
+        if self.snapshot().pod(pod).host_network {
+            return vec![(open(&Outcome::allowed()), addresses.clone())];
+        }
+        let family = addresses.family();
+        let side = self.side(self.class_of(pod), direction, family);
+        let mut denied = addresses.clone();
+        let mut regions = Vec::new();
+        for region in external::regions(self, side, family, addresses) {
+            denied = denied.difference(&region.addresses);
+            let open = OpenPorts {
+                maybe: region.possible.difference(&region.certain),
+                allow: region.certain,
+            };
+            regions.push((open, region.addresses));
+        }
+        regions.push((OpenPorts::default(), denied));
+        regions
+    }
+
+    /// What a pod can open to the pods whose addresses are not known.
+    fn pods_without_address(
+        &self,
+        pod: PodId,
+        direction: Direction,
+        family: IpFamily,
+    ) -> Vec<OpenPorts> {
+        let snapshot = self.snapshot();
+        let hidden = snapshot.pod_ids().filter(|(_, other)| {
+            !other.host_network
+                && other.kind != PodKind::Outside
+                && other.addresses.is_empty()
+                && snapshot.families_of(other).contains(&family)
+        });
+        let mut found: Vec<OpenPorts> = hidden
+            .map(|(other, _)| match direction {
+                Direction::Egress => self.ports(Peer::Pod(pod), Peer::Pod(other), family),
+                Direction::Ingress => self.ports(Peer::Pod(other), Peer::Pod(pod), family),
+            })
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// The addresses of which more is known than the blocks that they are in: pods'

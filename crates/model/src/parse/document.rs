@@ -157,6 +157,11 @@ pub(crate) fn read_objects(
     let mut candidates = Vec::new();
     let mut outcome = Outcome::default();
     let mut reporter = Reporter::new(file);
+    if let Some(remark) = missing_separator(tree) {
+        report_several_objects(remark, "`---`", "this document was left out", &mut reporter);
+        outcome.diagnostics = reporter.finish();
+        return outcome;
+    }
     collect(
         Candidate {
             node: &tree.root,
@@ -183,6 +188,36 @@ pub(crate) fn read_objects(
         outcomes.into_iter().for_each(|read| outcome.append(read));
     }
     outcome
+}
+
+/// The root of a document is several objects. Whatever is read of them is wrong: all
+/// but the last are lost, and what that one leaves out is the others'.
+fn missing_separator<'r>(tree: &'r Tree<'_>) -> Option<&'r Remark> {
+    let root = tree.root.entry("apiVersion")?.key_extent;
+    tree.remarks.iter().find(|remark| {
+        matches!(remark.kind, RemarkKind::SeveralObjects { .. }) && remark.extent == root
+    })
+}
+
+fn report_several_objects(
+    remark: &Remark,
+    separator: &str,
+    left_out: &str,
+    reporter: &mut Reporter<'_>,
+) {
+    let RemarkKind::SeveralObjects { count, first } = remark.kind else {
+        return;
+    };
+    reporter
+        .error(
+            "duplicate-key",
+            remark.extent,
+            format!("`apiVersion` and `kind` are here {count} times"),
+        )
+        .label("another object begins here")
+        .related(first, "the first one is here")
+        .help(format!("is a {separator} missing between two objects?"))
+        .left_out(left_out);
 }
 
 /// A node that should be an object.
@@ -311,6 +346,14 @@ fn report_remarks(remarks: &[&Remark], is_strict: bool, reporter: &mut Reporter<
                 } else {
                     reported.help("the last one counts, as it does for kubectl; remove the other");
                 }
+            }
+            RemarkKind::SeveralObjects { .. } => {
+                let left_out = if is_strict {
+                    "these objects were left out"
+                } else {
+                    "all of these objects but the last were left out"
+                };
+                report_several_objects(remark, "`- `", left_out, reporter);
             }
             RemarkKind::BooleanKey { written, read } => {
                 reporter

@@ -206,7 +206,7 @@ fn convert(root: &Node<'_>, family: PolicyFamily) -> Option<Policy> {
             schema_of(family),
         )?),
         None => PolicyBody::Network(match root.get("spec") {
-            Some(spec) => read_masked(spec, &Mask::All).ok()?,
+            Some(spec) => convert::network_policy(spec)?,
             None => Default::default(),
         }),
     };

@@ -26,6 +26,9 @@ pub(crate) struct Remark {
 pub(crate) enum RemarkKind {
     /// The key is there a second time; the last value stays.
     DuplicateKey { key: String, first: Extent },
+    /// `apiVersion` and `kind` are there so many times, and first here: several objects
+    /// in one, of which only the last stays.
+    SeveralObjects { count: usize, first: Extent },
     /// An unquoted key that is read as a boolean.
     BooleanKey { written: String, read: &'static str },
     /// A tag nobody knows, such as `!Ref`.
@@ -58,7 +61,14 @@ pub(crate) fn drop_duplicates<'t>(entries: &mut Vec<Entry<'t>>, remarks: &mut Ve
     if superseded.is_empty() {
         return;
     }
-    for (earlier, later) in &superseded {
+    let several = several_objects(entries, &superseded);
+    let noted = match several {
+        // The other keys that they share are no news.
+        Some(_) => &[][..],
+        None => &superseded[..],
+    };
+    remarks.extend(several);
+    for (earlier, later) in noted {
         if let (Some(earlier), Some(later)) = (entries.get(*earlier), entries.get(*later)) {
             remarks.push(Remark {
                 extent: later.key_extent,
@@ -76,6 +86,27 @@ pub(crate) fn drop_duplicates<'t>(entries: &mut Vec<Entry<'t>>, remarks: &mut Ve
         let here = position.next();
         gone.next_if(|earlier| Some(*earlier) == here).is_none()
     });
+}
+
+/// Whether these are the entries of several objects, one after the other.
+fn several_objects(entries: &[Entry<'_>], superseded: &[(usize, usize)]) -> Option<Remark> {
+    let repeated = |key: &'static str| {
+        let pairs = superseded.iter();
+        pairs.filter_map(move |(earlier, later)| {
+            let (earlier, later) = (entries.get(*earlier)?, entries.get(*later)?);
+            (earlier.key == key).then_some((earlier.key_extent, later.key_extent))
+        })
+    };
+    repeated("kind").next()?;
+    let (first, _) = repeated("apiVersion").next()?;
+    let (_, last) = repeated("apiVersion").next_back()?;
+    Some(Remark {
+        extent: last,
+        kind: RemarkKind::SeveralObjects {
+            count: repeated("apiVersion").count() + 1,
+            first,
+        },
+    })
 }
 
 /// Pairs of positions with equal keys, each with its next.

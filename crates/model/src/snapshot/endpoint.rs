@@ -91,7 +91,8 @@ pub struct Pod {
     pub kind: PodKind,
     /// Its labels.
     pub labels: Labels,
-    /// Declared container ports, those of restartable init containers included.
+    /// Declared container ports in the order of declaration, those of restartable init
+    /// containers after those of containers.
     pub ports: Arc<[ContainerPort]>,
     /// `spec.hostNetwork`: the pod has its node's address and bypasses policy.
     pub host_network: bool,

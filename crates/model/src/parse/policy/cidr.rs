@@ -5,33 +5,45 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::checker::Checker;
+use crate::diagnostic::Severity;
 use crate::parse::place::Place;
 
 /// Checks a CIDR and reads it.
 pub(super) fn check(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) -> Option<IpNet> {
     let text = place.node.text()?;
-    let Some(net) = parse(text) else {
-        checker
-            .error(
-                "invalid-cidr",
-                place.value_extent(),
-                format!("`{}`: {} is not a CIDR", place.at, place.node.describe()),
-            )
-            .help(what_is_wrong(text));
-        return None;
+    let net = match parse(text) {
+        Some(net) if !is_mapped(&net) => net,
+        strict => {
+            let (what, help) = match strict {
+                Some(_) => (
+                    "an IPv4 address written as IPv6".to_owned(),
+                    "write the IPv4 address: implementations disagree about this form".to_owned(),
+                ),
+                None => (
+                    format!("{} is not a CIDR", place.node.describe()),
+                    what_is_wrong(text),
+                ),
+            };
+            let accepted = parse_as_formerly(text).filter(|_| checker.is_live());
+            let severity = match accepted {
+                Some(_) => Severity::Warning,
+                None => Severity::Error,
+            };
+            let help = match accepted {
+                Some(net) => format!("the API server accepted it and reads it as {net}; {help}"),
+                None => help,
+            };
+            checker
+                .report(
+                    severity,
+                    "invalid-cidr",
+                    place.value_extent(),
+                    format!("`{}`: {what}", place.at),
+                )
+                .help(help);
+            return accepted;
+        }
     };
-    if let IpAddr::V6(address) = net.addr()
-        && address.to_ipv4_mapped().is_some()
-    {
-        checker
-            .error(
-                "invalid-cidr",
-                place.value_extent(),
-                format!("`{}`: an IPv4 address written as IPv6", place.at),
-            )
-            .help("write the IPv4 address: implementations disagree about this form");
-        return None;
-    }
     if net.addr() != net.network() {
         checker
             .warning(
@@ -50,6 +62,51 @@ pub(super) fn check(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) ->
             ));
     }
     Some(net.trunc())
+}
+
+/// An IPv4 address in the form of an IPv6 one.
+fn is_mapped(net: &IpNet) -> bool {
+    matches!(net.addr(), IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
+}
+
+/// What a CIDR that only former API servers accepted stands for, written as it should
+/// have been; `None` for one that is fine, or none at all.
+pub(super) fn rewritten(text: &str) -> Option<String> {
+    match parse(text) {
+        Some(net) if !is_mapped(&net) => None,
+        _ => parse_as_formerly(text).map(|net| net.to_string()),
+    }
+}
+
+/// Reads a CIDR as former API servers did, whose objects are still there: numbers are
+/// decimal whatever they begin with, and an IPv4 block may be written as IPv6.
+fn parse_as_formerly(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    // Whatever is before an IPv4 address, it is at the end.
+    let (before, dotted) = match address.rfind(':') {
+        Some(colon) => address.split_at_checked(colon + 1)?,
+        None => ("", address),
+    };
+    let dotted: Vec<&str> = dotted.split('.').map(without_leading_zeros).collect();
+    let net = parse(&format!("{before}{}/{length}", dotted.join(".")))?.trunc();
+    let IpAddr::V6(address) = net.addr() else {
+        return Some(net);
+    };
+    // The prefix of the form itself takes 96 bits; with fewer, other addresses are in it.
+    let mapped = address
+        .to_ipv4_mapped()
+        .zip(net.prefix_len().checked_sub(96));
+    match mapped {
+        Some((address, length)) => IpNet::new(address.into(), length).ok(),
+        None => Some(net),
+    }
+}
+
+fn without_leading_zeros(number: &str) -> &str {
+    match number.trim_start_matches('0') {
+        "" if !number.is_empty() => "0",
+        rest => rest,
+    }
 }
 
 /// Reads a CIDR as strictly as current API servers do: no leading zeros in addresses
@@ -121,6 +178,37 @@ pub(super) fn check_except(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_former_api_servers_accepted_is_read_as_they_did() {
+        for (text, net) in [
+            ("010.0.0.0/8", "10.0.0.0/8"),
+            ("192.168.008.000/24", "192.168.8.0/24"),
+            ("10.1.2.3/08", "10.0.0.0/8"),
+            ("::ffff:10.1.0.0/112", "10.1.0.0/16"),
+            ("::ffff:010.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:a00:0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:10.0.0.0/64", "::/64"),
+            ("fd00::/8", "fd00::/8"),
+        ] {
+            let read = parse_as_formerly(text).map(|net| net.to_string());
+            assert_eq!(read.as_deref(), Some(net), "{text}");
+        }
+        for wrong in [
+            "",
+            "10.0.0.0",
+            "10.0.0/8",
+            "1..0.0/8",
+            "0x0a.0.0.0/8",
+            "256.0.0.0/8",
+            "::1:/8",
+        ] {
+            assert_eq!(parse_as_formerly(wrong), None, "{wrong}");
+        }
+        assert_eq!(rewritten("10.1.2.3/8"), None);
+        assert_eq!(rewritten("010.0.0.0/8").as_deref(), Some("10.0.0.0/8"));
+    }
 
     #[test]
     fn only_strict_cidrs_are_read() {

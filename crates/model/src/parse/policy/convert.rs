@@ -1,11 +1,13 @@
-//! The cluster-wide families into one vocabulary. Runs only on what passed the
+//! Policies into our vocabulary, one for all cluster-wide families. Runs only on what passed the
 //! checks; `None` means that a check is missing.
 //!
 //! A rule of a live policy may have fields of a later version of the API. Which traffic
 //! it means is not known then, and the whole rule fails closed.
 
+use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::cidr;
 use super::schema::{Field, Shape, is_known, shape_at};
 use super::tiered::{Dialect, PortSyntax, TierSyntax};
 use crate::parse::deserialize::{Mask, read};
@@ -123,9 +125,33 @@ fn peer(node: &Node<'_>, direction: Direction, dialect: &Dialect) -> Option<Tier
     let value = node.get(key)?;
     match *key {
         "nodes" => selector(value).map(TieredPeer::Nodes),
-        "networks" => texts(value).map(TieredPeer::Networks),
+        "networks" => {
+            let mut networks = texts(value)?;
+            networks.iter_mut().for_each(rewrite_cidr);
+            Some(TieredPeer::Networks(networks))
+        }
         "domainNames" => texts(value).map(TieredPeer::DomainNames),
         _ => pod_selection(node).map(TieredPeer::Pods),
+    }
+}
+
+/// The `spec` of a NetworkPolicy.
+pub(super) fn network_policy(spec: &Node<'_>) -> Option<NetworkPolicySpec> {
+    let mut spec: NetworkPolicySpec = read(spec, &Mask::All).ok()?;
+    let egress = spec.egress.iter_mut().flatten().map(|rule| &mut rule.to);
+    let ingress = spec.ingress.iter_mut().flatten().map(|rule| &mut rule.from);
+    let peers = egress.chain(ingress).flatten().flatten();
+    for block in peers.filter_map(|peer| peer.ip_block.as_mut()) {
+        rewrite_cidr(&mut block.cidr);
+        block.except.iter_mut().flatten().for_each(rewrite_cidr);
+    }
+    Some(spec)
+}
+
+/// A live policy may have a CIDR in a form that is accepted no longer.
+fn rewrite_cidr(text: &mut String) {
+    if let Some(rewritten) = cidr::rewritten(text) {
+        *text = rewritten;
     }
 }
 

@@ -1,12 +1,13 @@
 use k8s_openapi::api::core::v1::PodSpec;
+use rustc_hash::FxHashSet;
 
 use super::notices::{Notices, Subject};
 use crate::protocol::Protocol;
 use crate::snapshot::ContainerPort;
 use crate::source::KeyPath;
 
-/// The ports that the containers declare, restartable init containers (sidecars)
-/// included, sorted, each once. `root` is the path of the value that has `spec`.
+/// The ports that the containers declare, then those of restartable init containers
+/// (sidecars), each once, in the order in which a Service looks for a named one. `root` is the path of the value that has `spec`.
 pub(super) fn ports(
     spec: &PodSpec,
     subject: Subject<'_>,
@@ -27,7 +28,7 @@ pub(super) fn ports(
         .map(|(index, container)| ("containers", index, container));
 
     let mut ports = Vec::new();
-    for (list, container_index, container) in sidecars.chain(containers) {
+    for (list, container_index, container) in containers.chain(sidecars) {
         for (index, port) in container.ports.iter().flatten().enumerate() {
             let path = || {
                 root.key("spec")
@@ -57,7 +58,7 @@ pub(super) fn ports(
             });
         }
     }
-    ports.sort_unstable();
-    ports.dedup();
+    let mut seen = FxHashSet::default();
+    ports.retain(|port| seen.insert(port.clone()));
     ports
 }

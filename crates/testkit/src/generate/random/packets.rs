@@ -86,6 +86,7 @@ impl<'a> Questions<'a> {
             Protocol::Icmp,
         ]);
         Some(Packet {
+            through_service: self.dice.chance(25),
             source,
             destination,
             family: self.dice.pick(&common),

@@ -224,3 +224,25 @@ fn a_services_addresses_and_type_are_read() {
     assert!(of("headless").headless && !of("plain").headless);
     assert!(of("headless").cluster_ips.is_empty());
 }
+
+#[test]
+fn a_named_target_port_is_the_first_that_is_declared_with_that_name() {
+    let port = |number: u16| json!([{"containerPort": number, "name": "http"}]);
+    let spec = json!({
+        "initContainers": [{"name": "proxy", "restartPolicy": "Always", "ports": port(1)}],
+        "containers": [
+            {"name": "main", "ports": port(9090)},
+            {"name": "other", "ports": port(8080)},
+        ],
+    });
+    let snapshot = build(vec![
+        pod("x", "a", json!({"app": "web"}), json!({"spec": spec})),
+        service(
+            "x",
+            "web",
+            json!({"selector": {"app": "web"},
+            "ports": [{"port": 80, "targetPort": "http"}]}),
+        ),
+    ]);
+    assert_eq!(endpoints(&snapshot, "x", "web"), ["a:9090"]);
+}

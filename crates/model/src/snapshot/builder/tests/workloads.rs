@@ -314,7 +314,7 @@ fn labels_that_controllers_add_are_not_known_unless_the_manifest_tells() {
 }
 
 #[test]
-fn ports_are_those_of_containers_and_sidecars_sorted_each_once() {
+fn ports_are_those_of_containers_then_of_sidecars_each_once() {
     let port = |number: i32| json!({"containerPort": number});
     let snapshot = build(vec![pod(
         "x",
@@ -343,8 +343,8 @@ fn ports_are_those_of_containers_and_sidecars_sorted_each_once() {
     assert_eq!(
         shown,
         [
-            "None 53 UDP",
             "Some(\"http\") 80 TCP",
+            "None 53 UDP",
             "Some(\"proxy\") 15001 TCP",
         ]
     );
