@@ -8,7 +8,7 @@ mod ports;
 pub(crate) mod resolve;
 
 pub(crate) use ports::{PortNumber, PortWord};
-pub(crate) use resolve::{Resolver, Target, TargetKind};
+pub(crate) use resolve::{Resolver, Target, TargetKind, nearest};
 
 use std::fmt;
 use std::net::IpAddr;
@@ -91,6 +91,18 @@ pub(crate) enum EndpointError {
         "`{0}` has an empty part: an endpoint is NS/NAME, NS/KIND/NAME, svc:NS/NAME, an IP, a CIDR, or one of internet, metadata, dns, apiserver; `:PORT` may follow"
     )]
     EmptyPart(String),
+    #[error("`{0}`: a port needs an endpoint before it, as in shop/cart{0}")]
+    PortAlone(String),
+    #[error(
+        "`{0}` is a URL: policies see addresses, so name the address behind it, as in 203.0.113.7:443, or `internet`"
+    )]
+    Url(String),
+    #[error(
+        "`{0}` is no IP address or block: an address has four numbers up to 255, and the length of a block is 32 at most"
+    )]
+    BrokenAddress(String),
+    #[error("`{0}` is written `{1}`")]
+    WordCase(String, Word),
     #[error("`{0}` has too many parts: an endpoint is NS/NAME or NS/KIND/NAME")]
     TooManyParts(String),
     #[error("`{0}` is not an IPv6 address; with a port, write [ADDRESS]:PORT")]
@@ -136,6 +148,12 @@ impl fmt::Display for EndpointArg {
 fn split_port(text: &str) -> Result<(&str, Option<&str>), EndpointError> {
     if text.is_empty() {
         return Err(EndpointError::Empty);
+    }
+    if text.contains("://") {
+        return Err(EndpointError::Url(text.to_owned()));
+    }
+    if text.starts_with(':') && !text.starts_with("::") {
+        return Err(EndpointError::PortAlone(text.to_owned()));
     }
     if let Some(rest) = text.strip_prefix('[') {
         let Some((address, after)) = rest.split_once(']') else {
@@ -189,6 +207,13 @@ fn read_name(head: &str) -> Result<EndpointName, EndpointError> {
     if let Some(word) = Word::ALL.into_iter().find(|word| word.as_str() == head) {
         return Ok(EndpointName::Word(word));
     }
+    let differs_in_case = |word: &Word| word.as_str().eq_ignore_ascii_case(head);
+    if let Some(word) = Word::ALL.into_iter().find(differs_in_case) {
+        return Err(EndpointError::WordCase(head.to_owned(), word));
+    }
+    if looks_like_address(head) {
+        return Err(EndpointError::BrokenAddress(head.to_owned()));
+    }
     let (service, path) = match head.strip_prefix("svc:") {
         Some(path) => (true, path),
         None => (false, head),
@@ -208,6 +233,12 @@ fn read_name(head: &str) -> Result<EndpointName, EndpointError> {
         (true, [namespace, name]) => Ok(service_named(Some(namespace), name)),
         _ => Err(EndpointError::TooManyParts(head.to_owned())),
     }
+}
+
+/// Numbers with dots between them, and perhaps a length: no namespace is called so.
+fn looks_like_address(head: &str) -> bool {
+    let first = head.split('/').next().unwrap_or(head);
+    first.contains('.') && first.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
 fn is_service_kind(kind: &str) -> bool {
@@ -315,6 +346,18 @@ mod tests {
     #[test]
     fn what_is_no_endpoint_is_told_why() {
         assert_eq!(error(""), "an endpoint is missing");
+        assert!(error(":http").contains("needs an endpoint before it"));
+        assert!(error("https://example.com/a").contains("is a URL"));
+        for text in [
+            "1.2.3",
+            "10.0.0.256",
+            "10.0.0.0/33",
+            "10.0.0.0/8/9",
+            "1.2.3:80",
+        ] {
+            assert!(error(text).contains("no IP address or block"), "{text}");
+        }
+        assert_eq!(error("Internet:443"), "`Internet` is written `internet`");
         assert!(error("shop/").contains("empty part"));
         assert!(error("a/b/c/d").contains("too many parts"));
         assert!(error("fd00::1::2:80").contains("[ADDRESS]:PORT"));

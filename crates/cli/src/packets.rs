@@ -46,6 +46,10 @@ pub(crate) enum QuestionError {
     NamedPortOfAddress(String),
     #[error("service {0} leads nowhere: no pod or endpoint in the input is behind it")]
     NothingBehind(String),
+    #[error(
+        "service {service} leads nowhere: its pods declare no port named {port}, which is its target port"
+    )]
+    NoTargetPort { service: String, port: String },
     #[error("service {0} is another name for {1}, which is outside the cluster: name its address")]
     ExternalName(String, String),
     #[error("which ports must be permitted? addresses declare none: give `ports`")]

@@ -9,7 +9,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::{Assertion, Demand, End, problem};
-use crate::endpoint::{EndpointArg, PortWord};
+use crate::endpoint::{EndpointArg, PortWord, nearest};
 use crate::output::contract::API_VERSION;
 
 const KIND: &str = "Assertions";
@@ -203,7 +203,50 @@ const HELP: &str = "an assertion file has `permits` and `forbids`: lists of `fro
 fn message_of(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());
-    text.get(..end).unwrap_or(&text).trim().to_owned()
+    reworded(text.get(..end).unwrap_or(&text).trim())
+}
+
+/// What the YAML reader says to programmers, said to the author of a file.
+fn reworded(text: &str) -> String {
+    if text.starts_with("multiple YAML documents") {
+        return "there is a second document here, and an assertion file is one".to_owned();
+    }
+    if let Some(rest) = text.strip_prefix("duplicate mapping key: ") {
+        let key = rest.split(',').next().unwrap_or(rest).trim();
+        return format!("`{key}` is there twice");
+    }
+    if let Some((key, known)) = text
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split_once("`, expected one of "))
+    {
+        let known: Vec<&str> = known.split(", ").collect();
+        let nearest = nearest(key, known.iter().copied());
+        return match nearest.first() {
+            Some(meant) => format!("there is no key `{key}`: did you mean `{meant}`?"),
+            None => format!("there is no key `{key}` here, only {}", known.join(", ")),
+        };
+    }
+    if let Some(key) = text.strip_prefix("missing field ") {
+        return format!("{key} is missing");
+    }
+    if let Some((found, expected)) = text
+        .strip_prefix("invalid type: ")
+        .and_then(|rest| rest.split_once(", expected "))
+    {
+        let found = match found {
+            "unit value" => "nothing",
+            found => found,
+        };
+        return format!("expected {expected}; there is {found}");
+    }
+    match text {
+        "unexpected end of input" => "the file is empty or ends too early".to_owned(),
+        "expected mapping start" => "expected `key: value` here".to_owned(),
+        "expected sequence start" => "expected a list here, as in `[a, b]`".to_owned(),
+        "expected string scalar" => "expected a text here".to_owned(),
+        "invalid boolean" => "expected `true` or `false`".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 /// Turns positions of the YAML reader into spans.
@@ -355,6 +398,43 @@ mod tests {
         assert!(shown[0].contains("too"), "{shown:?}");
         let shown = errors("forbid: []\n");
         assert!(shown[0].contains("forbid"), "{shown:?}");
+    }
+
+    #[test]
+    fn the_yaml_reader_is_put_into_words() {
+        let one = "permits:\n- {from: a/b, to: c/d}\n";
+        for (body, message) in [
+            (format!("{one}---\n{HEAD}{one}"), "second document"),
+            (
+                "permits:\n- {from: a, from: b, to: c}\n".into(),
+                "`from` is there twice",
+            ),
+            ("permit: []\n".into(), "did you mean `permits`?"),
+            (
+                "permits:\n- {form: a, to: c}\n".into(),
+                "did you mean `from`?",
+            ),
+            ("permits:\n- {from: a}\n".into(), "`to` is missing"),
+            ("permits: a\n".into(), "expected a list"),
+            ("permits: [a]\n".into(), "expected `key: value`"),
+            (
+                "permits:\n- {from: null, to: c}\n".into(),
+                "there is nothing",
+            ),
+            (
+                "permits:\n- {from: a, to: c, allowUnknown: x}\n".into(),
+                "`true` or `false`",
+            ),
+            (
+                "permits:\n- {from: a, to: c, why: [x]}\n".into(),
+                "expected a text",
+            ),
+        ] {
+            let shown = errors(&body);
+            assert!(shown[0].contains(message), "{body}: {shown:?}");
+        }
+        let empty = read("a.yaml", "# nothing\n").unwrap_err();
+        assert!(empty[0].message.contains("empty"), "{empty:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::cluster::Cluster;
 use crate::diagnostics::{self, SingleText};
 use crate::endpoint::Resolver;
 use crate::exit::Exit;
+use crate::input::is_stdin;
 use crate::output::Printer;
 use crate::output::assert::{Format, Report, print};
 
@@ -60,6 +61,12 @@ pub(crate) struct AssertArgs {
 }
 
 pub(crate) fn run(args: &AssertArgs, printer: &mut Printer) -> Result<Exit, Stop> {
+    if is_stdin(&args.file) {
+        return Err(anyhow::anyhow!(
+            "assertions are read from a file; standard input is for manifests, with `-f -`"
+        )
+        .into());
+    }
     let name = args.file.display().to_string();
     let text = std::fs::read_to_string(&args.file)
         .with_context(|| format!("reading assertions from `{name}`"))?;

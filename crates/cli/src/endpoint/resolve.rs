@@ -1,6 +1,7 @@
 //! What an endpoint stands for in a snapshot.
 
 mod nearest;
+pub(crate) use nearest::nearest;
 mod well_known;
 
 use std::net::IpAddr;
@@ -53,6 +54,10 @@ pub(crate) enum ResolveError {
         name: String,
         hint: String,
     },
+    #[error(
+        "there is no workload `{0}` in the input; if it is a domain name: policies see addresses, so name the address behind it, or `internet`"
+    )]
+    DomainName(String),
     #[error("no workload in the input matches `{0}`")]
     NoMatch(String),
     #[error("there is no service `{name}` in namespace `{namespace}`{hint}")]
@@ -101,8 +106,14 @@ impl<'a> Resolver<'a> {
                 kind,
                 name,
             } => {
+                let is_domain_name = namespace.is_none() && name.contains('.');
                 let namespace = namespace.as_deref().unwrap_or(self.default_namespace);
-                self.object(namespace, kind.as_deref(), name)?
+                match self.object(namespace, kind.as_deref(), name) {
+                    Err(_) if is_domain_name => {
+                        return Err(ResolveError::DomainName(name.clone()));
+                    }
+                    found => found?,
+                }
             }
             EndpointName::Service { namespace, name } => {
                 let namespace = namespace.as_deref().unwrap_or(self.default_namespace);

@@ -1,5 +1,6 @@
 //! Why a connection is allowed or denied: the report of `explain`.
 
+mod alike;
 mod human;
 mod json;
 mod markdown;

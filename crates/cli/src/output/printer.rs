@@ -17,7 +17,7 @@ const NARROWEST: usize = 40;
 
 /// Owns stdout and stderr.
 pub(crate) struct Printer {
-    out: Stream,
+    out: BufWriter<Stream>,
     err: Stream,
     out_theme: Theme,
     err_theme: Theme,
@@ -41,9 +41,9 @@ impl Printer {
             _ => DEFAULT_WIDTH,
         };
         Self {
-            out: Stream::new(
-                Box::new(BufWriter::with_capacity(1 << 16, stdout)),
-                out_theme.colored,
+            out: BufWriter::with_capacity(
+                1 << 16,
+                Stream::new(Box::new(stdout), out_theme.colored),
             ),
             err: Stream::new(Box::new(stderr), err_theme.colored),
             out_theme,

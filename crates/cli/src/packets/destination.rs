@@ -1,5 +1,7 @@
 //! Where packets go: pods or addresses, each with the ports that are asked for.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
@@ -161,11 +163,39 @@ fn everything_behind(
         });
     }
     if found.is_empty() {
-        return Err(QuestionError::NothingBehind(
-            Names::new(snapshot).service(id),
-        ));
+        // Pods that no port of the service leads to can still be reached by its name
+        // where it is headless, and by their addresses always.
+        let pods = selected_pods(snapshot, id);
+        if pods.is_empty() {
+            return Err(QuestionError::NothingBehind(
+                Names::new(snapshot).service(id),
+            ));
+        }
+        found.push(Destination::Pods {
+            via: None,
+            pods: pods.into_iter().map(|pod| (pod, PortSet::all())).collect(),
+        });
     }
     Ok(found)
+}
+
+/// The pods that a service selects, whether or not they have its target ports.
+fn selected_pods(snapshot: &Snapshot, id: ServiceId) -> Vec<PodId> {
+    let any_port = ServicePort {
+        name: None,
+        protocol: Protocol::Tcp,
+        port: 1,
+        target_port: PortRef::Number(1),
+        node_port: None,
+    };
+    let endpoints = snapshot.service_endpoints(id, &any_port).into_iter();
+    let pods: BTreeSet<PodId> = endpoints
+        .filter_map(|endpoint| match endpoint {
+            ServiceEndpoint::Pod { pod, .. } => Some(pod),
+            ServiceEndpoint::Address { .. } => None,
+        })
+        .collect();
+    pods.into_iter().collect()
 }
 
 fn no_named_port(snapshot: &Snapshot, word: &PortWord, pod: PodId) -> QuestionError {
@@ -292,7 +322,21 @@ fn behind_service(
         }
     }
     if found.is_empty() {
-        return Err(QuestionError::NothingBehind(name));
+        let missing: Vec<String> = service
+            .ports
+            .iter()
+            .filter_map(|port| match &port.target_port {
+                PortRef::Name(name) => Some(format!("`{name}`")),
+                PortRef::Number(_) => None,
+            })
+            .collect();
+        if missing.is_empty() || selected_pods(snapshot, id).is_empty() {
+            return Err(QuestionError::NothingBehind(name));
+        }
+        return Err(QuestionError::NoTargetPort {
+            service: name,
+            port: missing.join(" or "),
+        });
     }
     Ok((found, notes))
 }

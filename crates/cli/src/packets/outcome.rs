@@ -68,6 +68,8 @@ pub(crate) struct Outcome {
     pub(crate) pairs: (usize, usize),
     /// The packet that stands for all of them.
     pub(crate) packet: Packet,
+    /// Whether other packets between the same parties have another outcome.
+    pub(crate) has_siblings: bool,
 }
 
 /// A pair of ends that was judged for all ports.
@@ -166,7 +168,16 @@ impl<'a> Collector<'a> {
                 }
             }
         }
-        join_families(self.outcomes)
+        let mut outcomes = join_families(self.outcomes);
+        let mut between: FxHashMap<(Party, Party), usize> = FxHashMap::default();
+        let ends = |outcome: &Outcome| (outcome.from.clone(), outcome.to.clone());
+        for outcome in &outcomes {
+            *between.entry(ends(outcome)).or_default() += 1;
+        }
+        for outcome in &mut outcomes {
+            outcome.has_siblings = between.get(&ends(outcome)).is_some_and(|n| *n > 1);
+        }
+        outcomes
     }
 }
 
@@ -189,6 +200,7 @@ fn outcome(judged: &Judged<'_>, ends: &Ends, verdict: Verdict, ports: PortSet) -
             protocol,
             port,
         },
+        has_siblings: false,
     }
 }
 

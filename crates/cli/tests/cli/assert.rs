@@ -144,3 +144,29 @@ fn pods_with_known_addresses_of_other_families_have_no_connection() {
         assert_eq!(run.code, Some(code), "{from} {to}: {}", run.text());
     }
 }
+
+#[test]
+fn pods_behind_a_service_without_a_port_to_them_are_still_judged() {
+    let scratch = Scratch::new("assert-no-port");
+    let file = scratch.file(
+        "a.yaml",
+        "apiVersion: ringfence.dev/v1alpha1\nkind: Assertions\nforbids:\n- {from: web/shop, to: 'svc:web/db'}\n",
+    );
+    for service in [
+        SMALL.replace("targetPort: sql", "targetPort: nope"),
+        SMALL.replace(
+            "clusterIP: 10.96.0.7, ports: [{port: 1521, targetPort: sql}]",
+            "clusterIP: None",
+        ),
+    ] {
+        let run = ringfence_with(&format!("assert {file} -f -"), &service);
+        assert_eq!(run.code, Some(1), "{}", run.text());
+    }
+    let run = ringfence_with("assert - -f -", SMALL);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr.contains("are read from a file"),
+        "{}",
+        run.stderr
+    );
+}

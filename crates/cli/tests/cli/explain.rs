@@ -190,3 +190,39 @@ status: {podIP: 10.0.0.9, podIPs: [{ip: 10.0.0.9}]}
     let around = ringfence_with("explain web/probe 192.168.7.0/24:10250 -f -", &input);
     assert!(around.stdout.contains("it depends"), "{}", around.text());
 }
+
+#[test]
+fn pods_that_policies_see_alike_are_explained_once() {
+    let pod = |namespace: &str, n: usize| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{n}, namespace: {namespace}, labels: {{app: a}}}}\nspec: {{containers: [{{name: c}}]}}\n"
+        )
+    };
+    let input: String = (0..60).flat_map(|n| [pod("n0", n), pod("n1", n)]).collect();
+    let run = ringfence_with("explain n0/* n1/* -f -", &input);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("the same goes for"), "{}", run.stdout);
+    assert!(run.stdout.contains("and 3550 more"), "{}", run.stdout);
+    assert!(run.stdout.lines().count() < 80, "{}", run.stdout);
+}
+
+#[test]
+fn a_target_port_that_no_pod_declares_and_names_of_the_outside_are_told() {
+    let wrong = SMALL.replace("targetPort: sql", "targetPort: nope");
+    let run = ringfence_with("explain web/shop svc:web/db -f -", &wrong);
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(
+        run.stderr.contains("no port named `nope`"),
+        "{}",
+        run.stderr
+    );
+    for (end, message) in [
+        ("api.example.com:443", "domain name"),
+        ("https://example.com", "is a URL"),
+        ("10.0.0.0/33", "no IP address or block"),
+    ] {
+        let run = ringfence_with(&format!("explain web/shop {end} -f -"), SMALL);
+        assert_eq!(run.code, Some(2), "{}", run.text());
+        assert!(run.stderr.contains(message), "{}", run.stderr);
+    }
+}

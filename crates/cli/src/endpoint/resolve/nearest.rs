@@ -107,7 +107,7 @@ fn workloads_of<'a>(
 }
 
 /// The names most like `wanted`, best first, at most three.
-fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut scored: Vec<(f64, &str)> = names
         .map(|name| (likeness(wanted, name), name))
         .filter(|(score, _)| *score >= ALIKE)

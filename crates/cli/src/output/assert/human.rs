@@ -49,7 +49,7 @@ pub(super) fn write(
                 out,
             )?;
             if assertion.demand == Demand::Permits {
-                let missing = missing(report.snapshot, report.profile, outcome, &[]);
+                let missing = missing(report.snapshot, report.profile, outcome);
                 write_missing(&missing, theme, out)?;
             }
         }

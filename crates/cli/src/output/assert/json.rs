@@ -105,13 +105,7 @@ fn result(report: &Report<'_>, speaker: &Speaker<'_>, checked: &Checked<'_>) -> 
             Finding::Fails(outcomes) => outcomes.len(),
             Finding::FailsBecause(_) => 1,
         },
-        counterexample: counterexample(checked).map(|outcome| {
-            outcome_out(
-                (report.snapshot, report.sources),
-                report.profile,
-                outcome,
-                &[],
-            )
-        }),
+        counterexample: counterexample(checked)
+            .map(|outcome| outcome_out((report.snapshot, report.sources), report.profile, outcome)),
     }
 }

@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use ringfence_engine::explain::{Effect, Explanation, Reason, Side, Suggestion, explain};
 use ringfence_engine::{Packet, Profile, Verdict};
+use ringfence_model::address::IpFamily;
 use ringfence_model::parse::Sources;
 use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::Snapshot;
 
 use super::Report;
+use super::alike::{Alike, MOST_EXPLAINED, alike, rest};
 use super::words::{Speaker, decided_by, location, missing, reason_title, verdict};
 use crate::output::layout::count;
 use crate::output::snippet::{Marked, render, untitled};
@@ -27,13 +29,18 @@ pub(super) fn write(
         speaker,
         theme,
         width,
+        families: families(&report.answer.outcomes),
     };
     let outcomes = &report.answer.outcomes;
     if outcomes.len() > 1 {
         human.overview(out)?;
     }
-    for outcome in outcomes {
-        human.outcome(outcome, out)?;
+    let groups = alike(report.snapshot, outcomes);
+    for group in groups.iter().take(MOST_EXPLAINED) {
+        human.group(group, out)?;
+    }
+    if let Some(rest) = rest(&groups) {
+        writeln!(out, "{rest}\n")?;
     }
     let dim = theme.dim;
     writeln!(out, "{dim}profile {}{dim:#}", report.profile.name)?;
@@ -45,7 +52,22 @@ struct Human<'a> {
     speaker: Speaker<'a>,
     theme: Theme,
     width: usize,
+    /// Of all outcomes.
+    families: Vec<IpFamily>,
 }
+
+fn families(outcomes: &[Outcome]) -> Vec<IpFamily> {
+    let mut families: Vec<IpFamily> = outcomes
+        .iter()
+        .flat_map(|outcome| outcome.families.iter().copied())
+        .collect();
+    families.sort_unstable();
+    families.dedup();
+    families
+}
+
+/// Outcomes that are listed in the overview at most.
+const MOST_LISTED: usize = 50;
 
 impl Human<'_> {
     /// One line for each outcome, before the details.
@@ -61,7 +83,8 @@ impl Human<'_> {
             "{strong}{} → {}{strong:#}: {summary}",
             report.from, report.to
         )?;
-        for outcome in &report.answer.outcomes {
+        let outcomes = &report.answer.outcomes;
+        for outcome in outcomes.iter().take(MOST_LISTED) {
             let style = self.theme.verdict(outcome.verdict);
             writeln!(
                 out,
@@ -70,6 +93,10 @@ impl Human<'_> {
                 self.speaker.connection(outcome),
                 self.detail(outcome),
             )?;
+        }
+        let more = outcomes.len().saturating_sub(MOST_LISTED);
+        if more > 0 {
+            writeln!(out, "  ... and {more} more (`-o json` lists all)")?;
         }
         writeln!(out)
     }
@@ -81,21 +108,15 @@ impl Human<'_> {
         if pairs < total {
             detail = format!(" ({pairs} of {})", count(total, "pair", "pairs"));
         }
-        let families: Vec<_> = self
-            .report
-            .answer
-            .outcomes
-            .iter()
-            .flat_map(|outcome| &outcome.families)
-            .collect();
-        let is_one_of_several = families.iter().any(|f| !outcome.families.contains(f));
+        let is_one_of_several = self.families.iter().any(|f| !outcome.families.contains(f));
         if is_one_of_several && let Some(family) = outcome.families.first() {
             detail.push_str(&format!(" ({family})"));
         }
         detail
     }
 
-    fn outcome(&self, outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
+    fn group(&self, group: &Alike<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let outcome = group.first;
         let style = self.theme.verdict(outcome.verdict);
         let strong = self.theme.strong;
         writeln!(
@@ -135,6 +156,9 @@ impl Human<'_> {
         if stands_for_others(outcome) {
             writeln!(out, "  {} stands for all of them", shown)?;
         }
+        if let Some(others) = group.others(&self.speaker) {
+            writeln!(out, "  {others}")?;
+        }
         writeln!(out)?;
         let snapshot = self.report.snapshot;
         let explanation = explain(snapshot, self.report.profile, &outcome.packet);
@@ -147,8 +171,7 @@ impl Human<'_> {
         let from = self.speaker.party(&outcome.from);
         let to = self.speaker.party(&outcome.to);
         context.sides(&explanation, [&from, &to], out)?;
-        let others = &self.report.answer.outcomes;
-        let suggestions = missing(snapshot, self.report.profile, outcome, others);
+        let suggestions = missing(snapshot, self.report.profile, outcome);
         write_missing(&suggestions, self.theme, out)
     }
 }

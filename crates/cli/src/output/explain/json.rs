@@ -197,14 +197,7 @@ pub(crate) fn document(report: &Report<'_>) -> ExplanationOut {
         ingress: side(sides.as_ref().map(|s| &s.ingress)),
         outcomes: outcomes
             .iter()
-            .map(|outcome| {
-                outcome_out(
-                    (report.snapshot, report.sources),
-                    report.profile,
-                    outcome,
-                    outcomes,
-                )
-            })
+            .map(|outcome| outcome_out((report.snapshot, report.sources), report.profile, outcome))
             .collect(),
         notes: report.answer.notes.clone(),
     }
@@ -215,10 +208,9 @@ pub(crate) fn outcome_out(
     (snapshot, sources): (&Snapshot, &Sources),
     profile: &Profile,
     outcome: &Outcome,
-    others: &[Outcome],
 ) -> OutcomeOut {
     let explanation = explain(snapshot, profile, &outcome.packet);
-    let missing = missing(snapshot, profile, outcome, others);
+    let missing = missing(snapshot, profile, outcome);
     OutcomeOut {
         from: party(snapshot, &outcome.from),
         to: party(snapshot, &outcome.to),

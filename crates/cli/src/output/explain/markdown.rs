@@ -5,14 +5,18 @@ use std::io::{self, Write};
 use ringfence_engine::explain::{Side, explain};
 
 use super::Report;
+use super::alike::{MOST_EXPLAINED, alike, rest};
 use super::words::{Speaker, decided_by, location, missing, reason_title, verdict};
+use crate::output::markdown::cell;
 use crate::output::{incomplete, visible};
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     incomplete::markdown(report.diagnostics, out)?;
     let speaker = Speaker::new(report.snapshot);
     let snapshot = report.snapshot;
-    for outcome in &report.answer.outcomes {
+    let groups = alike(snapshot, &report.answer.outcomes);
+    for group in groups.iter().take(MOST_EXPLAINED) {
+        let outcome = group.first;
         writeln!(
             out,
             "### `{}`: **{}**\n",
@@ -32,8 +36,11 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             &speaker.party(&outcome.to),
             out,
         )?;
+        if let Some(others) = group.others(&speaker) {
+            writeln!(out, "- {}", cell(&others))?;
+        }
         writeln!(out)?;
-        for suggestion in missing(snapshot, report.profile, outcome, &report.answer.outcomes) {
+        for suggestion in missing(snapshot, report.profile, outcome) {
             writeln!(
                 out,
                 "**Missing** ({}): {}\n",
@@ -43,6 +50,9 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
                 writeln!(out, "```yaml\n{}\n```\n", manifest.trim_end())?;
             }
         }
+    }
+    if let Some(rest) = rest(&groups) {
+        writeln!(out, "{rest}.\n")?;
     }
     writeln!(out, "Profile `{}`.", report.profile.name)
 }

@@ -152,16 +152,14 @@ pub(crate) fn missing(
     snapshot: &Snapshot,
     profile: &Profile,
     outcome: &Outcome,
-    others: &[Outcome],
 ) -> Vec<Suggestion> {
     let to_metadata = match outcome.packet.destination {
         Peer::Address(address) => metadata::gives_secrets(address),
         Peer::Pod(_) => false,
     };
-    let same_ends = |other: &&Outcome| other.from == outcome.from && other.to == outcome.to;
     let is_what_is_left = outcome.ports.has_icmp()
         && outcome.packet.protocol != Protocol::Icmp
-        && others.iter().filter(same_ends).count() > 1;
+        && outcome.has_siblings;
     if to_metadata || is_what_is_left {
         return Vec::new();
     }
