@@ -100,7 +100,17 @@ impl Engine {
             addresses_of_pods: OnceLock::new(),
         };
         engine.build_sides(0..engine.classes.len());
+        engine.leave_room();
         engine
+    }
+
+    /// Makes room for changes, so that the first of them does not pay for growing tables
+    /// that are as large as the cluster.
+    fn leave_room(&mut self) {
+        let sides = self.sides.len() / 4 + 64;
+        self.sides.reserve(sides);
+        self.side_ids.reserve(sides);
+        self.classes.reserve(self.classes.features.len() / 4 + 64);
     }
 
     /// The snapshot it was compiled from.

@@ -90,6 +90,12 @@ impl Classes {
         classes
     }
 
+    pub(crate) fn reserve(&mut self, additional: usize) {
+        self.features.reserve(additional);
+        self.pods.reserve(additional);
+        self.ids.reserve(additional);
+    }
+
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.features.len()).unwrap_or(u32::MAX)
     }

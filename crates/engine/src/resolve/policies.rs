@@ -42,7 +42,8 @@ impl ResolvedPolicy {
         if self.tier == Tier::NetworkPolicy && context.classes.get(class).outside {
             return;
         }
-        let applies = peers.class_in(spec, class, IpFamily::V4, context);
+        // A subject is pods, never a block.
+        let applies = peers.class_in(spec, class, IpFamily::V4, &[], context);
         self.subject.insert(class, applies);
     }
 

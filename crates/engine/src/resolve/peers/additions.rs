@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringfence_model::address::IpFamily;
+use ringfence_model::address::{IpBlock, IpFamily};
 use ringfence_model::selector;
 use ringfence_model::snapshot::assignable_addresses;
 use ringfence_model::tri::Tri;
@@ -14,6 +14,7 @@ impl Peers {
     /// Adds a class that `context.classes` has and the sets do not. Gives the sets it
     /// is, or may be, in.
     pub(crate) fn add_class(&mut self, class: ClassId, context: Context<'_>) -> Vec<PeerSetId> {
+        let in_blocks = self.in_blocks(class, context);
         let mut joined = Vec::new();
         for index in 0..self.sets.len() {
             let Some(specs) = self.specs.get(index) else {
@@ -26,7 +27,7 @@ impl Peers {
                 Tri::any(
                     specs
                         .iter()
-                        .map(|spec| self.class_in(spec, class, family, context)),
+                        .map(|spec| self.class_in(spec, class, family, &in_blocks, context)),
                 )
             };
             let membership = [
@@ -50,12 +51,43 @@ impl Peers {
         joined
     }
 
-    /// Whether a class that [`Peers::add_class`] was told of is among the peers of a spec.
+    /// For each interned block and family, whether it covers the address of a class.
+    fn in_blocks(&self, class: ClassId, context: Context<'_>) -> Vec<[Tri; 2]> {
+        let features = context.classes.get(class);
+        let in_block = |block: &IpBlock, family: IpFamily| {
+            if block.family() != family || !context.profile.blocks_match_cluster_addresses {
+                return Tri::No;
+            }
+            #[expect(clippy::indexing_slicing, reason = "two families, arrays of two")]
+            let (atoms, address) = (
+                &context.atoms[family_index(family)],
+                features.address[family_index(family)],
+            );
+            match address {
+                AddressFeature::None => Tri::No,
+                AddressFeature::Atom(atom) => atoms.in_block(block).contains(atom).into(),
+                AddressFeature::SomePod => {
+                    covers(&block.addresses(), pod_space(context.snapshot, family))
+                }
+                AddressFeature::Anywhere => {
+                    covers(&block.addresses(), assignable_addresses(family))
+                }
+            }
+        };
+        let blocks = self.blocks.iter();
+        blocks
+            .map(|block| IpFamily::ALL.map(|family| in_block(block, family)))
+            .collect()
+    }
+
+    /// Whether a class that [`Peers::add_class`] was told of is among the peers of a spec;
+    /// `in_blocks` says which blocks its address is in.
     pub(crate) fn class_in(
         &self,
         spec: &PeerSpec,
         class: ClassId,
         family: IpFamily,
+        in_blocks: &[[Tri; 2]],
         context: Context<'_>,
     ) -> Tri {
         let features = context.classes.get(class);
@@ -85,27 +117,9 @@ impl Peers {
                 in_namespace.and(selected).and(is_pod)
             }
             PeerSpec::Block(block) => {
-                let Some(block) = self.blocks.get(*block as usize) else {
-                    return Tri::No;
-                };
-                if block.family() != family || !context.profile.blocks_match_cluster_addresses {
-                    return Tri::No;
-                }
-                #[expect(clippy::indexing_slicing, reason = "two families, arrays of two")]
-                let (atoms, address) = (
-                    &context.atoms[family_index(family)],
-                    features.address[family_index(family)],
-                );
-                match address {
-                    AddressFeature::None => Tri::No,
-                    AddressFeature::Atom(atom) => atoms.in_block(block).contains(atom).into(),
-                    AddressFeature::SomePod => {
-                        covers(&block.addresses(), pod_space(context.snapshot, family))
-                    }
-                    AddressFeature::Anywhere => {
-                        covers(&block.addresses(), assignable_addresses(family))
-                    }
-                }
+                let membership = in_blocks.get(*block as usize);
+                #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
+                membership.map_or(Tri::No, |families| families[family_index(family)])
             }
             PeerSpec::Nodes(_) | PeerSpec::DomainNames if !features.host_network => Tri::No,
             PeerSpec::Nodes(id) => self
