@@ -242,10 +242,15 @@ fn collect<'n, 't>(
         (None, _) => None,
     };
     let Some(item_kind) = list_kind else {
-        found.push(candidate);
+        if !hides_objects(node, reporter) {
+            found.push(candidate);
+        }
         return;
     };
     let Some(items) = node.entry("items") else {
+        if hides_objects(node, reporter) {
+            return;
+        }
         // `kind: List` of nothing; anything else ending in `List` is some other kind.
         if !item_kind.is_empty() {
             found.push(candidate);
@@ -277,6 +282,30 @@ fn collect<'n, 't>(
         };
         collect(item, reporter, found);
     }
+}
+
+/// Whether something that is no list has a list of objects in it, which would not be
+/// read: `kind: list`, or `Items`. Reports it.
+fn hides_objects(node: &Node<'_>, reporter: &mut Reporter<'_>) -> bool {
+    let is_object =
+        |node: &Node<'_>| node.get("apiVersion").is_some() && node.get("kind").is_some();
+    let hidden = node.entries().iter().find(|entry| {
+        let named_items = entry.key.eq_ignore_ascii_case("items");
+        named_items && entry.value.items().iter().any(is_object)
+    });
+    let Some(hidden) = hidden else {
+        return false;
+    };
+    reporter
+        .error(
+            "unread-objects",
+            hidden.value.head(),
+            "these objects are not read: only a kind that ends in `List` has objects, under `items`"
+                .to_owned(),
+        )
+        .help("write `apiVersion: v1`, `kind: List` and `items:`, in exactly this spelling")
+        .left_out("this list was left out");
+    true
 }
 
 fn read_candidate(
