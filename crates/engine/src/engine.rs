@@ -158,20 +158,8 @@ impl Engine {
     }
 
     fn one_side(&self, packet: &Packet, direction: Direction, end: Peer, other: Peer) -> Verdict {
-        let Peer::Pod(id) = end else {
+        let Some((outcome, own_node)) = self.end(direction, end, other, packet.family) else {
             return Verdict::Allowed;
-        };
-        let pod = self.snapshot.pod(id);
-        if pod.host_network {
-            return Verdict::Allowed;
-        }
-        let other_id = self.peer_id(other);
-        let class = self.classes.class_of(id);
-        let side = self.side(class, direction, packet.family);
-        let outcome = self.outcomes.get(side.outcome(other_id));
-        let own_node = match direction {
-            Direction::Egress if !self.profile.pod_reaches_own_node => Tri::No,
-            _ => self.on_node_of(id, other),
         };
         if own_node.certain() {
             return Verdict::Allowed;
@@ -180,6 +168,35 @@ impl Engine {
             outcome.allow.contains(packet.protocol, packet.port) || own_node.possible(),
             outcome.deny.contains(packet.protocol, packet.port),
         )
+    }
+
+    /// What policies say about one end of a connection, and whether the other is, or has
+    /// the address of, its own node. `None` for an end to which no policy applies.
+    pub(crate) fn end(
+        &self,
+        direction: Direction,
+        end: Peer,
+        other: Peer,
+        family: IpFamily,
+    ) -> Option<(&Outcome, Tri)> {
+        let Peer::Pod(id) = end else {
+            return None;
+        };
+        if self.snapshot.pod(id).host_network {
+            return None;
+        }
+        let side = self.side(self.classes.class_of(id), direction, family);
+        let outcome = self.outcomes.get(side.outcome(self.peer_id(other)));
+        let own_node = match direction {
+            Direction::Egress if !self.profile.pod_reaches_own_node => Tri::No,
+            _ => self.on_node_of(id, other),
+        };
+        Some((outcome, own_node))
+    }
+
+    /// Whether an outcome may allow anything.
+    pub(crate) fn may_allow(&self, outcome: OutcomeId) -> bool {
+        !self.outcomes.get(outcome).allow.is_empty()
     }
 
     /// The number by which sides know an end.
@@ -197,11 +214,6 @@ impl Engine {
     /// The class of a pod.
     pub(crate) fn class_of(&self, pod: PodId) -> ClassId {
         self.classes.class_of(pod)
-    }
-
-    /// An outcome by its index.
-    pub(crate) fn outcome(&self, id: OutcomeId) -> &Outcome {
-        self.outcomes.get(id)
     }
 
     /// Whether `other` is on the node that a pod runs on, with that node's address.

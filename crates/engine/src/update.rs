@@ -42,8 +42,8 @@ impl Engine {
     pub fn upsert_policy(&mut self, policy: Policy) -> Affected {
         self.addresses_of_pods.take();
         let mut affected = self.cut_for(&policy);
-        let snapshot = Arc::make_mut(&mut self.snapshot);
-        let (position, exists) = match snapshot
+        let (position, exists) = match self
+            .snapshot
             .policies
             .binary_search_by(|p| policy_key(p).cmp(&policy_key(&policy)))
         {

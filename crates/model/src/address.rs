@@ -5,7 +5,7 @@ mod range_set;
 mod special;
 
 pub use block::{BlockError, IpBlock};
-pub use range_set::IpRangeSet;
+pub use range_set::{IpRangeSet, from_number, max_address, to_number};
 pub use special::{metadata_endpoints, private_networks, public_internet};
 
 use std::fmt;

@@ -57,7 +57,7 @@ impl IngressIndex {
             let Some(side) = engine.sides.get(index as usize) else {
                 continue;
             };
-            let lets_in = |outcome| !engine.outcomes.get(outcome).allow.is_empty();
+            let lets_in = |outcome| engine.may_allow(outcome);
             let mut is_wide = lets_in(side.rest);
             for cell in side.cells.iter().filter(|cell| lets_in(cell.outcome)) {
                 is_wide |= cell.peers.range_cardinality(0..FIRST_ATOM) > NARROW;
@@ -89,7 +89,7 @@ impl IngressIndex {
             return Row::new();
         }
         let side = engine.side(source, Direction::Egress, self.family);
-        let allows = |outcome| !engine.outcomes.get(outcome).allow.is_empty();
+        let allows = |outcome| engine.may_allow(outcome);
         let mut row: FxHashMap<PairOutcome, RoaringBitmap> = FxHashMap::default();
         let few: u64 = side
             .cells
@@ -185,9 +185,8 @@ impl AllPairs {
                     .map(|other| (other, class));
                 for (from, to) in outwards.chain(inwards) {
                     let (egress, ingress) = engine.pair(from, to, family);
-                    let possible = |id| !engine.outcomes.get(id).allow.is_empty();
-                    if possible(egress)
-                        && possible(ingress)
+                    if engine.may_allow(egress)
+                        && engine.may_allow(ingress)
                         && let Some(row) = rows.get_mut(from as usize)
                     {
                         insert(row, (egress, ingress), to);
@@ -207,12 +206,15 @@ fn candidates(
     present: &RoaringBitmap,
 ) -> RoaringBitmap {
     let side = engine.side(class, direction, family);
-    let possible = |id| !engine.outcomes.get(id).allow.is_empty();
-    if possible(side.rest) {
+    if engine.may_allow(side.rest) {
         return present.clone();
     }
     let mut others = RoaringBitmap::new();
-    for cell in side.cells.iter().filter(|cell| possible(cell.outcome)) {
+    for cell in side
+        .cells
+        .iter()
+        .filter(|cell| engine.may_allow(cell.outcome))
+    {
         others |= &cell.peers;
     }
     others & present

@@ -237,19 +237,10 @@ impl Engine {
         other: Peer,
         family: IpFamily,
     ) -> Outcome {
-        let Peer::Pod(id) = end else {
-            return Outcome::allowed();
-        };
-        if self.snapshot().pod(id).host_network {
-            return Outcome::allowed();
+        match self.end(direction, end, other, family) {
+            Some((outcome, own_node)) => with_own_node(outcome.clone(), own_node),
+            None => Outcome::allowed(),
         }
-        let side = self.side(self.class_of(id), direction, family);
-        let outcome = self.outcome(side.outcome(self.peer_id(other))).clone();
-        let own_node = match direction {
-            Direction::Egress if !self.profile().pod_reaches_own_node => Tri::No,
-            _ => self.on_node_of(id, other),
-        };
-        with_own_node(outcome, own_node)
     }
 }
 

@@ -1,6 +1,8 @@
 use std::net::IpAddr;
 
-use ringfence_model::address::{IpBlock, IpFamily, IpRangeSet};
+use ringfence_model::address::{
+    IpBlock, IpFamily, IpRangeSet, from_number, max_address, to_number,
+};
 use roaring::RoaringBitmap;
 
 /// The first id of an atom: classes and atoms share one id space, so that one bitmap
@@ -49,7 +51,7 @@ impl Atoms {
 
     /// The atom that an address of this family is in.
     pub(crate) fn of(&self, address: IpAddr) -> u32 {
-        let number = number(address);
+        let number = to_number(address);
         let after = self.starts.partition_point(|start| *start <= number);
         let position = after.saturating_sub(1);
         self.ids.get(position).copied().unwrap_or(FIRST_ATOM)
@@ -87,10 +89,7 @@ impl Atoms {
 
     /// The addresses of some atoms; ids of classes are passed over.
     pub(crate) fn addresses(&self, atoms: &RoaringBitmap) -> IpRangeSet {
-        let last = IpRangeSet::full(self.family)
-            .ranges()
-            .first()
-            .map_or(0, |(_, last)| *last);
+        let last = max_address(self.family);
         let range = |position: usize| {
             let start = *self.starts.get(position)?;
             let next = self.starts.get(position + 1);
@@ -115,10 +114,7 @@ impl Atoms {
     pub(crate) fn single_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         let next = self.starts.iter().skip(1);
         let singles = self.starts.iter().zip(next).filter(|(a, b)| **a + 1 == **b);
-        singles.map(|(start, _)| match self.family {
-            IpFamily::V4 => IpAddr::V4(u32::try_from(*start).unwrap_or(u32::MAX).into()),
-            IpFamily::V6 => IpAddr::V6((*start).into()),
-        })
+        singles.map(|(start, _)| from_number(self.family, *start))
     }
 
     /// Cuts at the bounds of `set`. Gives each new atom with the one it was part of.
@@ -145,10 +141,7 @@ impl Atoms {
 }
 
 fn boundaries(set: &IpRangeSet) -> impl Iterator<Item = u128> {
-    let last = IpRangeSet::full(set.family())
-        .ranges()
-        .first()
-        .map_or(0, |(_, last)| *last);
+    let last = max_address(set.family());
     set.ranges()
         .iter()
         .flat_map(|(start, end)| [Some(*start), end.checked_add(1)])
@@ -156,13 +149,6 @@ fn boundaries(set: &IpRangeSet) -> impl Iterator<Item = u128> {
         .filter(move |bound| *bound <= last)
         .collect::<Vec<_>>()
         .into_iter()
-}
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)),
-        IpAddr::V6(v6) => u128::from(v6),
-    }
 }
 
 #[cfg(test)]

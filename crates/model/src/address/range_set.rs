@@ -205,7 +205,9 @@ fn bits(family: IpFamily) -> u32 {
     }
 }
 
-fn max_address(family: IpFamily) -> u128 {
+/// The number of the last address of a family.
+#[must_use]
+pub fn max_address(family: IpFamily) -> u128 {
     match family {
         IpFamily::V4 => u128::from(u32::MAX),
         IpFamily::V6 => u128::MAX,
@@ -213,7 +215,8 @@ fn max_address(family: IpFamily) -> u128 {
 }
 
 /// The number of an address.
-pub(crate) fn to_number(address: IpAddr) -> u128 {
+#[must_use]
+pub fn to_number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u128::from(u32::from(v4)),
         IpAddr::V6(v6) => u128::from(v6),
@@ -221,7 +224,8 @@ pub(crate) fn to_number(address: IpAddr) -> u128 {
 }
 
 /// The address of a number; numbers beyond IPv4 are cut to 32 bits.
-pub(crate) fn from_number(family: IpFamily, number: u128) -> IpAddr {
+#[must_use]
+pub fn from_number(family: IpFamily, number: u128) -> IpAddr {
     match family {
         IpFamily::V4 => {
             let low = u32::try_from(number & u128::from(u32::MAX)).unwrap_or(u32::MAX);
