@@ -10,13 +10,14 @@ use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
 
-use crate::command::{assert, completions, diff, explain, man, reach};
+use crate::command::{assert, check, completions, diff, explain, man, reach};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  fine: everything was read, and the answer is as asked
   1  no: `explain` found a connection that is not certainly allowed, an assertion
-     failed, or `diff --exit-code` found a difference
+     failed, `check` found something at or above --fail-on, or `diff --exit-code`
+     found a difference
   2  bad usage, or bad input: every broken document is named on stderr, and what
      could be read is still answered";
 
@@ -67,6 +68,7 @@ pub(crate) enum ColorWhen {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Check(check::CheckArgs),
     Reach(reach::ReachArgs),
     Explain(explain::ExplainArgs),
     Diff(diff::DiffArgs),

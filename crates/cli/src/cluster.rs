@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use ringfence_advisor::context::{Inventory, assumed_name_servers};
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::diagnostic::Diagnostic;
-use ringfence_model::parse::{self, Limits, Sources};
+use ringfence_model::parse::{self, Limits, Object, Sources};
 use ringfence_model::snapshot::Snapshot;
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 
@@ -14,6 +15,15 @@ use crate::diagnostics;
 use crate::exit::Exit;
 use crate::input::{self, Files, InputError};
 use crate::output::Printer;
+
+/// What findings need to know beyond the snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// What the snapshot leaves out of the objects.
+    pub(crate) inventory: Inventory,
+    /// Whether name servers were added because the input has none.
+    pub(crate) assumed_dns: bool,
+}
 
 /// What was read, and how it is to be judged.
 #[derive(Debug)]
@@ -34,11 +44,28 @@ impl Cluster {
     /// # Errors
     /// If an input cannot be read at all; broken documents are no error here.
     pub(crate) fn read(options: &InputOptions, printer: &mut Printer) -> Result<Self, Stop> {
-        let working = printer.working("reading files");
-        let files = input::read(&options.filenames, &Limits::default());
-        drop(working);
-        let files = files.map_err(|errors| stop(&errors, printer))?;
+        let files = read_files(options, printer)?;
         Ok(Self::from_files(files, &options.reading, printer))
+    }
+
+    /// Reads everything that the options name, with what findings need besides, and with
+    /// name servers if the input has none.
+    ///
+    /// # Errors
+    /// If an input cannot be read at all; broken documents are no error here.
+    pub(crate) fn read_for_check(
+        options: &InputOptions,
+        printer: &mut Printer,
+    ) -> Result<(Self, Facts), Stop> {
+        let files = read_files(options, printer)?;
+        let mut facts = Facts::default();
+        let cluster = Self::build(files, &options.reading, printer, |objects| {
+            facts.inventory = Inventory::of(objects, &options.reading.namespace);
+            let assumed = assumed_name_servers(objects);
+            facts.assumed_dns = !assumed.is_empty();
+            objects.extend(assumed);
+        });
+        Ok((cluster, facts))
     }
 
     /// Builds the snapshot of texts that were read already.
@@ -47,8 +74,19 @@ impl Cluster {
         reading: &ReadingOptions,
         printer: &mut Printer,
     ) -> Self {
+        Self::build(files, reading, printer, |_| ())
+    }
+
+    /// Builds the snapshot of texts, of the objects in them as `prepare` leaves them.
+    fn build(
+        files: Files,
+        reading: &ReadingOptions,
+        printer: &mut Printer,
+        prepare: impl FnOnce(&mut Vec<Object>),
+    ) -> Self {
         let working = printer.working("reading manifests");
-        let loaded = parse::load(files.inputs, &Limits::default());
+        let mut loaded = parse::load(files.inputs, &Limits::default());
+        prepare(&mut loaded.objects);
         let mut diagnostics = files.problems;
         diagnostics.extend(loaded.diagnostics);
         let mut builder = SnapshotBuilder::new(BuildOptions {
@@ -83,6 +121,13 @@ impl Cluster {
             answer
         }
     }
+}
+
+fn read_files(options: &InputOptions, printer: &mut Printer) -> Result<Files, Stop> {
+    let working = printer.working("reading files");
+    let files = input::read(&options.filenames, &Limits::default());
+    drop(working);
+    files.map_err(|errors| stop(&errors, printer))
 }
 
 /// Prints input errors and stops.

@@ -1,6 +1,7 @@
 //! The verbs, one file each, and what they have in common.
 
 pub(crate) mod assert;
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod explain;
@@ -45,6 +46,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let mut printer = Printer::new(cli.global.color, cli.global.quiet);
     let result = match cli.verb {
+        Verb::Check(args) => check::run(&args, &mut printer),
         Verb::Reach(args) => reach::run(&args, &mut printer),
         Verb::Explain(args) => explain::run(&args, &mut printer),
         Verb::Diff(args) => diff::run(&args, &mut printer),

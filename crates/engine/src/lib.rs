@@ -8,6 +8,7 @@
 pub mod diff;
 mod engine;
 pub mod explain;
+mod inspect;
 pub mod oracle;
 pub mod packet;
 pub mod profile;
@@ -18,6 +19,7 @@ mod side;
 mod update;
 
 pub use engine::{Engine, Size};
+pub use inspect::{MatchingRule, RuleRef};
 pub use packet::{Packet, Peer, Verdict};
 pub use profile::Profile;
 pub use update::Affected;

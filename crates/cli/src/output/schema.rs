@@ -5,6 +5,7 @@ use std::path::Path;
 use schemars::{JsonSchema, schema_for};
 
 use super::assert::AssertReportOut;
+use super::check::CheckReportOut;
 use super::diff::DiffOut;
 use super::explain::ExplanationOut;
 use super::reach::ReachabilityOut;
@@ -45,4 +46,9 @@ fn the_schema_of_diff_is_current() {
 #[test]
 fn the_schema_of_assert_is_current() {
     is_current::<AssertReportOut>("assert-report");
+}
+
+#[test]
+fn the_schema_of_check_is_current() {
+    is_current::<CheckReportOut>("check-report");
 }

@@ -11,6 +11,7 @@ mod assert;
 mod diff;
 mod docs;
 mod explain;
+mod findings;
 mod input;
 mod reach;
 mod schema;

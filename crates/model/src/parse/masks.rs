@@ -31,8 +31,16 @@ const CONTAINER_PORTS: Mask = Fields(&[
     ("protocol", All),
 ]);
 
+/// Nothing that a verdict depends on: images, arguments and environment tell which
+/// network plugin and which name servers a cluster has.
+const ENVIRONMENT: Mask = Fields(&[("name", All), ("value", Texts)]);
+
 const CONTAINER: Mask = Fields(&[
     ("name", All),
+    ("image", Texts),
+    ("command", Texts),
+    ("args", Texts),
+    ("env", ENVIRONMENT),
     ("restartPolicy", All),
     ("ports", CONTAINER_PORTS),
 ]);

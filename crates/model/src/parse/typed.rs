@@ -1,13 +1,15 @@
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
-    Endpoints, Namespace, Node, Pod, PodTemplateSpec, ReplicationController, Service,
+    Endpoints, Namespace, Node, Pod, PodSpec, PodTemplateSpec, ReplicationController, Service,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyFamily};
 use crate::source::Origin;
 
 /// An object that was read, and where.
@@ -54,6 +56,101 @@ impl TypedObject {
     pub(super) fn set_origin(&mut self, origin: Option<Origin>) {
         if let Self::Policy(policy) = self {
             policy.origin = origin;
+        }
+    }
+}
+
+impl TypedObject {
+    /// `kind`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Namespace(_) => "Namespace",
+            Self::Node(_) => "Node",
+            Self::Pod(_) => "Pod",
+            Self::Deployment(_) => "Deployment",
+            Self::StatefulSet(_) => "StatefulSet",
+            Self::DaemonSet(_) => "DaemonSet",
+            Self::ReplicaSet(_) => "ReplicaSet",
+            Self::ReplicationController(_) => "ReplicationController",
+            Self::Job(_) => "Job",
+            Self::CronJob(_) => "CronJob",
+            Self::OtherWorkload { kind, .. } => kind,
+            Self::Service(_) => "Service",
+            Self::Endpoints(_) => "Endpoints",
+            Self::EndpointSlice(_) => "EndpointSlice",
+            Self::Ingress(_) => "Ingress",
+            Self::Policy(policy) => policy.family.kind(),
+        }
+    }
+
+    /// Whether objects of its kind are in a namespace.
+    #[must_use]
+    pub fn is_namespaced(&self) -> bool {
+        match self {
+            Self::Namespace(_) | Self::Node(_) => false,
+            Self::Policy(policy) => policy.family == PolicyFamily::NetworkPolicy,
+            _ => true,
+        }
+    }
+
+    /// `metadata`; `None` for a policy, which keeps what it needs of it.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&ObjectMeta> {
+        Some(match self {
+            Self::Namespace(object) => &object.metadata,
+            Self::Node(object) => &object.metadata,
+            Self::Pod(object) => &object.metadata,
+            Self::Deployment(object) => &object.metadata,
+            Self::StatefulSet(object) => &object.metadata,
+            Self::DaemonSet(object) => &object.metadata,
+            Self::ReplicaSet(object) => &object.metadata,
+            Self::ReplicationController(object) => &object.metadata,
+            Self::Job(object) => &object.metadata,
+            Self::CronJob(object) => &object.metadata,
+            Self::OtherWorkload { metadata, .. } => metadata,
+            Self::Service(object) => &object.metadata,
+            Self::Endpoints(object) => &object.metadata,
+            Self::EndpointSlice(object) => &object.metadata,
+            Self::Ingress(object) => &object.metadata,
+            Self::Policy(_) => return None,
+        })
+    }
+
+    /// The template of the pods that it makes; `None` for what makes none, and for a pod.
+    #[must_use]
+    pub fn pod_template(&self) -> Option<&PodTemplateSpec> {
+        match self {
+            Self::Deployment(object) => object.spec.as_ref().map(|spec| &spec.template),
+            Self::StatefulSet(object) => object.spec.as_ref().map(|spec| &spec.template),
+            Self::DaemonSet(object) => object.spec.as_ref().map(|spec| &spec.template),
+            Self::ReplicaSet(object) => object.spec.as_ref()?.template.as_ref(),
+            Self::ReplicationController(object) => object.spec.as_ref()?.template.as_ref(),
+            Self::Job(object) => object.spec.as_ref().map(|spec| &spec.template),
+            Self::CronJob(object) => {
+                let job = object.spec.as_ref()?.job_template.spec.as_ref();
+                job.map(|spec| &spec.template)
+            }
+            Self::OtherWorkload { template, .. } => Some(template),
+            _ => None,
+        }
+    }
+
+    /// The pod that it is, or the one that it makes.
+    #[must_use]
+    pub fn pod_spec(&self) -> Option<&PodSpec> {
+        match self {
+            Self::Pod(pod) => pod.spec.as_ref(),
+            _ => self.pod_template()?.spec.as_ref(),
+        }
+    }
+
+    /// The annotations of the pod that it is, or of those that it makes.
+    #[must_use]
+    pub fn pod_annotations(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::Pod(pod) => pod.metadata.annotations.as_ref(),
+            _ => self.pod_template()?.metadata.as_ref()?.annotations.as_ref(),
         }
     }
 }

@@ -1,0 +1,76 @@
+use std::cmp::Reverse;
+
+use ringfence_engine::Engine;
+use ringfence_model::diagnostic::Diagnostic;
+use ringfence_model::parse::Sources;
+
+use crate::context::{Context, Inventory, Options};
+use crate::finding::Finding;
+use crate::posture;
+use crate::report::{Findings, Report};
+use crate::rules;
+
+/// What is checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The compiled cluster.
+    pub engine: &'a Engine,
+    /// The texts that it was read from.
+    pub sources: &'a Sources,
+    /// What was wrong with them.
+    pub diagnostics: &'a [Diagnostic],
+    /// What the snapshot leaves out of the objects.
+    pub inventory: &'a Inventory,
+    /// Whether the cluster's name servers are those of
+    /// [`assumed_name_servers`](crate::context::assumed_name_servers).
+    pub assumed_dns: bool,
+    /// What was chosen.
+    pub options: &'a Options,
+}
+
+/// Looks for everything that is wrong.
+#[must_use]
+pub fn check(input: &Input<'_>) -> Report {
+    let context = Context::new(input);
+    let mut findings = Findings::default();
+    let wanted = rules::ALL
+        .iter()
+        .filter(|rule| input.options.wants(rule.code));
+    for rule in wanted {
+        (rule.check)(&context, &mut findings);
+    }
+    let Findings {
+        found,
+        mut not_verified,
+    } = findings;
+    not_verified.sort();
+    not_verified.dedup();
+    Report {
+        findings: sorted(found, input.sources),
+        suppressed: Vec::new(),
+        not_verified,
+        posture: posture::of(&context),
+    }
+}
+
+/// Worst first; among equals by place, then by rule, object and message.
+fn sorted(findings: Vec<Finding>, sources: &Sources) -> Vec<Finding> {
+    let mut keyed: Vec<_> = findings
+        .into_iter()
+        .map(|finding| {
+            let place = finding.primary.as_ref().and_then(|p| p.locate(sources));
+            // What has no place comes after what has one.
+            let place = (place.is_none(), place);
+            let key = (
+                Reverse(finding.severity),
+                place,
+                finding.rule.code,
+                finding.object.clone(),
+                finding.message.clone(),
+            );
+            (key, finding)
+        })
+        .collect();
+    keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    keyed.into_iter().map(|(_, finding)| finding).collect()
+}

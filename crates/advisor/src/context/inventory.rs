@@ -1,0 +1,125 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringfence_model::k8s_openapi::api::core::v1::{Container, PodSpec};
+use ringfence_model::object::ObjectRef;
+use ringfence_model::parse::Object;
+use ringfence_model::source::Origin;
+
+/// What objects say that no verdict depends on: annotations, images, arguments. Taken
+/// from the objects before a snapshot is made of them.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    objects: BTreeMap<Key, ObjectFacts>,
+}
+
+/// Kind, namespace (empty for none) and name.
+type Key = (Arc<str>, Arc<str>, Arc<str>);
+
+/// What one object says.
+#[derive(Debug, Default)]
+struct ObjectFacts {
+    annotations: BTreeMap<String, String>,
+    /// Of the pod template, or of the pod.
+    pod_annotations: BTreeMap<String, String>,
+    containers: Vec<ContainerFacts>,
+    origin: Option<Origin>,
+}
+
+/// What a container runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerFacts {
+    /// Its name.
+    pub name: String,
+    /// Its image, as written.
+    pub image: String,
+    /// Its command and arguments.
+    pub arguments: Vec<String>,
+    /// Its environment, as far as it is written out.
+    pub environment: BTreeMap<String, String>,
+    /// Whether it runs before the others and ends.
+    pub init: bool,
+}
+
+impl Inventory {
+    /// Reads what rules need of objects, before they are made into a snapshot.
+    #[must_use]
+    pub fn of(objects: &[Object], default_namespace: &str) -> Self {
+        let mut inventory = Self::default();
+        for object in objects {
+            let Some(metadata) = object.typed.metadata() else {
+                // A policy keeps its annotations itself.
+                continue;
+            };
+            let Some(name) = metadata.name.as_deref() else {
+                continue;
+            };
+            let namespace = match (object.typed.is_namespaced(), metadata.namespace.as_deref()) {
+                (false, _) => "",
+                (true, Some(namespace)) => namespace,
+                (true, None) => default_namespace,
+            };
+            let facts = ObjectFacts {
+                annotations: metadata.annotations.clone().unwrap_or_default(),
+                pod_annotations: object.typed.pod_annotations().cloned().unwrap_or_default(),
+                containers: object.typed.pod_spec().map_or_else(Vec::new, containers),
+                origin: object.origin.clone(),
+            };
+            let key = (object.typed.kind().into(), namespace.into(), name.into());
+            inventory.objects.insert(key, facts);
+        }
+        inventory
+    }
+
+    /// The annotations of an object.
+    #[must_use]
+    pub fn annotations(&self, object: &ObjectRef) -> Option<&BTreeMap<String, String>> {
+        self.get(object).map(|facts| &facts.annotations)
+    }
+
+    /// The annotations of the pods of a workload, as its template has them.
+    #[must_use]
+    pub fn pod_annotations(&self, object: &ObjectRef) -> Option<&BTreeMap<String, String>> {
+        self.get(object).map(|facts| &facts.pod_annotations)
+    }
+
+    /// The containers of a workload; empty for anything else.
+    #[must_use]
+    pub fn containers(&self, object: &ObjectRef) -> &[ContainerFacts] {
+        self.get(object).map_or(&[], |facts| &facts.containers)
+    }
+
+    /// Where an object was read from.
+    #[must_use]
+    pub fn origin(&self, object: &ObjectRef) -> Option<&Origin> {
+        self.get(object)?.origin.as_ref()
+    }
+
+    fn get(&self, object: &ObjectRef) -> Option<&ObjectFacts> {
+        let namespace = object.namespace.clone().unwrap_or_default();
+        let key = (object.kind.clone(), namespace, object.name.clone());
+        self.objects.get(&key)
+    }
+}
+
+fn containers(spec: &PodSpec) -> Vec<ContainerFacts> {
+    let init = spec.init_containers.iter().flatten();
+    let init = init.map(|container| facts(container, true));
+    let rest = spec.containers.iter().map(|c| facts(c, false));
+    rest.chain(init).collect()
+}
+
+fn facts(container: &Container, init: bool) -> ContainerFacts {
+    let command = container.command.iter().flatten();
+    let arguments = container.args.iter().flatten();
+    let environment = container.env.iter().flatten();
+    ContainerFacts {
+        name: container.name.clone(),
+        image: container.image.clone().unwrap_or_default(),
+        arguments: command.chain(arguments).cloned().collect(),
+        environment: environment
+            .filter_map(|variable| Some((variable.name.clone(), variable.value.clone()?)))
+            .collect(),
+        init,
+    }
+}

@@ -1,0 +1,19 @@
+//! What is wrong with a cluster's policies, where, and what should stand there.
+//!
+//! A finding is about effect: it is computed from the engine's answers, so that it never
+//! says anything that `reach` and `explain` would deny. Text goes in, values come out;
+//! what changes a file or a cluster is done elsewhere.
+
+mod check;
+pub mod context;
+pub mod finding;
+pub mod posture;
+mod report;
+mod rule;
+pub mod rules;
+
+pub use check::{Input, check};
+pub use context::{Context, Options};
+pub use finding::{Edit, Finding, Fix, NotVerified, Place, Safety, Witness};
+pub use report::{Findings, Report, Suppressed};
+pub use rule::{Code, CodePrefix, ParseCodeError, ParseCodePrefixError, Rule, Section};

@@ -1,0 +1,151 @@
+//! Every rule has a page, a manifest that makes it fire and one that does not, and says
+//! nothing that the oracle denies.
+//!
+//! `tests/rules/RFnnn/fires*.yaml` must give at least one finding of the rule,
+//! `tests/rules/RFnnn/silent*.yaml` none. The rendered findings stand beside them and are
+//! checked with the binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test panics where it does not find what it expects"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ringfence_advisor::context::{Inventory, assumed_name_servers};
+use ringfence_advisor::{Code, Input, Options, Report, Rule, check, rules};
+use ringfence_engine::oracle::Oracle;
+use ringfence_engine::{Engine, Profile};
+use ringfence_model::parse::{self, Limits};
+use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules")
+}
+
+/// The manifests of a rule whose names begin with `prefix`, sorted.
+fn manifests(rule: &Rule, prefix: &str) -> Vec<PathBuf> {
+    let folder = folder().join(rule.code.to_string());
+    let entries = std::fs::read_dir(&folder);
+    let entries = entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with(prefix) && name.ends_with(".yaml")
+        })
+        .collect();
+    found.sort();
+    assert!(
+        !found.is_empty(),
+        "{} has no {prefix}*.yaml",
+        folder.display()
+    );
+    found
+}
+
+/// Checks one file with all rules, and that every witness is what the oracle says.
+fn checked(path: &Path) -> Report {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).unwrap();
+    let mut loaded = parse::load(
+        vec![parse::Input {
+            name: name.clone(),
+            bytes,
+        }],
+        &Limits::default(),
+    );
+    let inventory = Inventory::of(&loaded.objects, "default");
+    let assumed = assumed_name_servers(&loaded.objects);
+    let assumed_dns = !assumed.is_empty();
+    loaded.objects.extend(assumed);
+    let mut builder = SnapshotBuilder::new(BuildOptions::default());
+    builder.add(loaded.objects);
+    let (snapshot, of_build) = builder.build(&loaded.sources);
+    loaded.diagnostics.extend(of_build);
+    let snapshot = Arc::new(snapshot);
+    let engine = Engine::compile(&snapshot, Profile::default());
+    let report = check(&Input {
+        engine: &engine,
+        sources: &loaded.sources,
+        diagnostics: &loaded.diagnostics,
+        inventory: &inventory,
+        assumed_dns,
+        options: &Options::default(),
+    });
+    let oracle = Oracle::new(&snapshot, Profile::default());
+    for finding in &report.findings {
+        if let Some(witness) = &finding.witness {
+            let said = oracle.judge(&witness.packet).verdict;
+            let rule = finding.rule.code;
+            assert_eq!(witness.verdict, said, "{name}: {rule}: {}", finding.message);
+        }
+        let needs_witness = matches!(finding.rule.code.0 / 100, 4 | 5);
+        assert!(
+            finding.witness.is_some() || !needs_witness,
+            "{name}: {} names no witness: {}",
+            finding.rule.code,
+            finding.message
+        );
+    }
+    report
+}
+
+fn has(report: &Report, code: Code) -> bool {
+    report
+        .findings
+        .iter()
+        .any(|finding| finding.rule.code == code)
+}
+
+#[test]
+fn every_rule_fires_where_it_should_and_nowhere_else() {
+    let mut wrong = Vec::new();
+    for rule in rules::ALL {
+        for (prefix, expected) in [("fires", true), ("silent", false)] {
+            for path in manifests(rule, prefix) {
+                if has(&checked(&path), rule.code) != expected {
+                    wrong.push(path.display().to_string());
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not as their names say: {wrong:#?}");
+}
+
+#[test]
+fn every_rule_has_a_page_of_its_own() {
+    let mut codes = Vec::new();
+    for rule in rules::ALL {
+        let title = format!("# {} {}\n", rule.code, rule.name);
+        assert!(rule.page.starts_with(&title), "{}: {title}", rule.code);
+        for heading in ["## What is wrong", "## Why it matters", "## What to do"] {
+            assert!(rule.page.contains(heading), "{}: {heading}", rule.code);
+        }
+        let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(rule.name.chars().all(lower), "{}", rule.name);
+        assert!(!rule.summary.ends_with('.'), "{}", rule.code);
+        codes.push(rule.code);
+    }
+    let mut sorted = codes.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(codes, sorted, "rules are listed by code, each once");
+}
+
+#[test]
+fn no_folder_and_no_page_is_left_without_a_rule() {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/findings");
+    for folder in [folder(), pages] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+            let Some(code) = name.strip_suffix(".md").unwrap_or(&name).parse().ok() else {
+                continue;
+            };
+            assert!(rules::find(code).is_some(), "{name} is about no rule");
+        }
+    }
+}
