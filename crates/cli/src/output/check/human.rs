@@ -184,10 +184,10 @@ fn write_counts(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io:
     if !report.not_verified.is_empty() {
         parts.push(format!("{} not verified", report.not_verified.len()));
     }
-    writeln!(
-        out,
-        "{} (profile {})",
-        parts.join(", "),
-        printed.profile.name
-    )
+    let assumed = match printed.assumed_dns {
+        true => "; the input has no name servers: CoreDNS in kube-system is assumed",
+        false => "",
+    };
+    let profile = printed.profile.name;
+    writeln!(out, "{} (profile {profile}{assumed})", parts.join(", "))
 }

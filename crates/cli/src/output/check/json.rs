@@ -21,6 +21,9 @@ pub(crate) struct CheckReportOut {
     pub(crate) profile: ProfileOut,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) problems: Vec<ProblemOut>,
+    /// Whether the input has no name servers, so that CoreDNS in `kube-system` was
+    /// assumed.
+    pub(crate) assumed_name_servers: bool,
     /// Worst first.
     pub(crate) findings: Vec<FindingOut>,
     /// What cannot be told from the input.
@@ -138,6 +141,7 @@ pub(crate) fn document(printed: &Printed<'_>) -> CheckReportOut {
         kind: CheckReportKind::CheckReport,
         profile: ProfileOut::from(printed.profile),
         problems: problems(printed.diagnostics),
+        assumed_name_servers: printed.assumed_dns,
         findings: report
             .findings
             .iter()
