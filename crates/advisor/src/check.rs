@@ -7,8 +7,8 @@ use ringfence_model::parse::Sources;
 use crate::context::{Context, Inventory, Options};
 use crate::finding::Finding;
 use crate::posture;
-use crate::report::{Findings, Report};
-use crate::rules;
+use crate::report::{Findings, Report, Suppressed};
+use crate::{rules, suppress};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +40,31 @@ pub fn check(input: &Input<'_>) -> Report {
         (rule.check)(&context, &mut findings);
     }
     let Findings {
-        found,
+        mut found,
         mut not_verified,
     } = findings;
+    for finding in &mut found {
+        let configured = input.options.severities.get(&finding.rule.code);
+        finding.severity = configured.copied().unwrap_or(finding.severity);
+    }
     not_verified.sort();
     not_verified.dedup();
+    let mut suppressed = Vec::new();
+    let mut findings = Vec::new();
+    for finding in sorted(found, input.sources) {
+        let options = input.options;
+        match suppress::reason(&context, &finding, &options.suppressions, options.today) {
+            Some((reason, by)) => suppressed.push(Suppressed {
+                finding,
+                reason,
+                by,
+            }),
+            None => findings.push(finding),
+        }
+    }
     Report {
-        findings: sorted(found, input.sources),
-        suppressed: Vec::new(),
+        findings,
+        suppressed,
         not_verified,
         posture: posture::of(&context),
     }

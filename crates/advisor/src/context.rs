@@ -13,19 +13,22 @@ pub use groups::Group;
 pub use inventory::{ContainerFacts, Inventory};
 pub use roles::Role;
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use jiff::civil::Date;
 use ringfence_engine::Engine;
 use ringfence_engine::explain::{Explanation, explain};
 use ringfence_engine::{Packet, Verdict};
-use ringfence_model::diagnostic::Diagnostic;
+use ringfence_model::diagnostic::{Diagnostic, Severity};
 use ringfence_model::metadata::{ENDPOINTS, MetadataEndpoint};
 use ringfence_model::object::ObjectRef;
 use ringfence_model::parse::Sources;
-use ringfence_model::policy::Policy;
+use ringfence_model::policy::{Policy, PolicyFamily};
 use ringfence_model::snapshot::{NamespaceId, PodId, PolicyId, Snapshot, WorkloadId};
 
 use crate::check::Input;
+use crate::config::{Justification, Suppression};
 use crate::finding::Witness;
 use crate::rule::{Code, CodePrefix};
 
@@ -39,6 +42,14 @@ pub struct Options {
     pub select: Vec<CodePrefix>,
     /// Rules not to look for, of those.
     pub ignore: Vec<CodePrefix>,
+    /// Other severities than the rules have.
+    pub severities: BTreeMap<Code, Severity>,
+    /// The annotations that justify a policy.
+    pub justification: Justification,
+    /// Findings to live with.
+    pub suppressions: Vec<Suppression>,
+    /// The day on which it is checked, for what expires; without it nothing does.
+    pub today: Option<Date>,
 }
 
 impl Options {
@@ -164,6 +175,31 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn policy_ref(&self, id: PolicyId) -> ObjectRef {
         object_of(self.snapshot.policy(id))
+    }
+
+    /// One annotation of an object.
+    #[must_use]
+    pub fn annotation(&self, object: &ObjectRef, key: &str) -> Option<&str> {
+        // The snapshot keeps those of policies.
+        let annotations = match self.find_policy(object) {
+            Some(policy) => Some(&policy.annotations),
+            None => self.inventory.annotations(object),
+        };
+        annotations?.get(key).map(String::as_str)
+    }
+
+    /// The policy of this name.
+    fn find_policy(&self, object: &ObjectRef) -> Option<&Policy> {
+        let family = PolicyFamily::ALL
+            .into_iter()
+            .find(|family| family.kind() == &*object.kind)?;
+        let policies = &self.snapshot.policies;
+        let wanted = (family, object.namespace.as_deref(), &*object.name);
+        let key = |policy: &'a Policy| (policy.family, policy.namespace.as_deref(), &*policy.name);
+        let position = policies
+            .binary_search_by(|policy| key(policy).cmp(&wanted))
+            .ok()?;
+        policies.get(position)
     }
 
     /// A workload by its name.

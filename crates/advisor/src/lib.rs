@@ -5,15 +5,18 @@
 //! what changes a file or a cluster is done elsewhere.
 
 mod check;
+pub mod config;
 pub mod context;
 pub mod finding;
 pub mod posture;
 mod report;
 mod rule;
 pub mod rules;
+mod suppress;
 
 pub use check::{Input, check};
 pub use context::{Context, Options};
 pub use finding::{Edit, Finding, Fix, NotVerified, Place, Safety, Witness};
 pub use report::{Findings, Report, Suppressed};
 pub use rule::{Code, CodePrefix, ParseCodeError, ParseCodePrefixError, Rule, Section};
+pub use suppress::ANNOTATION as IGNORE_ANNOTATION;

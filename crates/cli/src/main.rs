@@ -9,6 +9,7 @@ mod args;
 mod assertions;
 mod cluster;
 mod command;
+mod config_file;
 mod diagnostics;
 mod endpoint;
 mod entry_points;

@@ -28,6 +28,14 @@ pub enum PolicyFamily {
 }
 
 impl PolicyFamily {
+    /// Every family, in the order of a snapshot's policies.
+    pub const ALL: [Self; 4] = [
+        Self::NetworkPolicy,
+        Self::ClusterNetworkPolicy,
+        Self::AdminNetworkPolicy,
+        Self::BaselineAdminNetworkPolicy,
+    ];
+
     /// The `kind` as written in manifests.
     #[must_use]
     pub fn kind(self) -> &'static str {

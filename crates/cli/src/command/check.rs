@@ -1,26 +1,36 @@
 //! `check`: what is wrong, at which line, and what to write instead.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
-use ringfence_advisor::{CodePrefix, Input, Options, Report};
-use ringfence_model::diagnostic::Severity;
+use ringfence_advisor::config::{CheckConfig, FailOn};
+use ringfence_advisor::{Code, CodePrefix, Input, Options, Report, rules};
 
 use super::Stop;
 use crate::args::InputOptions;
 use crate::cluster::Cluster;
+use crate::config_file;
 use crate::exit::Exit;
 use crate::output::Printer;
-use crate::output::check::{Format, Printed, print};
+use crate::output::check::{Format, Printed, print, print_rules};
 
 /// Find what is wrong with policies, with the line and the fix
 ///
 /// Findings are about effect: they are computed from the same answers that `reach` and
 /// `explain` give. Each has a code, which `--explain CODE` describes.
 ///
+/// A finding that one wants to live with is suppressed by an annotation on its object, its
+/// namespace or its workload, with the reason: `ringfence.dev/ignore: "RF501 talks to the
+/// payment provider"`; or in `ringfence.toml`, which is looked for in this directory and
+/// those above it.
+///
 /// Examples:
 ///
 ///     ringfence check -f manifests/
 ///     helm template chart | ringfence check -f -
+///     ringfence check -f manifests/ --select RF4 --fail-on warning
 ///     ringfence check -f manifests/ -o sarif > ringfence.sarif
+///     ringfence check --explain RF401
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CheckArgs {
@@ -28,9 +38,9 @@ pub(crate) struct CheckArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "human")]
     output: Format,
 
-    /// How bad a finding must be for exit code 1
-    #[arg(long, value_name = "SEVERITY", default_value = "error")]
-    fail_on: FailOn,
+    /// How bad a finding must be for exit code 1 [default: error]
+    #[arg(long, value_name = "SEVERITY")]
+    fail_on: Option<FailOnArg>,
 
     /// Only the metadata endpoints of this cloud provider count (aws, azure, google,
     /// alibaba, oracle, ...); repeatable
@@ -46,13 +56,33 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     ignore: Vec<CodePrefix>,
 
+    /// Show suppressed findings too, with who suppresses them and why
+    #[arg(long)]
+    show_suppressed: bool,
+
+    /// The configuration file [default: the nearest ringfence.toml]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
+    config: Option<PathBuf>,
+
+    /// Read no configuration file
+    #[arg(long)]
+    no_config: bool,
+
+    /// Describe a rule and end
+    #[arg(long, value_name = "CODE", exclusive = true)]
+    explain: Option<Code>,
+
+    /// List all rules and end
+    #[arg(long, exclusive = true)]
+    list: bool,
+
     #[command(flatten)]
     input: InputOptions,
 }
 
 /// `--fail-on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FailOn {
+enum FailOnArg {
     Error,
     Warning,
     Note,
@@ -60,28 +90,28 @@ pub(crate) enum FailOn {
     Never,
 }
 
-impl FailOn {
-    /// How a run with this report ends.
-    fn exit(self, report: &Report) -> Exit {
-        let threshold = match self {
-            Self::Error => Severity::Error,
-            Self::Warning => Severity::Warning,
-            Self::Note => Severity::Note,
-            Self::Never => return Exit::Fine,
-        };
-        match report.worst() {
-            Some(worst) if worst >= threshold => Exit::No,
-            _ => Exit::Fine,
+impl From<FailOnArg> for FailOn {
+    fn from(arg: FailOnArg) -> Self {
+        match arg {
+            FailOnArg::Error => Self::Error,
+            FailOnArg::Warning => Self::Warning,
+            FailOnArg::Note => Self::Note,
+            FailOnArg::Never => Self::Never,
         }
     }
 }
 
 pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop> {
-    let options = Options {
-        providers: args.providers.clone(),
-        select: args.select.clone(),
-        ignore: args.ignore.clone(),
-    };
+    if let Some(code) = args.explain {
+        return explain(code, printer);
+    }
+    if args.list {
+        print_rules(printer)?;
+        return Ok(Exit::Fine);
+    }
+    let config = config_file::read(args.config.as_deref(), args.no_config, printer)?.check;
+    let fail_on = args.fail_on.map(FailOn::from).or(config.fail_on);
+    let options = options(args, config);
     let (cluster, facts) = Cluster::read_for_check(&args.input, printer)?;
     let engine = cluster.engine(printer);
     let working = printer.working("checking");
@@ -101,7 +131,48 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         diagnostics: &cluster.diagnostics,
         profile: &cluster.profile,
         assumed_dns: facts.assumed_dns,
+        show_suppressed: args.show_suppressed,
     };
     print(&printed, args.output, printer)?;
-    Ok(cluster.exit(args.fail_on.exit(&report)))
+    Ok(cluster.exit(exit(&report, fail_on.unwrap_or_default())))
+}
+
+/// What the command line says, and the configuration where it says nothing. Rules to
+/// ignore add up.
+fn options(args: &CheckArgs, config: CheckConfig) -> Options {
+    let or = |typed: &Vec<CodePrefix>, configured| match typed.is_empty() {
+        true => configured,
+        false => typed.clone(),
+    };
+    let mut ignore = config.ignore;
+    ignore.extend(args.ignore.iter().cloned());
+    Options {
+        providers: match args.providers.is_empty() {
+            true => config.provider,
+            false => args.providers.clone(),
+        },
+        select: or(&args.select, config.select),
+        ignore,
+        severities: config.severity,
+        justification: config.justification,
+        suppressions: config.suppress,
+        today: Some(config_file::today()),
+    }
+}
+
+fn exit(report: &Report, fail_on: FailOn) -> Exit {
+    match report.worst() {
+        Some(worst) if fail_on.fails(worst) => Exit::No,
+        _ => Exit::Fine,
+    }
+}
+
+/// Prints the page of a rule.
+fn explain(code: Code, printer: &mut Printer) -> Result<Exit, Stop> {
+    let Some(rule) = rules::find(code) else {
+        let list = "`ringfence check --list` shows all";
+        return Err(anyhow::anyhow!("there is no rule {code}: {list}").into());
+    };
+    printer.out().write_all(rule.page.as_bytes())?;
+    Ok(Exit::Fine)
 }

@@ -10,7 +10,7 @@ pub(crate) use json::CheckReportOut;
 use std::io;
 
 use clap::ValueEnum;
-use ringfence_advisor::Report;
+use ringfence_advisor::{Report, rules};
 use ringfence_engine::Profile;
 use ringfence_model::diagnostic::Diagnostic;
 use ringfence_model::parse::Sources;
@@ -37,6 +37,26 @@ pub(crate) struct Printed<'a> {
     pub(crate) profile: &'a Profile,
     /// Whether name servers were assumed.
     pub(crate) assumed_dns: bool,
+    /// Whether suppressed findings are shown to a person; other formats have them anyway.
+    pub(crate) show_suppressed: bool,
+}
+
+/// Prints every rule in one line.
+pub(crate) fn print_rules(printer: &mut Printer) -> io::Result<()> {
+    let strong = printer.theme().strong;
+    let mut section = None;
+    for rule in rules::ALL {
+        if section != Some(rule.code.section()) {
+            let gap = if section.is_some() { "\n" } else { "" };
+            section = Some(rule.code.section());
+            let title = rule.code.section().title();
+            writeln!(printer.out(), "{gap}{strong}{title}{strong:#}")?;
+        }
+        let severity = words::severity(rule.severity);
+        let (code, name, summary) = (rule.code, rule.name, rule.summary);
+        writeln!(printer.out(), "{code}  {severity:7}  {name}: {summary}")?;
+    }
+    Ok(())
 }
 
 /// Prints the report.

@@ -28,6 +28,14 @@ pub(super) fn write(
             rendered(printed, finding, theme.colored, width)
         )?;
     }
+    if printed.show_suppressed {
+        for suppressed in &printed.report.suppressed {
+            let shown = rendered(printed, &suppressed.finding, theme.colored, width);
+            let (reason, by) = (&suppressed.reason, &suppressed.by);
+            let dim = theme.dim;
+            writeln!(out, "{shown}\n{dim}suppressed by {by}: {reason}{dim:#}\n")?;
+        }
+    }
     write_posture(printed, theme, out)?;
     write_not_verified(printed, theme, out)?;
     incomplete::human(printed.diagnostics, theme, out)?;
