@@ -331,7 +331,7 @@ mod tests {
                 "`soon` is no date",
                 "\"soon\"",
             ),
-            ("check = [", "", "["),
+            ("check = [", "", ""),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.message.contains(message), "{text}: {error}");

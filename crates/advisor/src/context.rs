@@ -26,6 +26,7 @@ use ringfence_model::object::ObjectRef;
 use ringfence_model::parse::Sources;
 use ringfence_model::policy::{Policy, PolicyFamily};
 use ringfence_model::snapshot::{NamespaceId, PodId, PolicyId, Snapshot, WorkloadId};
+use ringfence_model::source::Origin;
 
 use crate::check::Input;
 use crate::config::{Justification, Suppression};
@@ -48,6 +49,8 @@ pub struct Options {
     pub justification: Justification,
     /// Findings to live with.
     pub suppressions: Vec<Suppression>,
+    /// The namespace that the objects are applied to, if one was named (`-n`).
+    pub applied_to: Option<String>,
     /// The day on which it is checked, for what expires; without it nothing does.
     pub today: Option<Date>,
 }
@@ -175,6 +178,14 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn policy_ref(&self, id: PolicyId) -> ObjectRef {
         object_of(self.snapshot.policy(id))
+    }
+
+    /// Every object of the input with its place, policies last. What is in no namespace
+    /// of its own manifest is in the default one.
+    pub fn objects(&self) -> impl Iterator<Item = (ObjectRef, Option<&Origin>)> {
+        let policies = self.snapshot.policies.iter();
+        let policies = policies.map(|policy| (object_of(policy), policy.origin.as_ref()));
+        self.inventory.objects().chain(policies)
     }
 
     /// One annotation of an object.

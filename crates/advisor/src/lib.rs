@@ -7,6 +7,7 @@
 mod check;
 pub mod config;
 pub mod context;
+mod diagnosed;
 pub mod finding;
 pub mod posture;
 mod report;
@@ -16,6 +17,7 @@ mod suppress;
 
 pub use check::{Input, check};
 pub use context::{Context, Options};
+pub use diagnosed::code_of;
 pub use finding::{Edit, Finding, Fix, NotVerified, Place, Safety, Witness};
 pub use report::{Findings, Report, Suppressed};
 pub use rule::{Code, CodePrefix, ParseCodeError, ParseCodePrefixError, Rule, Section};

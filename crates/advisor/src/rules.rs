@@ -6,6 +6,11 @@
 mod rf201_egress_not_isolated;
 mod rf202_ingress_only_deny;
 mod rf401_metadata_reachable;
+mod rf601_unjustified_allow;
+mod rf603_namespace_conflict;
+mod rf604_misspelt;
+mod rf605_rejected;
+mod rf606_ignore_says_nothing;
 
 use crate::rule::{Code, Rule};
 
@@ -14,6 +19,11 @@ pub const ALL: &[&Rule] = &[
     &rf201_egress_not_isolated::RULE,
     &rf202_ingress_only_deny::RULE,
     &rf401_metadata_reachable::RULE,
+    &rf601_unjustified_allow::RULE,
+    &rf603_namespace_conflict::RULE,
+    &rf604_misspelt::RULE,
+    &rf605_rejected::RULE,
+    &rf606_ignore_says_nothing::RULE,
 ];
 
 /// The rule with this code.

@@ -47,6 +47,25 @@ fn manifests(rule: &Rule, prefix: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The options that a manifest asks for in a first line such as
+/// `# ringfence: -n development`.
+fn options(text: &str) -> Options {
+    let mut options = Options {
+        today: "2026-11-21".parse().ok(),
+        ..Options::default()
+    };
+    let words = text.lines().next().and_then(|line| line.strip_prefix("# ringfence: "));
+    let mut words = words.unwrap_or_default().split_whitespace();
+    while let (Some(option), Some(value)) = (words.next(), words.next()) {
+        match option {
+            "-n" => options.applied_to = Some(value.to_owned()),
+            "--provider" => options.providers.push(value.to_owned()),
+            other => panic!("{other} is not understood here"),
+        }
+    }
+    options
+}
+
 /// Checks one file with all rules, and that every witness is what the oracle says.
 fn checked(path: &Path) -> Report {
     let name = path.display().to_string();
@@ -58,11 +77,16 @@ fn checked(path: &Path) -> Report {
         }],
         &Limits::default(),
     );
-    let inventory = Inventory::of(&loaded.objects, "default");
+    let options = options(loaded.sources.text_of(&name).unwrap_or_default());
+    let default_namespace = options.applied_to.clone().unwrap_or("default".to_owned());
+    let inventory = Inventory::of(&loaded.objects, &default_namespace);
     let assumed = assumed_name_servers(&loaded.objects);
     let assumed_dns = !assumed.is_empty();
     loaded.objects.extend(assumed);
-    let mut builder = SnapshotBuilder::new(BuildOptions::default());
+    let mut builder = SnapshotBuilder::new(BuildOptions {
+        default_namespace,
+        ..BuildOptions::default()
+    });
     builder.add(loaded.objects);
     let (snapshot, of_build) = builder.build(&loaded.sources);
     loaded.diagnostics.extend(of_build);
@@ -74,7 +98,7 @@ fn checked(path: &Path) -> Report {
         diagnostics: &loaded.diagnostics,
         inventory: &inventory,
         assumed_dns,
-        options: &Options::default(),
+        options: &options,
     });
     let oracle = Oracle::new(&snapshot, Profile::default());
     for finding in &report.findings {

@@ -71,6 +71,20 @@ impl Inventory {
         inventory
     }
 
+    /// The objects, by kind, namespace and name, with their places; without policies,
+    /// which the snapshot has.
+    pub fn objects(&self) -> impl Iterator<Item = (ObjectRef, Option<&Origin>)> {
+        self.objects.iter().map(|((kind, namespace, name), facts)| {
+            let object = ObjectRef {
+                api_version: Arc::default(),
+                kind: kind.clone(),
+                namespace: (!namespace.is_empty()).then(|| namespace.clone()),
+                name: name.clone(),
+            };
+            (object, facts.origin.as_ref())
+        })
+    }
+
     /// The annotations of an object.
     #[must_use]
     pub fn annotations(&self, object: &ObjectRef) -> Option<&BTreeMap<String, String>> {
