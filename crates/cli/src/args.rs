@@ -97,9 +97,9 @@ pub(crate) struct InputOptions {
 /// How manifests are read and judged.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ReadingOptions {
-    /// The namespace of objects and endpoints that name none
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
-    pub(crate) namespace: String,
+    /// The namespace of objects and endpoints that name none [default: default]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
 
     /// A range that pods get their addresses from; repeatable
     ///
@@ -127,6 +127,11 @@ pub(crate) struct ReadingOptions {
 const PROFILES: [&str; 4] = ["upstream", "calico", "cilium", "aws"];
 
 impl ReadingOptions {
+    /// The namespace of what names none.
+    pub(crate) fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("default")
+    }
+
     /// The profile with its switches set.
     pub(crate) fn profile(&self) -> Profile {
         let name: ProfileName = self.profile.parse().unwrap_or_default();

@@ -60,11 +60,12 @@ impl Cluster {
         let files = read_files(options, printer)?;
         let mut facts = Facts::default();
         let cluster = Self::build(files, &options.reading, printer, |objects| {
-            facts.inventory = Inventory::of(objects, &options.reading.namespace);
+            facts.inventory = Inventory::of(objects, options.reading.namespace());
             let assumed = assumed_name_servers(objects);
             facts.assumed_dns = !assumed.is_empty();
             objects.extend(assumed);
         });
+        diagnostics::print(&cluster.problems(), &cluster.sources, printer);
         Ok((cluster, facts))
     }
 
@@ -74,7 +75,9 @@ impl Cluster {
         reading: &ReadingOptions,
         printer: &mut Printer,
     ) -> Self {
-        Self::build(files, reading, printer, |_| ())
+        let cluster = Self::build(files, reading, printer, |_| ());
+        diagnostics::print(&cluster.diagnostics, &cluster.sources, printer);
+        cluster
     }
 
     /// Builds the snapshot of texts, of the objects in them as `prepare` leaves them.
@@ -90,7 +93,7 @@ impl Cluster {
         let mut diagnostics = files.problems;
         diagnostics.extend(loaded.diagnostics);
         let mut builder = SnapshotBuilder::new(BuildOptions {
-            default_namespace: reading.namespace.clone(),
+            default_namespace: reading.namespace().to_owned(),
             pod_cidrs: reading.pod_cidrs.clone(),
             families: reading.families(),
         });
@@ -98,7 +101,6 @@ impl Cluster {
         let (snapshot, of_build) = builder.build(&loaded.sources);
         diagnostics.extend(of_build);
         drop(working);
-        diagnostics::print(&diagnostics, &loaded.sources, printer);
         Self {
             snapshot: Arc::new(snapshot),
             sources: loaded.sources,
@@ -111,6 +113,21 @@ impl Cluster {
     pub(crate) fn engine(&self, printer: &Printer) -> Engine {
         let _working = printer.working("compiling policies");
         Engine::compile(&self.snapshot, self.profile)
+    }
+
+    /// What is wrong with the input and is no finding: what keeps it from being read.
+    pub(crate) fn problems(&self) -> Vec<Diagnostic> {
+        let problems = self.diagnostics.iter();
+        let problems = problems.filter(|d| ringfence_advisor::code_of(d).is_none());
+        problems.cloned().collect()
+    }
+
+    /// How a run of `check` ends: to it, a policy that cannot be read is a finding.
+    pub(crate) fn exit_of_check(&self, answer: Exit) -> Exit {
+        match diagnostics::is_incomplete(&self.problems()) {
+            true => answer.and(Exit::BadInput),
+            false => answer,
+        }
     }
 
     /// How a run ends whose answer is `answer`.

@@ -81,7 +81,7 @@ pub(crate) fn run(args: &AssertArgs, printer: &mut Printer) -> Result<Exit, Stop
     let assertions =
         assertions::read(&args.file, &text).map_err(|problems| refuse(&problems, printer))?;
     let cluster = Cluster::read(&args.input, printer)?;
-    let resolver = Resolver::new(&cluster.snapshot, &args.input.reading.namespace);
+    let resolver = Resolver::new(&cluster.snapshot, args.input.reading.namespace());
     let engine = cluster.engine(printer);
     let working = printer.working("checking assertions");
     let checked = check::check(&engine, &resolver, &assertions);

@@ -134,7 +134,7 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         show_suppressed: args.show_suppressed,
     };
     print(&printed, args.output, printer)?;
-    Ok(cluster.exit(exit(&report, fail_on.unwrap_or_default())))
+    Ok(cluster.exit_of_check(exit(&report, fail_on.unwrap_or_default())))
 }
 
 /// What the command line says, and the configuration where it says nothing. Rules to
@@ -156,6 +156,7 @@ fn options(args: &CheckArgs, config: CheckConfig) -> Options {
         severities: config.severity,
         justification: config.justification,
         suppressions: config.suppress,
+        applied_to: args.input.reading.namespace.clone(),
         today: Some(config_file::today()),
     }
 }

@@ -62,7 +62,7 @@ pub(crate) struct ExplainArgs {
 
 pub(crate) fn run(args: &ExplainArgs, printer: &mut Printer) -> Result<Exit, Stop> {
     let cluster = Cluster::read(&args.input, printer)?;
-    let resolver = Resolver::new(&cluster.snapshot, &args.input.reading.namespace);
+    let resolver = Resolver::new(&cluster.snapshot, args.input.reading.namespace());
     let from = resolver.resolve(&args.from)?;
     let to = resolver.resolve(&args.to)?;
     let engine = cluster.engine(printer);

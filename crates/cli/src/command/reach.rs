@@ -62,7 +62,7 @@ pub(crate) struct ReachArgs {
 pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop> {
     let cluster = Cluster::read(&args.input, printer)?;
     let snapshot = &*cluster.snapshot;
-    let resolver = Resolver::new(snapshot, &args.input.reading.namespace);
+    let resolver = Resolver::new(snapshot, args.input.reading.namespace());
     let select = |arg: &Option<EndpointArg>| -> Result<(Selection, Option<Target>), Stop> {
         match arg {
             None => Ok((Selection::default(), None)),
