@@ -12,6 +12,7 @@ mod json;
 mod kinds;
 mod list;
 mod masks;
+mod metadata;
 mod names;
 mod node;
 mod objects;
