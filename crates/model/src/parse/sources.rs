@@ -28,7 +28,7 @@ pub(crate) struct SourceFile {
     pub(crate) encoding: &'static str,
     pub(crate) lines: LineIndex,
     pub(crate) documents: Vec<SourceDocument>,
-    /// Why none of it was read, if so.
+    /// Why it was not read, or not to the end, if so.
     pub(crate) refusal: Option<Diagnostic>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct SourceDocument {
     pub(crate) range: DocumentRange,
     /// The keys and their places, made when somebody first asks for one; `None` if the
     /// document cannot be read.
-    outline: OnceLock<Option<Outline>>,
+    outline: OnceLock<Option<Box<Outline>>>,
 }
 
 impl SourceDocument {
@@ -111,7 +111,7 @@ impl Sources {
         let document = file.documents.get(origin.document as usize)?;
         let outline = document.outline.get_or_init(|| {
             let tree = read_tree(file, &document.range, &self.limits).ok()?;
-            Some(Outline::of(&tree.root))
+            Some(Box::new(Outline::of(&tree.root)))
         });
         let extent = outline.as_ref()?.find(&origin.path, path, part)?;
         Some(file.location(extent))
