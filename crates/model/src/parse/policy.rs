@@ -23,6 +23,7 @@ mod ports;
 mod schema;
 mod selectors;
 mod tiered;
+mod tiered_schema;
 
 use std::sync::Arc;
 
