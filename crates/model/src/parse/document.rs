@@ -10,6 +10,7 @@ use super::node::{Extent, Mark, Node};
 use super::report::{Reporter, object_ref};
 use super::sources::SourceFile;
 use super::split::{DocumentRange, Syntax};
+use super::suggest::one_slip;
 use super::tree::{Remark, RemarkKind, SyntaxError, Tree};
 use super::{Limits, Object, json, list, objects, syntax_help, yaml};
 use crate::diagnostic::{Bounded, Severity};
@@ -293,8 +294,10 @@ fn collect<'n, 't>(
         if hides_objects(node, reporter) {
             return;
         }
-        // `kind: List` of nothing; anything else ending in `List` is some other kind.
-        if !item_kind.is_empty() {
+        // Anything else ending in `List` is some other kind.
+        if item_kind.is_empty() {
+            report_missing_items(node, reporter);
+        } else {
             found.push(candidate);
         }
         return;
@@ -326,6 +329,27 @@ fn collect<'n, 't>(
         };
         collect(item, reporter, found);
     }
+}
+
+/// Says of a `kind: List` that it has nothing in it, or not where it belongs.
+fn report_missing_items(list: &Node<'_>, reporter: &mut Reporter<'_>) {
+    let misspelt = list
+        .entries()
+        .iter()
+        .find(|entry| one_slip(&entry.key, ["items"]).is_some());
+    match misspelt {
+        Some(entry) => reporter
+            .error(
+                "unknown-field",
+                entry.key_extent,
+                format!("unknown field `{}`", super::node::abbreviated(&entry.key)),
+            )
+            .help("did you mean `items`?")
+            .left_out("this list was left out"),
+        None => reporter
+            .warning("missing-field", list.head(), "this list has no `items`")
+            .help("write `items: []` if it is meant to be empty"),
+    };
 }
 
 /// Whether something that is no list has a list of objects in it, which would not be
