@@ -29,11 +29,13 @@ mod text;
 mod tree;
 mod typed;
 mod value;
+mod written;
 mod yaml;
 
 pub use sources::{Part, Sources};
 pub use typed::{Object, TypedObject};
 pub use value::read_value;
+pub use written::Written;
 
 use std::ops::Range;
 
@@ -219,6 +221,7 @@ fn open(input: Input, limits: &Limits) -> SourceFile {
         text: decoded.text,
         faults: decoded.faults,
         encoding: decoded.encoding,
+        is_verbatim: decoded.is_verbatim,
         documents: ranges.into_iter().map(SourceDocument::new).collect(),
         ..SourceFile::default()
     };

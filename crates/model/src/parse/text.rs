@@ -16,13 +16,18 @@ pub(crate) struct Decoded {
     pub(crate) faults: Vec<usize>,
     /// What the bytes were taken for.
     pub(crate) encoding: &'static str,
+    /// Whether the text is the bytes as they were read.
+    pub(crate) is_verbatim: bool,
 }
 
 /// Decodes UTF-8, with or without a byte order mark, and UTF-16 with one (what
 /// `kubectl get ... > file` writes in Windows PowerShell).
 pub(crate) fn decode(bytes: Vec<u8>) -> Decoded {
     match bytes.as_slice() {
-        [0xEF, 0xBB, 0xBF, rest @ ..] => decode_utf8(rest.to_vec()),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => Decoded {
+            is_verbatim: false,
+            ..decode_utf8(rest.to_vec())
+        },
         [0xFF, 0xFE, rest @ ..] => decode_utf16(rest, u16::from_le_bytes, "UTF-16 (little endian)"),
         [0xFE, 0xFF, rest @ ..] => decode_utf16(rest, u16::from_be_bytes, "UTF-16 (big endian)"),
         _ => decode_utf8(bytes),
@@ -36,6 +41,7 @@ fn decode_utf8(bytes: Vec<u8>) -> Decoded {
                 text,
                 faults: Vec::new(),
                 encoding: "UTF-8",
+                is_verbatim: true,
             };
         }
         Err(error) => error.into_bytes(),
@@ -53,6 +59,7 @@ fn decode_utf8(bytes: Vec<u8>) -> Decoded {
         text,
         faults,
         encoding: "UTF-8",
+        is_verbatim: false,
     }
 }
 
@@ -75,6 +82,7 @@ fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, encoding: &'static str) 
         text,
         faults,
         encoding,
+        is_verbatim: false,
     }
 }
 
