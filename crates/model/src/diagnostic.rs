@@ -44,3 +44,98 @@ pub struct Diagnostic {
     /// (`this policy was left out`); `None` when nothing was.
     pub left_out: Option<String>,
 }
+
+/// Diagnostics, of which so many are kept and the rest is counted: a file with millions
+/// of mistakes must not take more memory for them than for itself.
+#[derive(Debug, Default)]
+pub(crate) struct Bounded {
+    kept: Vec<Diagnostic>,
+    more: usize,
+    more_errors: bool,
+    more_left_out: bool,
+}
+
+impl Bounded {
+    const MOST: usize = 2_000;
+
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.kept.len() < Self::MOST {
+            self.kept.push(diagnostic);
+            return;
+        }
+        self.more += 1;
+        self.more_errors |= diagnostic.severity == Severity::Error;
+        self.more_left_out |= diagnostic.left_out.is_some();
+    }
+
+    pub(crate) fn append(&mut self, other: Self) {
+        self.extend(other.kept);
+        self.more += other.more;
+        self.more_errors |= other.more_errors;
+        self.more_left_out |= other.more_left_out;
+    }
+
+    /// Those that were kept, and one for all the others.
+    pub(crate) fn into_vec(mut self) -> Vec<Diagnostic> {
+        if self.more > 0 {
+            self.kept.push(Diagnostic {
+                severity: if self.more_errors {
+                    Severity::Error
+                } else {
+                    Severity::Warning
+                },
+                code: "more-problems",
+                message: format!("there are {} more problems in the input", self.more),
+                object: None,
+                primary: None,
+                related: Vec::new(),
+                help: None,
+                left_out: self
+                    .more_left_out
+                    .then(|| "what they are about was left out".to_owned()),
+            });
+        }
+        self.kept
+    }
+}
+
+impl Extend<Diagnostic> for Bounded {
+    fn extend<T: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: T) {
+        for diagnostic in diagnostics {
+            self.push(diagnostic);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(left_out: bool) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Warning,
+            code: "test",
+            message: String::new(),
+            object: None,
+            primary: None,
+            related: Vec::new(),
+            help: None,
+            left_out: left_out.then(String::new),
+        }
+    }
+
+    #[test]
+    fn what_is_too_many_is_counted_and_stays_a_problem() {
+        let mut all = Bounded::default();
+        all.extend(std::iter::repeat_n(warning(false), Bounded::MOST));
+        assert_eq!(all.kept.len(), Bounded::MOST);
+        let mut others = Bounded::default();
+        others.extend([warning(false), warning(true)]);
+        all.append(others);
+        let all = all.into_vec();
+        assert_eq!(all.len(), Bounded::MOST + 1);
+        let last = all.last().unwrap();
+        assert_eq!(last.message, "there are 2 more problems in the input");
+        assert!(last.left_out.is_some());
+    }
+}

@@ -68,20 +68,20 @@ fn render(diagnostic: &Diagnostic) -> String {
 }
 
 fn name(object: &Object) -> String {
-    match &object.typed {
-        TypedObject::Policy(policy) => policy.display_name(),
-        TypedObject::Namespace(namespace) => {
-            format!("Namespace {}", namespace.metadata.name.as_deref().unwrap())
-        }
-        TypedObject::Deployment(deployment) => {
-            format!(
-                "Deployment {}",
-                deployment.metadata.name.as_deref().unwrap()
-            )
-        }
-        TypedObject::Pod(pod) => format!("Pod {}", pod.metadata.name.as_deref().unwrap()),
-        other => format!("{other:?}"),
-    }
+    let (kind, metadata) = match &object.typed {
+        TypedObject::Policy(policy) => return policy.display_name(),
+        TypedObject::Namespace(object) => ("Namespace", &object.metadata),
+        TypedObject::Node(object) => ("Node", &object.metadata),
+        TypedObject::Pod(object) => ("Pod", &object.metadata),
+        TypedObject::Deployment(object) => ("Deployment", &object.metadata),
+        TypedObject::StatefulSet(object) => ("StatefulSet", &object.metadata),
+        TypedObject::CronJob(object) => ("CronJob", &object.metadata),
+        TypedObject::Service(object) => ("Service", &object.metadata),
+        TypedObject::EndpointSlice(object) => ("EndpointSlice", &object.metadata),
+        TypedObject::OtherWorkload { kind, metadata, .. } => (&**kind, &**metadata),
+        other => panic!("no broken input has one of these yet: {other:?}"),
+    };
+    format!("{kind} {}", metadata.name.as_deref().unwrap())
 }
 
 #[test]

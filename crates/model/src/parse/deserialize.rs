@@ -1,8 +1,10 @@
 //! serde over a tree: typed objects from the fields that matter.
 //!
-//! A [`Mask`] says which fields are looked at; the rest of an object may be anything.
-//! Null is read as Go reads it: as the zero value of whatever stands there.
+//! A [`Mask`] says which fields are looked at; the rest of an object may be anything,
+//! except for what is nearly one of those fields: see [`Misspelt`]. Null is read as Go
+//! reads it: as the zero value of whatever stands there.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
@@ -12,7 +14,9 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::node::{Entry, Extent, Node, Value};
+use super::place::At;
 use super::scalar::Resolved;
+use super::suggest::one_slip;
 use crate::source::{KeyPath, PathSegment};
 
 /// Which fields of an object are read. A mask for a sequence holds for each element.
@@ -38,12 +42,43 @@ impl Mask {
     }
 }
 
+/// A field that its type does not have, one slip away from one that is looked at.
+#[derive(Debug)]
+pub(crate) struct Misspelt {
+    /// The way to it, from the node that was read.
+    pub(crate) path: String,
+    /// Its key.
+    pub(crate) key: Extent,
+    /// What was probably meant.
+    pub(crate) right: &'static str,
+}
+
 /// Reads a value of type `T` from the masked fields of `node`.
 pub(crate) fn read<'de, T: de::Deserialize<'de>>(
     node: &Node<'_>,
     mask: &Mask,
 ) -> Result<T, ReadError> {
-    T::deserialize(Reader { node, mask })
+    T::deserialize(Reader {
+        node,
+        mask,
+        at: At::Root,
+        misspelt: None,
+    })
+}
+
+/// Reads like [`read`], and adds to `misspelt` what is not read because of a slip. The
+/// fields that a type has are those it tells serde.
+pub(crate) fn read_noting_slips<'de, T: de::Deserialize<'de>>(
+    node: &Node<'_>,
+    mask: &Mask,
+    misspelt: &RefCell<Vec<Misspelt>>,
+) -> Result<T, ReadError> {
+    T::deserialize(Reader {
+        node,
+        mask,
+        at: At::Root,
+        misspelt: Some(misspelt),
+    })
 }
 
 /// A value of the wrong type.
@@ -102,6 +137,8 @@ impl de::Error for ReadError {
 struct Reader<'n, 't> {
     node: &'n Node<'t>,
     mask: &'n Mask,
+    at: At<'n>,
+    misspelt: Option<&'n RefCell<Vec<Misspelt>>>,
 }
 
 impl<'n, 't> Reader<'n, 't> {
@@ -126,9 +163,31 @@ impl<'n, 't> Reader<'n, 't> {
         };
         visitor.visit_map(Fields {
             entries: entries.iter(),
-            mask: self.mask,
+            reader: self,
             value: None,
         })
+    }
+
+    /// Notes the entries that are nearly one of `fields`, if it is looked at.
+    fn note_slips(self, fields: &'static [&'static str]) {
+        let Some(misspelt) = self.misspelt else {
+            return;
+        };
+        for entry in self.node.entries() {
+            let name = &*entry.key;
+            if fields.contains(&name) || entry.value.is_null() {
+                continue;
+            }
+            if let Some(right) = one_slip(name, fields.iter().copied())
+                && self.mask.of(right).is_some()
+            {
+                misspelt.borrow_mut().push(Misspelt {
+                    path: At::Key(&self.at, name).to_string(),
+                    key: entry.key_extent,
+                    right,
+                });
+            }
+        }
     }
 
     fn seq<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -139,7 +198,7 @@ impl<'n, 't> Reader<'n, 't> {
         };
         visitor.visit_seq(Items {
             items: items.iter().enumerate(),
-            mask: self.mask,
+            reader: self,
         })
     }
 
@@ -247,9 +306,10 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _fields: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
+        self.note_slips(fields);
         self.map(visitor)
     }
 
@@ -265,7 +325,8 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
 
 struct Fields<'n, 't> {
     entries: std::slice::Iter<'n, Entry<'t>>,
-    mask: &'n Mask,
+    /// Of the mapping.
+    reader: Reader<'n, 't>,
     value: Option<(&'n Entry<'t>, &'n Mask)>,
 }
 
@@ -276,7 +337,7 @@ impl<'de> MapAccess<'de> for Fields<'_, '_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, ReadError> {
-        let mask = self.mask;
+        let mask = self.reader.mask;
         let next = self
             .entries
             .find_map(|entry| mask.of(&entry.key).map(|mask| (entry, mask)));
@@ -293,14 +354,21 @@ impl<'de> MapAccess<'de> for Fields<'_, '_> {
             return Err(de::Error::custom("a value was asked for before its key"));
         };
         let node = &entry.value;
-        seed.deserialize(Reader { node, mask })
+        let value = Reader {
+            node,
+            mask,
+            at: At::Key(&self.reader.at, &entry.key),
+            ..self.reader
+        };
+        seed.deserialize(value)
             .map_err(|error| error.within(PathSegment::Key(entry.key.as_ref().into()), node))
     }
 }
 
 struct Items<'n, 't> {
     items: std::iter::Enumerate<std::slice::Iter<'n, Node<'t>>>,
-    mask: &'n Mask,
+    /// Of the sequence.
+    reader: Reader<'n, 't>,
 }
 
 impl<'de> SeqAccess<'de> for Items<'_, '_> {
@@ -313,8 +381,12 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
         let Some((index, node)) = self.items.next() else {
             return Ok(None);
         };
-        let mask = self.mask;
-        seed.deserialize(Reader { node, mask })
+        let item = Reader {
+            node,
+            at: At::Item(&self.reader.at, index),
+            ..self.reader
+        };
+        seed.deserialize(item)
             .map(Some)
             .map_err(|error| error.within(PathSegment::Index(index), node))
     }

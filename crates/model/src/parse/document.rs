@@ -1,5 +1,7 @@
 //! One document: bytes to tree, tree to objects, `List` kinds flattened.
 
+use std::sync::Arc;
+
 use memchr::memchr;
 use rayon::prelude::*;
 
@@ -8,22 +10,34 @@ use super::node::{Extent, Mark, Node};
 use super::report::{Reporter, object_ref};
 use super::sources::SourceFile;
 use super::split::{DocumentRange, Syntax};
+use super::suggest::one_slip;
 use super::tree::{Remark, RemarkKind, SyntaxError, Tree};
 use super::{Limits, Object, json, list, objects, syntax_help, yaml};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Bounded, Severity};
 use crate::source::{FileId, KeyPath, Origin};
 
 /// What reading a document gave.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) objects: Vec<Object>,
-    pub(crate) diagnostics: Vec<Diagnostic>,
+    pub(crate) diagnostics: Bounded,
+    /// How many values were read.
+    pub(crate) nodes: usize,
 }
 
 impl Outcome {
     pub(crate) fn append(&mut self, mut other: Self) {
         self.objects.append(&mut other.objects);
-        self.diagnostics.append(&mut other.diagnostics);
+        self.diagnostics.append(other.diagnostics);
+        self.nodes += other.nodes;
+    }
+}
+
+impl From<Reporter<'_>> for Outcome {
+    fn from(reporter: Reporter<'_>) -> Self {
+        let mut outcome = Self::default();
+        outcome.diagnostics.extend(reporter.finish());
+        outcome
     }
 }
 
@@ -56,7 +70,7 @@ pub(crate) fn read_tree<'f>(
             ),
         };
     }
-    if let Some(tree) = list::parse(text, document.line, limits) {
+    if let Some(tree) = list::parse(text, document.line, limits)? {
         return Ok(tree);
     }
     yaml::parse(text, document.line, limits).map_err(|error| {
@@ -131,10 +145,7 @@ pub(crate) fn read_document(
                 .error(error.code, error.extent, error.message)
                 .maybe_help(error.help)
                 .left_out("this document was left out");
-            return Outcome {
-                objects: Vec::new(),
-                diagnostics: reporter.finish(),
-            };
+            return reporter.into();
         }
     };
     let origin = Origin {
@@ -142,36 +153,36 @@ pub(crate) fn read_document(
         document: u32::try_from(index).unwrap_or(u32::MAX),
         path: KeyPath::root(),
     };
-    read_objects(Some(file), Some(&origin), &tree)
+    let mut outcome = read_objects(Some(file), Some(&origin), &tree, limits.objects);
+    outcome.nodes = tree.nodes;
+    outcome
 }
 
-/// Reads the objects of a tree; `file` and `origin` are `None` for a tree that was
-/// not read from a text.
+/// Reads the objects of a tree, up to `most` of them; `file` and `origin` are `None` for
+/// a tree that was not read from a text.
 pub(crate) fn read_objects(
     file: Option<&SourceFile>,
     origin: Option<&Origin>,
     tree: &Tree<'_>,
+    most: usize,
 ) -> Outcome {
     /// From this many objects on it pays to read them at the same time.
     const MANY: usize = 64;
-    let mut candidates = Vec::new();
-    let mut outcome = Outcome::default();
+    /// So many are read at a time, so that no more than that is in memory only to be
+    /// found too many.
+    const AT_A_TIME: usize = 4096;
     let mut reporter = Reporter::new(file);
     if let Some(remark) = missing_separator(tree) {
         report_several_objects(remark, "`---`", "this document was left out", &mut reporter);
-        outcome.diagnostics = reporter.finish();
-        return outcome;
+        return reporter.into();
     }
-    collect(
-        Candidate {
-            node: &tree.root,
-            path: KeyPath::root(),
-            implied: None,
-        },
-        &mut reporter,
-        &mut candidates,
-    );
-    outcome.diagnostics = reporter.finish();
+    let mut candidates = Vec::new();
+    let root = Candidate {
+        node: &tree.root,
+        item: None,
+    };
+    collect(root, &mut reporter, &mut candidates);
+    let mut outcome: Outcome = reporter.into();
     let read = |candidate: &Candidate<'_, '_>| {
         let inside = |remark: &&Remark| {
             candidates.len() == 1 || candidate.node.extent.contains(remark.extent)
@@ -179,15 +190,30 @@ pub(crate) fn read_objects(
         let remarks: Vec<&Remark> = tree.remarks.iter().filter(inside).collect();
         read_candidate(file, origin, candidate, &remarks)
     };
-    if candidates.len() < MANY {
-        candidates
-            .iter()
-            .for_each(|candidate| outcome.append(read(candidate)));
-    } else {
-        let outcomes: Vec<Outcome> = candidates.par_iter().map(read).collect();
-        outcomes.into_iter().for_each(|read| outcome.append(read));
+    for some in candidates.chunks(AT_A_TIME) {
+        if outcome.objects.len() >= most
+            && let Some(next) = some.first()
+        {
+            let mut reporter = Reporter::new(file);
+            reporter
+                .error("limit-exceeded", next.node.head(), too_many_objects(most))
+                .left_out("the rest of this document was left out");
+            outcome.append(reporter.into());
+            break;
+        }
+        if some.len() < MANY {
+            some.iter().for_each(|one| outcome.append(read(one)));
+        } else {
+            let outcomes: Vec<Outcome> = some.par_iter().map(read).collect();
+            outcomes.into_iter().for_each(|read| outcome.append(read));
+        }
     }
     outcome
+}
+
+/// What is said of more objects than are read.
+pub(crate) fn too_many_objects(most: usize) -> String {
+    format!("this input has more than {most} objects: the rest is not read")
 }
 
 /// The root of a document is several objects. Whatever is read of them is wrong: all
@@ -220,13 +246,33 @@ fn report_several_objects(
         .left_out(left_out);
 }
 
-/// A node that should be an object.
+/// A node that should be an object. There may be millions.
 struct Candidate<'n, 't> {
     node: &'n Node<'t>,
-    /// The way to it from the root of the document.
+    /// The list that it is an item of, and which one.
+    item: Option<(Arc<ListOfObjects>, usize)>,
+}
+
+/// What the items of a list have in common.
+struct ListOfObjects {
+    /// The way to the items from the root of the document.
     path: KeyPath,
     /// What the items of a typed list are if they do not say it themselves.
     implied: Option<Header>,
+}
+
+impl Candidate<'_, '_> {
+    /// The way to it from the root of the document.
+    fn path(&self) -> KeyPath {
+        match &self.item {
+            Some((list, index)) => list.path.index(*index),
+            None => KeyPath::root(),
+        }
+    }
+
+    fn implied(&self) -> Option<&Header> {
+        self.item.as_ref()?.0.implied.as_ref()
+    }
 }
 
 /// Finds the objects in a document: its root, or the items of a `List`.
@@ -237,10 +283,7 @@ fn collect<'n, 't>(
 ) {
     let node = candidate.node;
     let text = |key| node.get(key).and_then(Node::text);
-    let list_kind = match (text("kind"), &candidate.implied) {
-        (Some(kind), _) => kind.strip_suffix("List"),
-        (None, _) => None,
-    };
+    let list_kind = text("kind").and_then(|kind| kind.strip_suffix("List"));
     let Some(item_kind) = list_kind else {
         if !hides_objects(node, reporter) {
             found.push(candidate);
@@ -251,8 +294,10 @@ fn collect<'n, 't>(
         if hides_objects(node, reporter) {
             return;
         }
-        // `kind: List` of nothing; anything else ending in `List` is some other kind.
-        if !item_kind.is_empty() {
+        // Anything else ending in `List` is some other kind.
+        if item_kind.is_empty() {
+            report_missing_items(node, reporter);
+        } else {
             found.push(candidate);
         }
         return;
@@ -273,15 +318,38 @@ fn collect<'n, 't>(
         api_version: text("apiVersion").unwrap_or_default().to_owned(),
         kind: item_kind.to_owned(),
     });
-    let path = candidate.path.key("items");
+    let list = Arc::new(ListOfObjects {
+        path: candidate.path().key("items"),
+        implied,
+    });
     for (index, item) in items.value.items().iter().enumerate() {
         let item = Candidate {
             node: item,
-            path: path.index(index),
-            implied: implied.clone(),
+            item: Some((Arc::clone(&list), index)),
         };
         collect(item, reporter, found);
     }
+}
+
+/// Says of a `kind: List` that it has nothing in it, or not where it belongs.
+fn report_missing_items(list: &Node<'_>, reporter: &mut Reporter<'_>) {
+    let misspelt = list
+        .entries()
+        .iter()
+        .find(|entry| one_slip(&entry.key, ["items"]).is_some());
+    match misspelt {
+        Some(entry) => reporter
+            .error(
+                "unknown-field",
+                entry.key_extent,
+                format!("unknown field `{}`", super::node::abbreviated(&entry.key)),
+            )
+            .help("did you mean `items`?")
+            .left_out("this list was left out"),
+        None => reporter
+            .warning("missing-field", list.head(), "this list has no `items`")
+            .help("write `items: []` if it is meant to be empty"),
+    };
 }
 
 /// Whether something that is no list has a list of objects in it, which would not be
@@ -316,11 +384,11 @@ fn read_candidate(
 ) -> Outcome {
     let mut reporter = Reporter::new(file);
     let origin = origin.map(|origin| Origin {
-        path: candidate.path.clone(),
+        path: candidate.path(),
         ..origin.clone()
     });
     let mut object = None;
-    if let Some(header) = kinds::header(candidate.node, candidate.implied.as_ref(), &mut reporter) {
+    if let Some(header) = kinds::header(candidate.node, candidate.implied(), &mut reporter) {
         reporter.about(Some(object_ref(
             candidate.node,
             &header.api_version,
@@ -335,17 +403,12 @@ fn read_candidate(
             object = objects::read(candidate.node, &header, class, &mut reporter);
         }
     }
-    let objects = object
-        .map(|mut typed| {
-            typed.set_origin(origin.clone());
-            Object { origin, typed }
-        })
-        .into_iter()
-        .collect();
-    Outcome {
-        objects,
-        diagnostics: reporter.finish(),
-    }
+    let mut outcome: Outcome = reporter.into();
+    outcome.objects.extend(object.map(|mut typed| {
+        typed.set_origin(origin.clone());
+        Object { origin, typed }
+    }));
+    outcome
 }
 
 /// Says what is odd about an object that is read. In a policy it is an error.
@@ -375,6 +438,14 @@ fn report_remarks(remarks: &[&Remark], is_strict: bool, reporter: &mut Reporter<
                 } else {
                     reported.help("the last one counts, as it does for kubectl; remove the other");
                 }
+            }
+            RemarkKind::MoreDuplicateKeys { count } => {
+                reporter.report(
+                    severity,
+                    "duplicate-key",
+                    remark.extent,
+                    format!("{count} more keys are here twice; this is the last of them"),
+                );
             }
             RemarkKind::SeveralObjects { .. } => {
                 let left_out = if is_strict {

@@ -13,7 +13,7 @@ use jsonc_parser::{Scanner, ScannerOptions};
 use super::Limits;
 use super::node::{Entry, Extent, Mark, Node, Scalar, Value};
 use super::text::after_break;
-use super::tree::{Remark, SyntaxError, Tree, drop_duplicates};
+use super::tree::{Remark, SyntaxError, Tree, drop_duplicates, too_many_values};
 
 /// Reads one value, which must be all there is in `text` and begins at `start`.
 pub(crate) fn parse<'t>(
@@ -153,11 +153,7 @@ impl<'t> Reader<'t> {
     fn value(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
         self.nodes += 1;
         if self.nodes > self.limits.nodes {
-            let message = format!(
-                "this document has more than {} values: it is not read",
-                self.limits.nodes
-            );
-            return Err(SyntaxError::new("limit-exceeded", message, self.extent));
+            return Err(too_many_values(&self.limits, self.extent));
         }
         let extent = self.extent;
         let plain = |text| Scalar {

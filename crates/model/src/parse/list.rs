@@ -11,12 +11,13 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memchr::memchr;
 use rayon::prelude::*;
 
 use super::node::{Entry, Extent, Mark, Node, Value};
-use super::tree::{Tree, drop_duplicates};
+use super::tree::{SyntaxError, Tree, drop_duplicates, too_many_values};
 use super::{Limits, yaml};
 
 /// Shorter documents are not worth the trouble.
@@ -45,15 +46,49 @@ struct Parts {
 }
 
 /// Reads a long list. `None` if the document is not one, or has to be read in one
-/// piece.
-pub(super) fn parse<'t>(text: &'t str, first_line: u32, limits: &Limits) -> Option<Tree<'t>> {
+/// piece. The only error is that it has too many values.
+pub(super) fn parse<'t>(
+    text: &'t str,
+    first_line: u32,
+    limits: &Limits,
+) -> Result<Option<Tree<'t>>, SyntaxError> {
     if text.len() < LONG || text.starts_with('%') {
-        return None;
+        return Ok(None);
     }
-    let parts = cut(text)?;
+    let Some(parts) = cut(text) else {
+        return Ok(None);
+    };
+    let nodes = AtomicUsize::new(0);
+    let tree = read(text, first_line, &parts, &nodes, limits);
+    // Whatever the order in which stretches were read, it is the same sum that is too
+    // much.
+    if nodes.into_inner() > limits.nodes {
+        let at = Mark {
+            line: first_line,
+            column: 0,
+        };
+        return Err(too_many_values(limits, Extent { start: at, end: at }));
+    }
+    Ok(tree)
+}
+
+/// Reads the parts and puts them together. Adds what was read to `nodes`, and stops when
+/// it is too much.
+fn read<'t>(
+    text: &'t str,
+    first_line: u32,
+    parts: &Parts,
+    nodes: &AtomicUsize,
+    limits: &Limits,
+) -> Option<Tree<'t>> {
     let read = |stretch: &Stretch, limits: &Limits| {
+        if nodes.load(Ordering::Relaxed) > limits.nodes {
+            return None;
+        }
         let text = text.get(stretch.bytes.clone())?;
-        yaml::parse(text, first_line.saturating_add(stretch.line), limits).ok()
+        let tree = yaml::parse(text, first_line.saturating_add(stretch.line), limits).ok()?;
+        nodes.fetch_add(tree.nodes, Ordering::Relaxed);
+        Some(tree)
     };
     let head = read(&parts.head, limits)?;
     let tail = read(&parts.tail, limits)?;
@@ -64,19 +99,14 @@ pub(super) fn parse<'t>(text: &'t str, first_line: u32, limits: &Limits) -> Opti
     };
     let stretches = parts.items.par_iter().map(|stretch| read(stretch, &inside));
     let stretches: Option<Vec<Tree<'t>>> = stretches.collect();
-    let mut nodes = head.nodes + tail.nodes;
     let mut remarks = Vec::new();
     let mut items = Vec::new();
     for stretch in stretches? {
-        nodes += stretch.nodes;
         remarks.extend(stretch.remarks);
         let Value::Sequence(read) = stretch.root.value else {
             return None;
         };
         items.extend(read);
-    }
-    if nodes > limits.nodes {
-        return None;
     }
     let mut entries = Vec::new();
     for part in [head, tail] {
@@ -118,7 +148,7 @@ pub(super) fn parse<'t>(text: &'t str, first_line: u32, limits: &Limits) -> Opti
             extent,
         },
         remarks,
-        nodes,
+        nodes: nodes.load(Ordering::Relaxed),
     })
 }
 
@@ -233,7 +263,7 @@ mod tests {
 
     fn assert_same(text: &str, expect_parallel: bool) {
         let limits = Limits::default();
-        let parallel = parse(text, 7, &limits);
+        let parallel = parse(text, 7, &limits).unwrap();
         assert_eq!(parallel.is_some(), expect_parallel);
         if let Some(parallel) = parallel {
             let whole = yaml::parse(text, 7, &limits).unwrap();
@@ -255,10 +285,22 @@ mod tests {
     fn duplicate_keys_are_noted_in_either_way() {
         let text = list(100_000, "", "- {a: NUMBER, a: 1}\n") + "items: []\n";
         let limits = Limits::default();
-        let parallel = parse(&text, 1, &limits).unwrap();
+        let parallel = parse(&text, 1, &limits).unwrap().unwrap();
         let whole = yaml::parse(&text, 1, &limits).unwrap();
         assert_eq!(parallel.remarks.len(), whole.remarks.len());
         assert_eq!(format!("{:?}", parallel.root), format!("{:?}", whole.root));
+    }
+
+    #[test]
+    fn too_many_values_are_refused_whatever_the_order_of_reading() {
+        let text = list(100_000, "", "- {a: NUMBER}\n");
+        let limits = Limits {
+            nodes: 300_000,
+            ..Limits::default()
+        };
+        let error = parse(&text, 7, &limits).unwrap_err();
+        assert_eq!(error.code, "limit-exceeded");
+        assert_eq!(error.extent.start, Mark { line: 7, column: 0 });
     }
 
     #[test]

@@ -3,6 +3,43 @@
 
 use super::deserialize::Mask;
 use super::deserialize::Mask::{All, Fields, Texts};
+use super::kinds::{Class, Typed};
+
+/// Where objects of a kind have labels that selectors are compared with, or are compared
+/// with labels.
+pub(super) fn label_maps(class: Class) -> &'static [&'static [&'static str]] {
+    const OWN: &[&str] = &["metadata", "labels"];
+    const TEMPLATE: &[&str] = &["spec", "template", "metadata", "labels"];
+    let Class::Typed(typed) = class else {
+        return &[OWN, TEMPLATE];
+    };
+    match typed {
+        Typed::Namespace
+        | Typed::Node
+        | Typed::Pod
+        | Typed::Endpoints
+        | Typed::EndpointSlice
+        | Typed::Ingress => &[OWN],
+        Typed::Deployment
+        | Typed::StatefulSet
+        | Typed::DaemonSet
+        | Typed::ReplicaSet
+        | Typed::Job => &[OWN, &["spec", "selector", "matchLabels"], TEMPLATE],
+        Typed::ReplicationController => &[OWN, &["spec", "selector"], TEMPLATE],
+        Typed::CronJob => &[
+            OWN,
+            &[
+                "spec",
+                "jobTemplate",
+                "spec",
+                "template",
+                "metadata",
+                "labels",
+            ],
+        ],
+        Typed::Service => &[OWN, &["spec", "selector"]],
+    }
+}
 
 pub(super) const METADATA: Mask = Fields(&[
     ("name", All),

@@ -146,14 +146,25 @@ impl<'t> Node<'t> {
     }
 
     /// The beginning of the value, short enough to be pointed at: the first key of a
-    /// mapping, the beginning of the first element of a sequence, a whole scalar.
+    /// mapping, a sequence in brackets or the beginning of its first line, the beginning
+    /// of the first element of any other sequence, a whole scalar.
     pub(crate) fn head(&self) -> Extent {
         match &self.value {
             Value::Scalar(_) => self.extent,
             Value::Mapping(entries) => entries
                 .first()
                 .map_or(self.extent, |entry| entry.key_extent),
-            Value::Sequence(items) => items.first().map_or(self.extent, Self::head),
+            Value::Sequence(items) => match items.first() {
+                Some(first) if first.extent.start == self.extent.start => first.head(),
+                _ if self.extent.start.line == self.extent.end.line => self.extent,
+                _ => Extent {
+                    start: self.extent.start,
+                    end: Mark {
+                        column: self.extent.start.column + 1,
+                        ..self.extent.start
+                    },
+                },
+            },
         }
     }
 

@@ -1,15 +1,21 @@
-//! Trees into typed objects, tolerantly: only the fields that matter are looked at.
+//! Trees into typed objects, tolerantly: only the fields that matter are looked at, and
+//! what is nearly one of them.
+
+use std::cell::RefCell;
 
 use k8s_openapi::Metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 
-use super::deserialize::{Mask, ReadError, read as read_masked};
+use super::deserialize::{Mask, Misspelt, ReadError, read_noting_slips};
 use super::kinds::{Class, Header, Typed};
 use super::node::Node;
 use super::place::Place;
 use super::report::Reporter;
-use super::{TypedObject, masks, policy, syntax_help};
+use super::{TypedObject, masks, metadata, policy};
+
+/// The fields that were left unread because of a slip.
+type Slips = RefCell<Vec<Misspelt>>;
 
 /// Reads an object. `None` after a message.
 pub(crate) fn read(
@@ -19,15 +25,20 @@ pub(crate) fn read(
     reporter: &mut Reporter<'_>,
 ) -> Option<TypedObject> {
     let since = reporter.count();
+    let slips = Slips::default();
     let read = match class {
         Class::Policy(family) => {
             let policy = policy::read(node, family, reporter)?;
             return Some(TypedObject::Policy(Box::new(policy)));
         }
-        _ if !check_metadata(&Place::root(node), reporter) => None,
-        Class::Typed(typed) => Some(read_typed(node, typed)),
-        Class::OtherWorkload => Some(read_other_workload(node, header)),
+        _ if !metadata::check(&Place::root(node), class, reporter) => None,
+        Class::Typed(typed) => Some(read_typed(node, typed, &slips)),
+        Class::OtherWorkload => Some(read_other_workload(node, header, &slips)),
     };
+    // An API server drops what it does not know: what is here, it knows.
+    if !metadata::is_live(node) {
+        report_slips(slips.into_inner(), reporter);
+    }
     match read {
         Some(Ok(typed)) => return Some(typed),
         Some(Err(error)) => report(node, &error, reporter),
@@ -37,32 +48,34 @@ pub(crate) fn read(
     None
 }
 
-fn read_typed(node: &Node<'_>, typed: Typed) -> Result<TypedObject, ReadError> {
+fn read_typed(node: &Node<'_>, typed: Typed, slips: &Slips) -> Result<TypedObject, ReadError> {
     Ok(match typed {
-        Typed::Namespace => TypedObject::Namespace(boxed(node, &masks::NAMESPACE)?),
-        Typed::Node => TypedObject::Node(boxed(node, &masks::NODE)?),
-        Typed::Pod => TypedObject::Pod(boxed(node, &masks::POD)?),
-        Typed::Deployment => TypedObject::Deployment(boxed(node, &masks::WORKLOAD)?),
-        Typed::StatefulSet => TypedObject::StatefulSet(boxed(node, &masks::WORKLOAD)?),
-        Typed::DaemonSet => TypedObject::DaemonSet(boxed(node, &masks::WORKLOAD)?),
-        Typed::ReplicaSet => TypedObject::ReplicaSet(boxed(node, &masks::WORKLOAD)?),
+        Typed::Namespace => TypedObject::Namespace(boxed(node, &masks::NAMESPACE, slips)?),
+        Typed::Node => TypedObject::Node(boxed(node, &masks::NODE, slips)?),
+        Typed::Pod => TypedObject::Pod(boxed(node, &masks::POD, slips)?),
+        Typed::Deployment => TypedObject::Deployment(boxed(node, &masks::WORKLOAD, slips)?),
+        Typed::StatefulSet => TypedObject::StatefulSet(boxed(node, &masks::WORKLOAD, slips)?),
+        Typed::DaemonSet => TypedObject::DaemonSet(boxed(node, &masks::WORKLOAD, slips)?),
+        Typed::ReplicaSet => TypedObject::ReplicaSet(boxed(node, &masks::WORKLOAD, slips)?),
         Typed::ReplicationController => {
-            TypedObject::ReplicationController(boxed(node, &masks::WORKLOAD)?)
+            TypedObject::ReplicationController(boxed(node, &masks::WORKLOAD, slips)?)
         }
-        Typed::Job => TypedObject::Job(boxed(node, &masks::JOB)?),
-        Typed::CronJob => TypedObject::CronJob(boxed(node, &masks::CRON_JOB)?),
-        Typed::Service => TypedObject::Service(boxed(node, &masks::SERVICE)?),
-        Typed::Endpoints => TypedObject::Endpoints(boxed(node, &masks::ENDPOINTS)?),
-        Typed::EndpointSlice => TypedObject::EndpointSlice(boxed(node, &masks::ENDPOINT_SLICE)?),
-        Typed::Ingress => TypedObject::Ingress(boxed(node, &masks::INGRESS)?),
+        Typed::Job => TypedObject::Job(boxed(node, &masks::JOB, slips)?),
+        Typed::CronJob => TypedObject::CronJob(boxed(node, &masks::CRON_JOB, slips)?),
+        Typed::Service => TypedObject::Service(boxed(node, &masks::SERVICE, slips)?),
+        Typed::Endpoints => TypedObject::Endpoints(boxed(node, &masks::ENDPOINTS, slips)?),
+        Typed::EndpointSlice => {
+            TypedObject::EndpointSlice(boxed(node, &masks::ENDPOINT_SLICE, slips)?)
+        }
+        Typed::Ingress => TypedObject::Ingress(boxed(node, &masks::INGRESS, slips)?),
     })
 }
 
-fn boxed<T>(node: &Node<'_>, mask: &Mask) -> Result<Box<T>, ReadError>
+fn boxed<T>(node: &Node<'_>, mask: &Mask, slips: &Slips) -> Result<Box<T>, ReadError>
 where
     T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
 {
-    let mut object: Box<T> = read_masked(node, mask)?;
+    let mut object: Box<T> = read_noting_slips(node, mask, slips)?;
     name_generated(object.metadata_mut());
     Ok(object)
 }
@@ -74,87 +87,60 @@ fn name_generated(metadata: &mut ObjectMeta) {
     }
 }
 
-fn read_other_workload(node: &Node<'_>, header: &Header) -> Result<TypedObject, ReadError> {
+fn read_other_workload(
+    node: &Node<'_>,
+    header: &Header,
+    slips: &Slips,
+) -> Result<TypedObject, ReadError> {
     /// Reads what is at the end of `keys`, or the default.
     fn part<T: DeserializeOwned + Default>(
         node: &Node<'_>,
         keys: &[&'static str],
         mask: &Mask,
+        slips: &Slips,
     ) -> Result<T, ReadError> {
-        match node.at(keys) {
-            Some(part) => read_masked(part, mask).map_err(|error| error.below(keys, part)),
-            None => Ok(T::default()),
-        }
+        let Some(part) = node.at(keys) else {
+            return Ok(T::default());
+        };
+        let below = Slips::default();
+        let read = read_noting_slips(part, mask, &below);
+        slips
+            .borrow_mut()
+            .extend(below.into_inner().into_iter().map(|slip| Misspelt {
+                path: format!("{}.{}", keys.join("."), slip.path),
+                ..slip
+            }));
+        read.map_err(|error| error.below(keys, part))
     }
-    let mut metadata: ObjectMeta = part(node, &["metadata"], &masks::METADATA)?;
+    let mut metadata: ObjectMeta = part(node, &["metadata"], &masks::METADATA, slips)?;
     name_generated(&mut metadata);
     Ok(TypedObject::OtherWorkload {
         kind: header.kind.clone(),
         metadata: Box::new(metadata),
-        replicas: part(node, &["spec", "replicas"], &Mask::All)?,
-        template: Box::new(part(node, &["spec", "template"], &masks::POD_TEMPLATE)?),
+        replicas: part(node, &["spec", "replicas"], &Mask::All, slips)?,
+        template: Box::new(part(
+            node,
+            &["spec", "template"],
+            &masks::POD_TEMPLATE,
+            slips,
+        )?),
     })
 }
 
-/// Checks what every object must have: a name that is a name.
-fn check_metadata(root: &Place<'_, '_, '_>, reporter: &mut Reporter<'_>) -> bool {
-    let Some(metadata) = root.get("metadata") else {
+/// Says which fields were not read because their name is nearly, but not quite, one that
+/// matters. The object is read without them, as an API server does that does not validate
+/// fields; so that answers may be wrong, and this is something left out.
+fn report_slips(slips: Vec<Misspelt>, reporter: &mut Reporter<'_>) {
+    for slip in slips {
         reporter
-            .error(
-                "missing-field",
-                root.key_or_head(),
-                "this object has no `metadata.name`",
+            .warning(
+                "unknown-field",
+                slip.key,
+                format!("unknown field `{}`", slip.path),
             )
-            .maybe_help(
-                root.node
-                    .entries()
-                    .iter()
-                    .find(|entry| entry.key == "name")
-                    .map(|_| "`name` belongs under `metadata:`; check the indentation"),
-            );
-        return false;
-    };
-    let name = metadata.get("name");
-    for field in [name, metadata.get("namespace")].into_iter().flatten() {
-        if field
-            .node
-            .text()
-            .is_some_and(syntax_help::has_template_action)
-        {
-            let error = syntax_help::unrendered_template(field.value_extent());
-            reporter
-                .error(error.code, error.extent, error.message)
-                .maybe_help(error.help);
-            return false;
-        }
+            .help(format!("did you mean `{}`?", slip.right))
+            .left_out("this field was left out");
     }
-    if metadata.node.is_mapping() && name.is_none() && metadata.get("generateName").is_none() {
-        reporter.error(
-            "missing-field",
-            metadata.key_or_head(),
-            "this object has no `metadata.name`",
-        );
-        return false;
-    }
-    if let Some(annotations) = metadata.get("annotations") {
-        for annotation in annotations.entries() {
-            let is_fine = annotation.node.is_null() || annotation.node.text().is_some();
-            if !is_fine && !annotation.node.is_mapping() && !annotation.node.is_sequence() {
-                reporter
-                    .warning(
-                        "wrong-type",
-                        annotation.value_extent(),
-                        format!(
-                            "`{}`: expected a string, found {}",
-                            annotation.at,
-                            annotation.node.describe()
-                        ),
-                    )
-                    .help("quote it: the API server refuses it as it is");
-            }
-        }
-    }
-    true
 }
 
 /// Says what has the wrong type.

@@ -42,6 +42,24 @@ enum Step {
     Item,
 }
 
+impl Step {
+    fn key(&self) -> Option<Extent> {
+        match self {
+            Self::Key { extent, .. } => Some(*extent),
+            Self::Root | Self::Item => None,
+        }
+    }
+}
+
+/// A value that is written where its path says.
+pub(crate) struct WrittenEntry {
+    /// Its key, unless it is an element of a sequence or the root.
+    pub(crate) key: Option<Extent>,
+    pub(crate) value: Extent,
+    /// What is written last in the value: itself if it is a scalar.
+    pub(crate) last: Extent,
+}
+
 impl Outline {
     pub(crate) fn of(root: &Node<'_>) -> Self {
         let mut outline = Self::default();
@@ -122,6 +140,45 @@ impl Outline {
                 matches!(step, Step::Item).then_some(child)
             }
         }
+    }
+
+    /// Where the value of `path` below `origin` is written, if it is written there.
+    pub(crate) fn written(&self, origin: &KeyPath, path: &KeyPath) -> Option<WrittenEntry> {
+        let mut at = 0;
+        for segment in origin.0.iter().chain(&path.0) {
+            let child = self.child(at, segment)?;
+            if !self.is_written_in(child, at)? {
+                return None;
+            }
+            at = child;
+        }
+        let entry = self.entries.get(at)?;
+        Some(WrittenEntry {
+            key: entry.step.key(),
+            value: entry.extent,
+            // Descendants are listed up to the next entry that is none.
+            last: self
+                .entries
+                .get(entry.next.checked_sub(1)? as usize)?
+                .extent,
+        })
+    }
+
+    /// Whether a child is written in its parent, and not elsewhere, at an anchor. What
+    /// stands at an anchor is before what follows the child before it.
+    fn is_written_in(&self, child: usize, parent: usize) -> Option<bool> {
+        let mut from = self.entries.get(parent)?.extent.start;
+        let earlier = self.children(parent).take_while(|other| *other < child);
+        if let Some(before) = earlier.last() {
+            let before = self.entries.get(before)?;
+            let key = before.step.key().map(|key| key.end);
+            from = from.max(key.unwrap_or(from)).max(before.extent.end);
+        }
+        let entry = self.entries.get(child)?;
+        Some(match entry.step.key() {
+            Some(key) => from <= key.start && key.end <= entry.extent.start,
+            None => from <= entry.extent.start,
+        })
     }
 
     /// The place of `path` below `origin`; see [`Sources::locate`](super::Sources::locate).

@@ -23,6 +23,7 @@ mod ports;
 mod schema;
 mod selectors;
 mod tiered;
+mod tiered_schema;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ use checker::Checker;
 use schema::{Field, Shape};
 
 use super::deserialize::{Mask, read as read_masked};
+use super::metadata;
 use super::names;
 use super::node::{Node, Value};
 use super::place::Place;
@@ -52,7 +54,7 @@ pub(crate) fn read(
         return None;
     }
     let place = Place::root(root);
-    let is_live = root.at(&["metadata", "uid"]).is_some();
+    let is_live = metadata::is_live(root);
     let mut checker = Checker::new(reporter, family, is_live);
     checker.schema(&place, schema_of(family));
     check_metadata(&place, &mut checker);

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::Limits;
@@ -6,6 +7,7 @@ use super::node::Extent;
 use super::outline::Outline;
 use super::split::DocumentRange;
 use super::text::LineIndex;
+use super::written::Written;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, KeyPath, Location, Origin};
 
@@ -26,9 +28,11 @@ pub(crate) struct SourceFile {
     /// Offsets of bytes that could not be decoded.
     pub(crate) faults: Vec<usize>,
     pub(crate) encoding: &'static str,
+    /// Whether `text` is the bytes as they were read.
+    pub(crate) is_verbatim: bool,
     pub(crate) lines: LineIndex,
     pub(crate) documents: Vec<SourceDocument>,
-    /// Why none of it was read, if so.
+    /// Why it was not read, or not to the end, if so.
     pub(crate) refusal: Option<Diagnostic>,
 }
 
@@ -38,7 +42,7 @@ pub(crate) struct SourceDocument {
     pub(crate) range: DocumentRange,
     /// The keys and their places, made when somebody first asks for one; `None` if the
     /// document cannot be read.
-    outline: OnceLock<Option<Outline>>,
+    outline: OnceLock<Option<Box<Outline>>>,
 }
 
 impl SourceDocument {
@@ -107,13 +111,52 @@ impl Sources {
     /// The first call for a document reads it again; later ones look it up.
     #[must_use]
     pub fn locate(&self, origin: &Origin, path: &KeyPath, part: Part) -> Option<Location> {
+        let (file, outline) = self.outline(origin)?;
+        let extent = outline.find(&origin.path, path, part)?;
+        Some(file.location(extent))
+    }
+
+    /// Where the value of `path` below `origin` is written, to the byte, for edits that
+    /// keep comments and formatting. `None` when it is not there, or is an alias or
+    /// brought in by one: an edit would then change other places as well.
+    #[must_use]
+    pub fn written(&self, origin: &Origin, path: &KeyPath) -> Option<Written> {
+        let (file, outline) = self.outline(origin)?;
+        let entry = outline.written(&origin.path, path)?;
+        let offsets = |extent: Extent| {
+            let span = file.location(extent).span;
+            span.start.offset..span.end.offset
+        };
+        let key = entry.key.map(&offsets);
+        Written::of(&file.text, key, offsets(entry.value), offsets(entry.last))
+    }
+
+    /// The bytes of the document that an object is in, in the text of its file: with its
+    /// `---` line, without that of the next one.
+    #[must_use]
+    pub fn document(&self, origin: &Origin) -> Option<Range<usize>> {
+        let document = self
+            .file(origin.file)?
+            .documents
+            .get(origin.document as usize)?;
+        Some(document.range.bytes.clone())
+    }
+
+    /// Whether the text of a file is what its bytes are. It is not if they are UTF-16,
+    /// begin with a byte order mark, or could not be decoded: then the text must not be
+    /// written back in their place.
+    #[must_use]
+    pub fn is_verbatim(&self, file: FileId) -> bool {
+        self.file(file).is_some_and(|file| file.is_verbatim)
+    }
+
+    fn outline(&self, origin: &Origin) -> Option<(&SourceFile, &Outline)> {
         let file = self.file(origin.file)?;
         let document = file.documents.get(origin.document as usize)?;
         let outline = document.outline.get_or_init(|| {
             let tree = read_tree(file, &document.range, &self.limits).ok()?;
-            Some(Outline::of(&tree.root))
+            Some(Box::new(Outline::of(&tree.root)))
         });
-        let extent = outline.as_ref()?.find(&origin.path, path, part)?;
-        Some(file.location(extent))
+        Some((file, outline.as_ref()?))
     }
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
+use super::node::{Extent, Mark};
 use super::text::after_break;
 
 /// Which grammar a document is written in.
@@ -29,6 +30,17 @@ pub(crate) struct DocumentRange {
     /// The column, in characters from 0, at which it begins.
     pub(crate) column: u32,
     pub(crate) syntax: Syntax,
+}
+
+impl DocumentRange {
+    /// Where it begins.
+    pub(crate) fn start(&self) -> Extent {
+        let start = Mark {
+            line: self.line,
+            column: self.column,
+        };
+        Extent { start, end: start }
+    }
 }
 
 enum Line {
@@ -59,11 +71,13 @@ fn classify(line: &[u8]) -> Line {
     }
 }
 
-/// The documents of `text` that are not blank.
-pub(crate) fn documents(text: &str) -> Vec<DocumentRange> {
+/// The documents of `text` that are not blank. If there are more than `most`, the others
+/// are not looked for, but for one or a few.
+pub(crate) fn documents(text: &str, most: usize) -> Vec<DocumentRange> {
     let mut splitter = Splitter {
         text,
         found: Vec::new(),
+        most,
         start: 0,
         start_line: 1,
         has_content: false,
@@ -72,7 +86,7 @@ pub(crate) fn documents(text: &str) -> Vec<DocumentRange> {
     let bytes = text.as_bytes();
     let mut from = 0;
     let mut number = 1;
-    while from < bytes.len() {
+    while from < bytes.len() && splitter.found.len() <= most {
         let rest = bytes.get(from..).unwrap_or_default();
         let length = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
         let after = after_break(bytes, from + length).min(bytes.len());
@@ -105,6 +119,7 @@ pub(crate) fn documents(text: &str) -> Vec<DocumentRange> {
 struct Splitter<'t> {
     text: &'t str,
     found: Vec<DocumentRange>,
+    most: usize,
     start: usize,
     start_line: u32,
     has_content: bool,
@@ -117,7 +132,7 @@ impl Splitter<'_> {
         if self.has_content {
             let bytes = self.start..end;
             let text = self.text.get(bytes.clone()).unwrap_or_default();
-            match json_values(text, self.start_line) {
+            match json_values(text, self.start_line, self.most) {
                 Some(values) => self.found.extend(values.into_iter().map(|mut value| {
                     value.bytes.start += bytes.start;
                     value.bytes.end += bytes.start;
@@ -140,7 +155,7 @@ impl Splitter<'_> {
 
 /// Splits a sequence of JSON values, as `jq` and `kubectl get -o json` in a loop write
 /// it. `None` if the text does not look like JSON.
-fn json_values(text: &str, first_line: u32) -> Option<Vec<DocumentRange>> {
+fn json_values(text: &str, first_line: u32, most: usize) -> Option<Vec<DocumentRange>> {
     let bytes = text.as_bytes();
     let mut from = 0;
     let mut line = first_line;
@@ -174,7 +189,9 @@ fn json_values(text: &str, first_line: u32) -> Option<Vec<DocumentRange>> {
         line,
         column: 0,
     };
-    while let Some(value) = walker.next_value() {
+    while values.len() <= most
+        && let Some(value) = walker.next_value()
+    {
         values.push(value);
     }
     Some(values)
@@ -251,7 +268,7 @@ mod tests {
     use super::*;
 
     fn split(text: &str) -> Vec<(&str, u32)> {
-        documents(text)
+        documents(text, 100)
             .into_iter()
             .map(|document| (&text[document.bytes], document.line))
             .collect()
@@ -267,6 +284,16 @@ mod tests {
                 ("--- # source\nc: 3\n", 4)
             ]
         );
+    }
+
+    #[test]
+    fn what_is_too_many_is_not_looked_for() {
+        let most = 10;
+        for text in ["---\na: 1\n", "{\"a\": 1}\n"] {
+            assert_eq!(documents(&text.repeat(9), most).len(), 9);
+            let found = documents(&text.repeat(1000), most).len();
+            assert!((11..13).contains(&found), "{found}");
+        }
     }
 
     #[test]
@@ -308,7 +335,7 @@ mod tests {
     #[test]
     fn json_values_in_a_row_are_documents() {
         let text = "{\"a\": \"}{\\\"\"}\n{\"b\": 2} {\"c\":\n3}";
-        let found = documents(text);
+        let found = documents(text, 100);
         assert!(found.iter().all(|document| document.syntax == Syntax::Json));
         let places: Vec<_> = found.iter().map(|d| (d.line, d.column)).collect();
         assert_eq!(places, [(1, 0), (2, 0), (2, 9)]);
@@ -316,8 +343,11 @@ mod tests {
 
     #[test]
     fn a_template_and_a_flow_mapping_are_not_json() {
-        assert_eq!(documents("{{- if .Values.x }}\n")[0].syntax, Syntax::Yaml);
-        assert_eq!(documents("{a: 1}\n")[0].syntax, Syntax::Yaml);
-        assert_eq!(documents("---\n{\"a\": 1}\n")[0].syntax, Syntax::Json);
+        assert_eq!(
+            documents("{{- if .Values.x }}\n", 100)[0].syntax,
+            Syntax::Yaml
+        );
+        assert_eq!(documents("{a: 1}\n", 100)[0].syntax, Syntax::Yaml);
+        assert_eq!(documents("---\n{\"a\": 1}\n", 100)[0].syntax, Syntax::Json);
     }
 }

@@ -88,6 +88,11 @@ const WORDING: &[(&str, &str, &str)] = &[
         "indent all lines of the block at least as far as the first one",
     ),
     (
+        "a byte order mark must not appear inside a document",
+        "a byte order mark is in the middle of this text",
+        "it comes from files that were put together; save each as UTF-8 without byte order mark",
+    ),
+    (
         "recursion limit exceeded",
         "brackets are nested too deeply here",
         "the document is not read",

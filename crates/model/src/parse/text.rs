@@ -16,13 +16,18 @@ pub(crate) struct Decoded {
     pub(crate) faults: Vec<usize>,
     /// What the bytes were taken for.
     pub(crate) encoding: &'static str,
+    /// Whether the text is the bytes as they were read.
+    pub(crate) is_verbatim: bool,
 }
 
 /// Decodes UTF-8, with or without a byte order mark, and UTF-16 with one (what
 /// `kubectl get ... > file` writes in Windows PowerShell).
 pub(crate) fn decode(bytes: Vec<u8>) -> Decoded {
     match bytes.as_slice() {
-        [0xEF, 0xBB, 0xBF, rest @ ..] => decode_utf8(rest.to_vec()),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => Decoded {
+            is_verbatim: false,
+            ..decode_utf8(rest.to_vec())
+        },
         [0xFF, 0xFE, rest @ ..] => decode_utf16(rest, u16::from_le_bytes, "UTF-16 (little endian)"),
         [0xFE, 0xFF, rest @ ..] => decode_utf16(rest, u16::from_be_bytes, "UTF-16 (big endian)"),
         _ => decode_utf8(bytes),
@@ -36,6 +41,7 @@ fn decode_utf8(bytes: Vec<u8>) -> Decoded {
                 text,
                 faults: Vec::new(),
                 encoding: "UTF-8",
+                is_verbatim: true,
             };
         }
         Err(error) => error.into_bytes(),
@@ -53,6 +59,7 @@ fn decode_utf8(bytes: Vec<u8>) -> Decoded {
         text,
         faults,
         encoding: "UTF-8",
+        is_verbatim: false,
     }
 }
 
@@ -75,6 +82,7 @@ fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, encoding: &'static str) 
         text,
         faults,
         encoding,
+        is_verbatim: false,
     }
 }
 
@@ -89,11 +97,15 @@ pub(crate) fn after_break(bytes: &[u8], at: usize) -> usize {
 /// on one line is found without reading the line from its beginning.
 const LONG_LINE: usize = 1 << 14;
 
+/// Of so many lines, the start of one is kept: a file may be nothing but line breaks.
+const SPACING: usize = 32;
+
 /// Where the lines of a text are.
 #[derive(Debug, Default)]
 struct Lines {
-    /// Byte offsets at which lines start.
+    /// Byte offsets at which every 32nd line starts, the first one included.
     starts: Vec<usize>,
+    count: usize,
     /// In long lines: line (from 0), column, byte offset; ascending.
     checkpoints: Vec<(usize, usize, usize)>,
 }
@@ -101,12 +113,13 @@ struct Lines {
 impl Lines {
     fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
-        let mut lines = Self {
-            starts: vec![0],
-            checkpoints: Vec::new(),
-        };
+        let mut lines = Self::default();
         let mut from = 0;
         loop {
+            if lines.count.is_multiple_of(SPACING) {
+                lines.starts.push(from);
+            }
+            lines.count += 1;
             let rest = bytes.get(from..).unwrap_or_default();
             let length = memchr2(b'\n', b'\r', rest);
             if length.unwrap_or(rest.len()) > LONG_LINE {
@@ -116,12 +129,29 @@ impl Lines {
                 return lines;
             };
             from = after_break(bytes, from + length);
-            lines.starts.push(from);
         }
     }
 
+    /// The start of a line (from 0).
+    fn start(&self, text: &str, line: usize) -> usize {
+        let kept = self.starts.get(line / SPACING).copied().unwrap_or(0);
+        (0..line % SPACING).fold(kept, |start, _| next_line(text, start).unwrap_or(start))
+    }
+
+    /// The line (from 0) that an offset is in.
+    fn line_of(&self, text: &str, offset: usize) -> usize {
+        let kept = self.starts.partition_point(|start| *start <= offset).max(1) - 1;
+        let mut start = self.starts.get(kept).copied().unwrap_or(0);
+        let mut line = kept * SPACING;
+        while let Some(next) = next_line(text, start).filter(|next| *next <= offset) {
+            start = next;
+            line += 1;
+        }
+        line
+    }
+
     fn add_checkpoints(&mut self, text: &str, from: usize, length: usize) {
-        let line = self.starts.len() - 1;
+        let line = self.count - 1;
         let content = text.get(from..from + length).unwrap_or_default();
         let characters = content.char_indices().enumerate();
         for (column, (offset, _)) in characters.step_by(LONG_LINE) {
@@ -129,22 +159,29 @@ impl Lines {
         }
     }
 
-    /// The start of a line (from 0).
-    fn start(&self, line: usize) -> usize {
-        self.starts.get(line).copied().unwrap_or(0)
-    }
-
     /// The last checkpoint of a line that is not beyond a column or an offset: its
     /// column and offset. Without any, the line's start.
-    fn before(&self, line: usize, is_before: impl Fn(usize, usize) -> bool) -> (usize, usize) {
+    fn before(
+        &self,
+        text: &str,
+        line: usize,
+        is_before: impl Fn(usize, usize) -> bool,
+    ) -> (usize, usize) {
         let count = self.checkpoints.partition_point(|(of, column, offset)| {
             *of < line || (*of == line && is_before(*column, *offset))
         });
         match count.checked_sub(1).and_then(|at| self.checkpoints.get(at)) {
             Some((of, column, offset)) if *of == line => (*column, *offset),
-            _ => (0, self.start(line)),
+            _ => (0, self.start(text, line)),
         }
     }
+}
+
+/// Where the line after the one that `start` is in begins.
+fn next_line(text: &str, start: usize) -> Option<usize> {
+    let rest = text.as_bytes().get(start..)?;
+    let length = memchr2(b'\n', b'\r', rest)?;
+    Some(after_break(text.as_bytes(), start + length))
 }
 
 /// A text by lines, so that places given by line and column can be found in it. Made
@@ -158,9 +195,9 @@ impl LineIndex {
     /// Where `mark` is in `text`. A mark beyond the text gives its end.
     pub(crate) fn position(&self, text: &str, mark: Mark) -> Position {
         let lines = self.lines.get_or_init(|| Lines::of(text));
-        let line = (mark.line as usize).clamp(1, lines.starts.len()) - 1;
+        let line = (mark.line as usize).clamp(1, lines.count) - 1;
         let wanted = mark.column as usize;
-        let (column, offset) = lines.before(line, |column, _| column <= wanted);
+        let (column, offset) = lines.before(text, line, |column, _| column <= wanted);
         let rest = text.get(offset..).unwrap_or_default();
         let within = rest
             .char_indices()
@@ -176,12 +213,8 @@ impl LineIndex {
     /// The mark of a byte offset in `text`.
     pub(crate) fn mark(&self, text: &str, offset: usize) -> Mark {
         let lines = self.lines.get_or_init(|| Lines::of(text));
-        let line = lines
-            .starts
-            .partition_point(|start| *start <= offset)
-            .max(1)
-            - 1;
-        let (column, from) = lines.before(line, |_, at| at <= offset);
+        let line = lines.line_of(text, offset);
+        let (column, from) = lines.before(text, line, |_, at| at <= offset);
         let column = column + text.get(from..offset).unwrap_or_default().chars().count();
         Mark {
             line: u32::try_from(line + 1).unwrap_or(u32::MAX),
@@ -237,6 +270,20 @@ mod tests {
         assert_eq!((b.offset, b.line, b.column), (5, 2, 2));
         assert_eq!(index.mark(text, 5), Mark { line: 2, column: 1 });
         assert_eq!(index.mark(text, 9), Mark { line: 4, column: 0 });
+    }
+
+    #[test]
+    fn every_line_of_many_is_found() {
+        let text = "ab\ncd\r\n\r".repeat(100);
+        let index = LineIndex::default();
+        let mut offset = 0;
+        for line in 1..=300 {
+            let mark = Mark { line, column: 0 };
+            assert_eq!(index.position(&text, mark).offset, offset);
+            assert_eq!(index.mark(&text, offset), mark);
+            offset += [3, 4, 1][(line as usize - 1) % 3];
+        }
+        assert_eq!(index.mark(&text, offset).line, 301);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::Limits;
 use super::node::{Entry, Extent, Node};
 
 /// A document that was read.
@@ -26,6 +27,8 @@ pub(crate) struct Remark {
 pub(crate) enum RemarkKind {
     /// The key is there a second time; the last value stays.
     DuplicateKey { key: String, first: Extent },
+    /// So many keys more are there a second time, the last of them here.
+    MoreDuplicateKeys { count: usize },
     /// `apiVersion` and `kind` are there so many times, and first here: several objects
     /// in one, of which only the last stays.
     SeveralObjects { count: usize, first: Extent },
@@ -55,6 +58,22 @@ impl SyntaxError {
     }
 }
 
+/// What is said of more values than are read.
+pub(crate) fn too_many_values(limits: &Limits, extent: Extent) -> SyntaxError {
+    SyntaxError::new(
+        "limit-exceeded",
+        format!(
+            "this document has more than {} values: it is not read",
+            limits.nodes
+        ),
+        extent,
+    )
+}
+
+/// So many duplicate keys of one mapping are noted one by one: a file with millions of
+/// them must not take more memory for what is wrong with it than for itself.
+const MOST_NOTED: usize = 100;
+
 /// Takes out entries whose key comes again later, as `kubectl` does, and notes them.
 pub(crate) fn drop_duplicates<'t>(entries: &mut Vec<Entry<'t>>, remarks: &mut Vec<Remark>) {
     let superseded = superseded(entries);
@@ -68,6 +87,14 @@ pub(crate) fn drop_duplicates<'t>(entries: &mut Vec<Entry<'t>>, remarks: &mut Ve
         None => &superseded[..],
     };
     remarks.extend(several);
+    let (noted, others) = noted.split_at(noted.len().min(MOST_NOTED));
+    let last = others.iter().map(|(_, later)| *later).max();
+    remarks.extend(last.and_then(|last| entries.get(last)).map(|last| Remark {
+        extent: last.key_extent,
+        kind: RemarkKind::MoreDuplicateKeys {
+            count: others.len(),
+        },
+    }));
     for (earlier, later) in noted {
         if let (Some(earlier), Some(later)) = (entries.get(*earlier), entries.get(*later)) {
             remarks.push(Remark {

@@ -19,8 +19,8 @@ pub fn read_value(value: &Json) -> (Vec<Object>, Vec<Diagnostic>) {
         remarks: Vec::new(),
         nodes: 0,
     };
-    let outcome = read_objects(None, None, &tree);
-    (outcome.objects, outcome.diagnostics)
+    let outcome = read_objects(None, None, &tree, usize::MAX);
+    (outcome.objects, outcome.diagnostics.into_vec())
 }
 
 fn node(value: &Json) -> Node<'_> {

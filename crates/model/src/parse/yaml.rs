@@ -12,7 +12,7 @@ use super::Limits;
 use super::expand::{cost, merge_into};
 use super::node::{Entry, Extent, Mark, Node, Scalar, Value};
 use super::scalar::Resolved;
-use super::tree::{Remark, RemarkKind, SyntaxError, Tree, drop_duplicates};
+use super::tree::{Remark, RemarkKind, SyntaxError, Tree, drop_duplicates, too_many_values};
 
 /// Reads one document whose first line has the number `first_line`.
 pub(crate) fn parse<'t>(
@@ -20,7 +20,24 @@ pub(crate) fn parse<'t>(
     first_line: u32,
     limits: &Limits,
 ) -> Result<Tree<'t>, SyntaxError> {
+    if text.len() > limits.piece_bytes {
+        let at = Mark {
+            line: first_line,
+            column: 0,
+        };
+        let message = format!(
+            "this is more than {} bytes of YAML in one piece: it is not read",
+            limits.piece_bytes
+        );
+        let mut error = SyntaxError::new("limit-exceeded", message, Extent { start: at, end: at });
+        error.help = Some(
+            "write it as several documents, as JSON, or as a `List` whose items can be told apart by their indentation",
+        );
+        return Err(error);
+    }
     let mut builder = Builder {
+        // The parser counts characters, and in ASCII they are bytes.
+        ascii: text.is_ascii().then_some(text),
         first_line,
         limits: *limits,
         frames: Vec::new(),
@@ -87,6 +104,8 @@ struct Anchored<'t> {
 }
 
 struct Builder<'t> {
+    /// The text, if it is ASCII only.
+    ascii: Option<&'t str>,
     first_line: u32,
     limits: Limits,
     frames: Vec<Frame<'t>>,
@@ -117,6 +136,19 @@ impl<'t> Builder<'t> {
         }
     }
 
+    /// The same text, borrowed if it stands in the document just so, which most do: the
+    /// parser makes a copy of each.
+    fn as_written(&self, text: Cow<'t, str>, span: Span) -> Cow<'t, str> {
+        let start = span.start.index();
+        let at = |start: usize| self.ascii?.get(start..start + text.len());
+        // In quotes, it begins after the first of them.
+        let mut written = [at(start), at(start + 1)].into_iter().flatten();
+        match written.find(|written| *written == text) {
+            Some(written) => Cow::Borrowed(written),
+            None => text,
+        }
+    }
+
     fn scan_error(&self, error: &ScanError) -> SyntaxError {
         let at = self.mark(*error.marker());
         super::syntax_help::yaml_error(error.info(), Extent { start: at, end: at })
@@ -127,6 +159,7 @@ impl<'t> Builder<'t> {
             Event::Scalar(text, style, anchor, tag) => {
                 let extent = self.extent(span);
                 let is_text = self.is_text(style, tag.as_deref(), extent);
+                let text = self.as_written(text, span);
                 let scalar = Scalar { text, is_text };
                 if self.expects_key() {
                     let key = self.key(scalar, extent, tag.is_none())?;
@@ -263,14 +296,7 @@ impl<'t> Builder<'t> {
         self.nodes += 1;
         self.written += 1;
         if self.nodes > self.limits.nodes {
-            return Err(SyntaxError::new(
-                "limit-exceeded",
-                format!(
-                    "this document has more than {} values: it is not read",
-                    self.limits.nodes
-                ),
-                extent,
-            ));
+            return Err(too_many_values(&self.limits, extent));
         }
         Ok(())
     }

@@ -3,20 +3,10 @@
 //!
 //! Source: the custom resource definitions of `kubernetes-sigs/network-policy-api`.
 
-use super::METADATA;
-use super::schema::{Field, LABEL_SELECTOR, Shape};
+use super::schema::{Field, Shape};
 use super::tiered::{Dialect, PortSyntax, TierSyntax};
+use super::tiered_schema::{DOMAIN_NAMES, NETWORKS, NODES, tiered_schema};
 use crate::policy::Tier;
-
-const NAMESPACED_POD: Shape = Shape::Record(&[
-    Field::required("namespaceSelector", LABEL_SELECTOR),
-    Field::required("podSelector", LABEL_SELECTOR),
-]);
-
-const SUBJECT: Shape = Shape::Record(&[
-    Field::optional("namespaces", LABEL_SELECTOR),
-    Field::optional("pods", NAMESPACED_POD),
-]);
 
 const PORTS: Shape = Shape::List(&Shape::Record(&[
     Field::optional(
@@ -37,76 +27,19 @@ const PORTS: Shape = Shape::List(&Shape::Record(&[
     Field::optional("namedPort", Shape::Text),
 ]));
 
-const INGRESS: Shape = Shape::List(&Shape::Record(&[
-    Field::optional("name", Shape::Text),
-    Field::required("action", Shape::Text),
-    Field::required("from", Shape::List(&SUBJECT)),
-    Field::optional("ports", PORTS),
-]));
+pub(super) const SCHEMA: &[Field] = tiered_schema! {
+    pods_need: required,
+    spec: [Field::required("priority", Shape::Whole)],
+    ports: Field::optional("ports", PORTS),
+    egress_peers: [NODES, NETWORKS, DOMAIN_NAMES],
+};
 
-pub(super) const SCHEMA: &[Field] = &[
-    Field::optional("apiVersion", Shape::Text),
-    Field::optional("kind", Shape::Text),
-    Field::optional("metadata", METADATA),
-    Field::required(
-        "spec",
-        Shape::Record(&[
-            Field::required("priority", Shape::Whole),
-            Field::required("subject", SUBJECT),
-            Field::optional("ingress", INGRESS),
-            Field::optional(
-                "egress",
-                Shape::List(&Shape::Record(&[
-                    Field::optional("name", Shape::Text),
-                    Field::required("action", Shape::Text),
-                    Field::required(
-                        "to",
-                        Shape::List(&Shape::Record(&[
-                            Field::optional("namespaces", LABEL_SELECTOR),
-                            Field::optional("pods", NAMESPACED_POD),
-                            Field::optional("nodes", LABEL_SELECTOR),
-                            Field::optional("networks", Shape::List(&Shape::Text)),
-                            Field::optional("domainNames", Shape::List(&Shape::Text)),
-                        ])),
-                    ),
-                    Field::optional("ports", PORTS),
-                ])),
-            ),
-        ]),
-    ),
-    Field::optional("status", Shape::Anything),
-];
-
-pub(super) const BASELINE_SCHEMA: &[Field] = &[
-    Field::optional("apiVersion", Shape::Text),
-    Field::optional("kind", Shape::Text),
-    Field::optional("metadata", METADATA),
-    Field::required(
-        "spec",
-        Shape::Record(&[
-            Field::required("subject", SUBJECT),
-            Field::optional("ingress", INGRESS),
-            Field::optional(
-                "egress",
-                Shape::List(&Shape::Record(&[
-                    Field::optional("name", Shape::Text),
-                    Field::required("action", Shape::Text),
-                    Field::required(
-                        "to",
-                        Shape::List(&Shape::Record(&[
-                            Field::optional("namespaces", LABEL_SELECTOR),
-                            Field::optional("pods", NAMESPACED_POD),
-                            Field::optional("nodes", LABEL_SELECTOR),
-                            Field::optional("networks", Shape::List(&Shape::Text)),
-                        ])),
-                    ),
-                    Field::optional("ports", PORTS),
-                ])),
-            ),
-        ]),
-    ),
-    Field::optional("status", Shape::Anything),
-];
+pub(super) const BASELINE_SCHEMA: &[Field] = tiered_schema! {
+    pods_need: required,
+    spec: [],
+    ports: Field::optional("ports", PORTS),
+    egress_peers: [NODES, NETWORKS],
+};
 
 pub(super) const DIALECT: Dialect = Dialect {
     tier: TierSyntax::Fixed(Tier::Admin),

@@ -2,19 +2,9 @@
 //!
 //! Source: the custom resource definition of `kubernetes-sigs/network-policy-api`.
 
-use super::METADATA;
-use super::schema::{Field, LABEL_SELECTOR, Shape};
+use super::schema::{Field, Shape};
 use super::tiered::{Dialect, PortSyntax, TierSyntax};
-
-const NAMESPACED_POD: Shape = Shape::Record(&[
-    Field::optional("namespaceSelector", LABEL_SELECTOR),
-    Field::required("podSelector", LABEL_SELECTOR),
-]);
-
-const SUBJECT: Shape = Shape::Record(&[
-    Field::optional("namespaces", LABEL_SELECTOR),
-    Field::optional("pods", NAMESPACED_POD),
-]);
+use super::tiered_schema::{DOMAIN_NAMES, NETWORKS, NODES, tiered_schema};
 
 const PORT_RANGE: Shape = Shape::Record(&[
     Field::required("start", Shape::Whole),
@@ -36,47 +26,15 @@ const PROTOCOLS: Shape = Shape::List(&Shape::Record(&[
     Field::optional("destinationNamedPort", Shape::Text),
 ]));
 
-pub(super) const SCHEMA: &[Field] = &[
-    Field::optional("apiVersion", Shape::Text),
-    Field::optional("kind", Shape::Text),
-    Field::optional("metadata", METADATA),
-    Field::required(
-        "spec",
-        Shape::Record(&[
-            Field::required("tier", Shape::Text),
-            Field::required("priority", Shape::Whole),
-            Field::required("subject", SUBJECT),
-            Field::optional(
-                "ingress",
-                Shape::List(&Shape::Record(&[
-                    Field::optional("name", Shape::Text),
-                    Field::required("action", Shape::Text),
-                    Field::required("from", Shape::List(&SUBJECT)),
-                    Field::optional("protocols", PROTOCOLS),
-                ])),
-            ),
-            Field::optional(
-                "egress",
-                Shape::List(&Shape::Record(&[
-                    Field::optional("name", Shape::Text),
-                    Field::required("action", Shape::Text),
-                    Field::required(
-                        "to",
-                        Shape::List(&Shape::Record(&[
-                            Field::optional("namespaces", LABEL_SELECTOR),
-                            Field::optional("pods", NAMESPACED_POD),
-                            Field::optional("nodes", LABEL_SELECTOR),
-                            Field::optional("networks", Shape::List(&Shape::Text)),
-                            Field::optional("domainNames", Shape::List(&Shape::Text)),
-                        ])),
-                    ),
-                    Field::optional("protocols", PROTOCOLS),
-                ])),
-            ),
-        ]),
-    ),
-    Field::optional("status", Shape::Anything),
-];
+pub(super) const SCHEMA: &[Field] = tiered_schema! {
+    pods_need: optional,
+    spec: [
+        Field::required("tier", Shape::Text),
+        Field::required("priority", Shape::Whole)
+    ],
+    ports: Field::optional("protocols", PROTOCOLS),
+    egress_peers: [NODES, NETWORKS, DOMAIN_NAMES],
+};
 
 pub(super) const DIALECT: Dialect = Dialect {
     tier: TierSyntax::Field,

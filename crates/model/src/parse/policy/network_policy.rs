@@ -6,6 +6,7 @@
 use super::checker::Checker;
 use super::schema::{Field, LABEL_SELECTOR, Shape};
 use super::{METADATA, cidr, ports, selectors};
+use crate::parse::names;
 use crate::parse::place::Place;
 use crate::policy::Direction;
 
@@ -63,11 +64,17 @@ pub(super) fn check(spec: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
         selectors::check(&selector, checker);
     }
     if let Some(types) = spec.get("policyTypes") {
+        let mut all_are_known = true;
         for policy_type in types.items() {
             checker.one_of(&policy_type, POLICY_TYPES);
+            let text = policy_type.node.text();
+            all_are_known &= text.is_some_and(|text| POLICY_TYPES.contains(&text));
         }
-        let count = types.node.items().len();
-        checker.length(&types, count, (0, POLICY_TYPES.len()), "policy types");
+        // With one that is none, it has its error already.
+        if all_are_known {
+            let count = types.node.items().len();
+            checker.length(&types, count, (0, POLICY_TYPES.len()), "policy types");
+        }
     }
     for direction in [Direction::Ingress, Direction::Egress] {
         let Some(rules) = spec.get(direction.rules_key()) else {
@@ -118,7 +125,12 @@ fn check_port(port: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) {
             .help("add `port`, the first port of the range");
         return;
     };
-    if number.node.text().is_some() {
+    // A number in quotes has its error already.
+    if number
+        .node
+        .text()
+        .is_some_and(|name| names::port_name(name).is_ok())
+    {
         checker
             .error(
                 "endport-with-named-port",

@@ -122,6 +122,10 @@ impl Walk<'_, '_, '_> {
     fn item(&mut self, place: &Place<'_, '_, '_>, shape: &'static Shape) {
         let is_builtin = self.checker.family() == PolicyFamily::NetworkPolicy;
         if place.node.is_null() && is_builtin && matches!(shape, Shape::Record(_)) {
+            // An empty peer is an error of its own.
+            if matches!(place.name(), "from" | "to") {
+                return;
+            }
             self.checker
                 .warning(
                     "empty-item",
@@ -257,6 +261,8 @@ const MOST_NAMED: usize = 8;
 fn expectation(node: &Node<'_>, shape: &Shape) -> (&'static str, Option<&'static str>) {
     let is_scalar = matches!(node.value, Value::Scalar(_));
     match shape {
+        // A field that is null is absent; this is an element of a list.
+        Shape::Text if node.is_null() => ("a string", Some("write something here, or remove it")),
         Shape::Anything => ("anything", None),
         Shape::Text => ("a string", is_scalar.then_some("quote it")),
         Shape::Whole => (

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::diagnostic::{Annotation, Diagnostic, Severity};
+use crate::diagnostic::{Annotation, Bounded, Diagnostic, Severity};
 use crate::object::ObjectRef;
 use crate::parse::{Part, Sources};
 use crate::source::{KeyPath, Origin};
@@ -18,19 +18,19 @@ pub(super) struct Subject<'a> {
 #[derive(Debug)]
 pub(super) struct Notices<'a> {
     sources: &'a Sources,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Bounded,
 }
 
 impl<'a> Notices<'a> {
     pub(super) fn new(sources: &'a Sources) -> Self {
         Self {
             sources,
-            diagnostics: Vec::new(),
+            diagnostics: Bounded::default(),
         }
     }
 
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.diagnostics
+        self.diagnostics.into_vec()
     }
 
     /// Two objects of one kind, namespace and name: the later is used.
