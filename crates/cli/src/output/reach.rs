@@ -28,6 +28,7 @@ use ringfence_model::snapshot::{Snapshot, WorkloadId};
 
 use super::{Printer, Theme, structured};
 use crate::entry_points::EntryPoint;
+use crate::output::printer::unless_reader_left;
 
 /// The formats of `reach`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,7 +62,7 @@ pub(crate) struct Report<'a> {
 /// Prints the report.
 pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) -> io::Result<()> {
     let (theme, width) = (printer.theme(), printer.width());
-    write(report, format, theme, width, printer.out())
+    unless_reader_left(write(report, format, theme, width, printer.out()))
 }
 
 fn write(
