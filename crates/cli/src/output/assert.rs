@@ -22,6 +22,7 @@ use super::{Printer, structured};
 use crate::assertions::check::{Checked, Finding};
 use crate::output::printer::unless_reader_left;
 use crate::packets::Outcome;
+use crate::unread::remark;
 
 /// The formats of `assert`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -87,8 +88,9 @@ fn message(speaker: &Speaker<'_>, checked: &Checked<'_>) -> Option<String> {
                 1 => " (and 1 connection more)".to_owned(),
                 more => format!(" (and {more} connections more)"),
             };
+            let why = remark(first).map_or_else(String::new, |remark| format!(": {remark}"));
             Some(format!(
-                "{} is {}{more}",
+                "{} is {}{more}{why}",
                 speaker.connection(first),
                 verdict(first.verdict)
             ))

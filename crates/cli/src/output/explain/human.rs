@@ -16,6 +16,7 @@ use crate::output::layout::count;
 use crate::output::snippet::{Marked, render, untitled};
 use crate::output::{Theme, incomplete};
 use crate::packets::Outcome;
+use crate::unread::remark;
 
 pub(super) fn write(
     report: &Report<'_>,
@@ -176,6 +177,10 @@ impl Human<'_> {
         }
         if let Some(others) = group.others(&self.speaker) {
             writeln!(out, "  {others}")?;
+        }
+        if let Some(remark) = remark(outcome) {
+            let style = self.theme.warning;
+            writeln!(out, "  {style}{remark}{style:#}; without it:")?;
         }
         writeln!(out)?;
         let snapshot = self.report.snapshot;

@@ -89,6 +89,10 @@ pub(crate) struct OutcomeOut {
     /// allow together have one and the same `manifest`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) missing: Vec<MissingOut>,
+    /// Policies of the input that could not be read and could change the verdict, which
+    /// is `Unknown` therefore; `egress` and `ingress` are what the others say.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) not_counted: Vec<String>,
     /// Other connections with the same explanation, names aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) alike: Option<AlikeOut>,
@@ -300,6 +304,7 @@ pub(crate) fn outcome_out(
                 manifest: suggestion.manifest,
             })
             .collect(),
+        not_counted: outcome.not_counted.clone(),
         alike: None,
     }
 }
