@@ -63,7 +63,7 @@ show_piped() {
 cd "$here/examples/shop" || fail "the examples are not where they should be"
 
 chapter 'A web shop without policies'
-show 0 'Ten workloads, no policy: everything reaches everything, and so does the internet.' \
+show 0 'Fourteen workloads, no policy: everything reaches everything, and so does the internet.' \
     reach -f base
 show 0 'One forged request in the storefront is enough for the credentials of the node.' \
     explain -f base shop-web/storefront 169.254.169.254:80

@@ -15,6 +15,7 @@ use crate::diagnostics;
 use crate::exit::Exit;
 use crate::input::{self, Files, InputError};
 use crate::output::Printer;
+use crate::unread::Unread;
 
 /// What findings need to know beyond the snapshot.
 #[derive(Debug, Default)]
@@ -34,6 +35,8 @@ pub(crate) struct Cluster {
     pub(crate) sources: Sources,
     /// What was wrong with them.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The policies among what was left out.
+    pub(crate) unread: Unread,
     /// How implementations differ.
     pub(crate) profile: Profile,
 }
@@ -104,6 +107,7 @@ impl Cluster {
         Self {
             snapshot: Arc::new(snapshot),
             sources: loaded.sources,
+            unread: Unread::new(&diagnostics, &reading.namespace),
             diagnostics,
             profile: reading.profile(),
         }

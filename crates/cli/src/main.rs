@@ -18,6 +18,7 @@ mod git;
 mod input;
 mod output;
 mod packets;
+mod unread;
 
 use std::process::ExitCode;
 

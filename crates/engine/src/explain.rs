@@ -1,10 +1,11 @@
 //! One packet, explained: every policy that selects, the rule that decides, and for a
 //! denial the smallest rule that would allow it.
 
+mod manifest;
 mod suggest;
 mod text;
 
-pub use suggest::{Suggestion, suggest};
+pub use suggest::{Suggester, Suggestion, suggest};
 
 use ringfence_model::policy::{Direction, Tier};
 use ringfence_model::snapshot::{PolicyId, Snapshot};

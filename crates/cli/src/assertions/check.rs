@@ -6,6 +6,7 @@ use ringfence_model::diagnostic::Diagnostic;
 use super::{Assertion, Demand, End, problem};
 use crate::endpoint::{Resolver, Target, TargetKind};
 use crate::packets::{self, Outcome, Ports, QuestionError};
+use crate::unread::Unread;
 
 /// An assertion and how it was found.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ impl Finding {
 /// Checks every assertion, or says which name nothing in the snapshot.
 pub(crate) fn check<'a>(
     engine: &Engine,
+    unread: &Unread,
     resolver: &Resolver<'_>,
     assertions: &'a [Assertion],
 ) -> Result<Vec<Checked<'a>>, Vec<Diagnostic>> {
@@ -45,7 +47,7 @@ pub(crate) fn check<'a>(
         if from.len() < assertion.from.len() || to.len() < assertion.to.len() {
             continue;
         }
-        match find(engine, assertion, &from, &to) {
+        match find((engine, unread), assertion, &from, &to) {
             Ok(finding) => checked.push(Checked { assertion, finding }),
             Err(error) => {
                 let at = assertion.location.clone();
@@ -75,7 +77,7 @@ fn resolve(resolver: &Resolver<'_>, ends: &[End], problems: &mut Vec<Diagnostic>
 }
 
 fn find(
-    engine: &Engine,
+    (engine, unread): (&Engine, &Unread),
     assertion: &Assertion,
     from: &[Target],
     to: &[Target],
@@ -85,12 +87,13 @@ fn find(
         let ports = ports(assertion, destination)?;
         for source in from {
             match packets::judge(engine, source, destination, &ports) {
-                Ok(answer) => against.extend(
-                    answer
-                        .outcomes
-                        .into_iter()
-                        .filter(|outcome| !is_as_demanded(assertion, outcome.verdict)),
-                ),
+                Ok(mut answer) => {
+                    let profile = engine.profile();
+                    unread.doubt(engine.snapshot(), &profile, &mut answer.outcomes);
+                    let mut outcomes = answer.outcomes;
+                    outcomes.retain(|outcome| !is_as_demanded(assertion, outcome.verdict));
+                    against.extend(outcomes);
+                }
                 Err(error) if says_no_connection(&error) => {
                     if assertion.demand == Demand::Permits {
                         return Ok(Finding::FailsBecause(error.to_string()));

@@ -84,7 +84,7 @@ pub(crate) fn run(args: &AssertArgs, printer: &mut Printer) -> Result<Exit, Stop
     let resolver = Resolver::new(&cluster.snapshot, args.input.reading.namespace());
     let engine = cluster.engine(printer);
     let working = printer.working("checking assertions");
-    let checked = check::check(&engine, &resolver, &assertions);
+    let checked = check::check(&engine, &cluster.unread, &resolver, &assertions);
     drop(working);
     let checked = checked.map_err(|problems| refuse(&problems, printer))?;
     let all_hold = checked.iter().all(|checked| checked.finding.holds());

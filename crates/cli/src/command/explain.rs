@@ -66,7 +66,9 @@ pub(crate) fn run(args: &ExplainArgs, printer: &mut Printer) -> Result<Exit, Sto
     let from = resolver.resolve(&args.from)?;
     let to = resolver.resolve(&args.to)?;
     let engine = cluster.engine(printer);
-    let answer = packets::judge(&engine, &from, &to, &Ports::AsNamed)?;
+    let mut answer = packets::judge(&engine, &from, &to, &Ports::AsNamed)?;
+    let unread = &cluster.unread;
+    unread.doubt(&cluster.snapshot, &cluster.profile, &mut answer.outcomes);
     for note in &answer.notes {
         printer.note(note);
     }

@@ -78,6 +78,9 @@ pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop>
     let working = printer.working("judging connections");
     let mut reachability = engine.reach(&from, &to);
     drop(working);
+    cluster
+        .unread
+        .doubt_connections(snapshot, &mut reachability);
 
     let port = args
         .port
@@ -98,12 +101,14 @@ pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop>
         Some(workloads) => workloads,
         None => snapshot.workload_ids().map(|(id, _)| id).collect(),
     };
-    let entry_points = if args.from.is_none() && wanted.is_empty() {
+    let mut entry_points = if args.from.is_none() && wanted.is_empty() {
         entry_points::find(&engine, &to)
     } else {
         Vec::new()
     };
+    cluster.unread.doubt_entry_points(&mut entry_points);
     let report = Report {
+        unread: &cluster.unread,
         snapshot,
         profile: &cluster.profile,
         diagnostics: &cluster.diagnostics,

@@ -20,7 +20,9 @@ use ringfence_model::snapshot::Snapshot;
 use super::explain::words::{Speaker, verdict};
 use super::{Printer, structured};
 use crate::assertions::check::{Checked, Finding};
+use crate::output::printer::unless_reader_left;
 use crate::packets::Outcome;
+use crate::unread::remark;
 
 /// The formats of `assert`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -56,14 +58,14 @@ impl Report<'_> {
 pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) -> io::Result<()> {
     let (theme, width) = (printer.theme(), printer.width());
     let out = printer.out();
-    match format {
+    unless_reader_left(match format {
         Format::Human => human::write(report, theme, width, out),
         Format::Json => structured::json(out, &json::document(report)),
         Format::Yaml => structured::yaml(out, &json::document(report)),
         Format::Junit => junit::write(report, out),
         Format::Github => github::write(report, out),
         Format::Markdown => markdown::write(report, out),
-    }
+    })
 }
 
 /// The summary when none of `total` assertions fails.
@@ -86,8 +88,9 @@ fn message(speaker: &Speaker<'_>, checked: &Checked<'_>) -> Option<String> {
                 1 => " (and 1 connection more)".to_owned(),
                 more => format!(" (and {more} connections more)"),
             };
+            let why = remark(first).map_or_else(String::new, |remark| format!(": {remark}"));
             Some(format!(
-                "{} is {}{more}",
+                "{} is {}{more}{why}",
                 speaker.connection(first),
                 verdict(first.verdict)
             ))
@@ -95,10 +98,15 @@ fn message(speaker: &Speaker<'_>, checked: &Checked<'_>) -> Option<String> {
     }
 }
 
+/// The connections that are not as demanded.
+fn violations<'a>(checked: &'a Checked<'_>) -> &'a [Outcome] {
+    match &checked.finding {
+        Finding::Fails(outcomes) => outcomes,
+        Finding::Holds | Finding::FailsBecause(_) => &[],
+    }
+}
+
 /// The connection that shows that an assertion fails.
 fn counterexample<'a>(checked: &'a Checked<'_>) -> Option<&'a Outcome> {
-    match &checked.finding {
-        Finding::Fails(outcomes) => outcomes.first(),
-        Finding::Holds | Finding::FailsBecause(_) => None,
-    }
+    violations(checked).first()
 }

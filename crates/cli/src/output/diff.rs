@@ -18,6 +18,7 @@ use ringfence_engine::diff::Diff;
 
 use super::{Printer, incomplete, structured};
 use crate::cluster::Cluster;
+use crate::output::printer::unless_reader_left;
 use ringfence_model::diagnostic::Diagnostic;
 
 /// The formats of `diff`.
@@ -56,12 +57,12 @@ impl Report<'_> {
 pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) -> io::Result<()> {
     let (theme, width) = (printer.theme(), printer.width());
     let out = printer.out();
-    match format {
+    unless_reader_left(match format {
         Format::Human => human::write(report, theme, width, out)
             .and_then(|()| incomplete::human(&report.diagnostics(), theme, out)),
         Format::Json => structured::json(out, &json::document(report)),
         Format::Yaml => structured::yaml(out, &json::document(report)),
         Format::Markdown => markdown::write(report, out),
         Format::Github => github::write(report, out),
-    }
+    })
 }

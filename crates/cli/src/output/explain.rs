@@ -19,6 +19,7 @@ use ringfence_model::parse::Sources;
 use ringfence_model::snapshot::Snapshot;
 
 use super::{Printer, structured};
+use crate::output::printer::unless_reader_left;
 use crate::packets::Answer;
 
 /// The formats of `explain`.
@@ -47,12 +48,12 @@ pub(crate) struct Report<'a> {
 pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) -> io::Result<()> {
     let (theme, width) = (printer.theme(), printer.width());
     let out = printer.out();
-    match format {
+    unless_reader_left(match format {
         Format::Human => human::write(report, theme, width, out),
         Format::Json => structured::json(out, &document(report)),
         Format::Yaml => structured::yaml(out, &document(report)),
         Format::Markdown => markdown::write(report, out),
-    }
+    })
 }
 
 /// Prints one packet's two sides with source lines, as below an outcome. Used where

@@ -56,7 +56,8 @@ pub(crate) fn wrap(words: &[Word], width: usize) -> Vec<Vec<Word>> {
     lines
 }
 
-/// Writes one line of words, and spaces up to `pad` columns.
+/// Writes one line of words, and spaces up to `pad` columns: at least two where there is
+/// to be a next column.
 pub(crate) fn write_words(out: &mut dyn Write, words: &[Word], pad: usize) -> io::Result<()> {
     let mut used = 0;
     for (position, word) in words.iter().enumerate() {
@@ -68,7 +69,11 @@ pub(crate) fn write_words(out: &mut dyn Write, words: &[Word], pad: usize) -> io
         write!(out, "{style}{}{style:#}", word.text)?;
         used += word.width();
     }
-    write!(out, "{:1$}", "", pad.saturating_sub(used))
+    let gap = match pad {
+        0 => 0,
+        pad => pad.saturating_sub(used).max(2),
+    };
+    write!(out, "{:gap$}", "")
 }
 
 /// How many columns one line of words takes.

@@ -112,7 +112,7 @@ impl Printer {
     /// # Errors
     /// If stdout cannot be written for another reason than that its reader left.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        self.out.flush()
+        unless_reader_left(self.out.flush())
     }
 }
 
@@ -122,12 +122,19 @@ impl fmt::Debug for Printer {
     }
 }
 
-/// A stream whose reader may leave (`| head`): from then on everything is swallowed,
-/// and the command ends as if all had been read. What is no text does not get through.
+/// That the reader left (`| head`) is no error: who writes stops, and the command ends as
+/// if all had been read.
+pub(crate) fn unless_reader_left(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// A stream on which what is no text does not get through.
 struct Stream {
     inner: Box<dyn Write>,
     filter: Filter,
-    closed: bool,
 }
 
 impl Stream {
@@ -135,41 +142,20 @@ impl Stream {
         Self {
             inner,
             filter: Filter::new(colored),
-            closed: false,
-        }
-    }
-
-    fn unless_closed<T: Default>(&mut self, result: io::Result<T>, swallowed: T) -> io::Result<T> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.closed = true;
-                Ok(swallowed)
-            }
-            result => result,
         }
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.closed {
-            return Ok(bytes.len());
-        }
         let filtered = self.filter.filtered(bytes);
-        let result = self.inner.write_all(&filtered).map(|()| bytes.len());
-        self.unless_closed(result, bytes.len())
+        self.inner.write_all(&filtered).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.closed {
-            return Ok(());
-        }
         let rest = self.filter.rest();
-        let result = self
-            .inner
-            .write_all(&rest)
-            .and_then(|()| self.inner.flush());
-        self.unless_closed(result, ())
+        self.inner.write_all(&rest)?;
+        self.inner.flush()
     }
 }
 
@@ -196,12 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_leaves_is_not_an_error() {
+    fn a_reader_that_leaves_stops_the_writer_and_is_not_an_error() {
         let mut stream = Stream::new(Box::new(Leaves { after: 1 }), false);
-        for _ in 0..5 {
-            stream.write_all(b"line\n").unwrap();
-        }
-        stream.flush().unwrap();
-        assert!(stream.closed);
+        let mut lines = 0;
+        let result = (0..5).try_for_each(|_| {
+            lines += 1;
+            stream.write_all(b"line\n")
+        });
+        assert_eq!(lines, 2);
+        unless_reader_left(result).unwrap();
+        unless_reader_left(stream.flush()).unwrap();
+        assert!(unless_reader_left(Err(io::ErrorKind::StorageFull.into())).is_err());
     }
 }

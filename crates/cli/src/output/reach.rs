@@ -28,6 +28,8 @@ use ringfence_model::snapshot::{Snapshot, WorkloadId};
 
 use super::{Printer, Theme, structured};
 use crate::entry_points::EntryPoint;
+use crate::output::printer::unless_reader_left;
+use crate::unread::Unread;
 
 /// The formats of `reach`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,6 +51,8 @@ pub(crate) enum Format {
 /// Everything that is printed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report<'a> {
+    /// Policies that could not be read.
+    pub(crate) unread: &'a Unread,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) profile: &'a Profile,
     pub(crate) diagnostics: &'a [Diagnostic],
@@ -61,7 +65,7 @@ pub(crate) struct Report<'a> {
 /// Prints the report.
 pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) -> io::Result<()> {
     let (theme, width) = (printer.theme(), printer.width());
-    write(report, format, theme, width, printer.out())
+    unless_reader_left(write(report, format, theme, width, printer.out()))
 }
 
 fn write(

@@ -70,6 +70,9 @@ pub(crate) struct Outcome {
     pub(crate) packet: Packet,
     /// Whether other packets between the same parties have another outcome.
     pub(crate) has_siblings: bool,
+    /// Policies that could not be read and could change the verdict, which is unknown for
+    /// that reason.
+    pub(crate) not_counted: Vec<String>,
 }
 
 /// A pair of ends that was judged for all ports.
@@ -201,6 +204,7 @@ fn outcome(judged: &Judged<'_>, ends: &Ends, verdict: Verdict, ports: PortSet) -
             port,
         },
         has_siblings: false,
+        not_counted: Vec::new(),
     }
 }
 

@@ -226,3 +226,94 @@ fn a_target_port_that_no_pod_declares_and_names_of_the_outside_are_told() {
         assert!(run.stderr.contains(message), "{}", run.stderr);
     }
 }
+
+#[test]
+fn json_explains_what_is_alike_once_and_names_the_rest() {
+    let pod = |namespace: &str, n: usize| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{n}, namespace: {namespace}, labels: {{app: a}}}}\nspec: {{containers: [{{name: c}}]}}\n"
+        )
+    };
+    let input: String = (0..60).flat_map(|n| [pod("n0", n), pod("n1", n)]).collect();
+    let explanation = ringfence_with("explain n0/* n1/* -f - -o json", &input).json();
+    let outcomes = explanation["outcomes"].as_array().unwrap();
+    assert_eq!(outcomes.len(), 1);
+    assert_eq!(outcomes[0]["alike"]["count"], 3599);
+    let connections = outcomes[0]["alike"]["connections"].as_array().unwrap();
+    assert_eq!(connections.len(), 3599);
+    assert_eq!(connections[3598]["from"]["name"], "p9");
+}
+
+#[test]
+fn denials_that_one_policy_can_allow_have_one_manifest() {
+    let run = ringfence(
+        "explain shop-web/cart dns -f examples/shop/base -f examples/shop/steps/2-deny-all-dns-forgotten -o json",
+    );
+    let explanation = run.json();
+    let manifests: Vec<&str> = explanation["outcomes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|outcome| outcome["missing"][0]["manifest"].as_str().unwrap())
+        .collect();
+    assert_eq!(manifests.len(), 2);
+    assert_eq!(manifests[0], manifests[1]);
+    assert!(manifests[0].contains("UDP") && manifests[0].contains("TCP"));
+}
+
+#[test]
+fn suggestions_for_ends_of_one_name_have_different_names() {
+    let workload = |namespace: &str, name: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{app: {name}}}}}\nspec: {{containers: [{{name: c, ports: [{{containerPort: 80}}]}}]}}\n"
+        )
+    };
+    let deny = "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: a}\nspec: {podSelector: {}, policyTypes: [Egress]}\n";
+    let input = [
+        workload("a", "cart"),
+        workload("b", "db"),
+        workload("c", "db"),
+        deny.to_owned(),
+    ]
+    .concat();
+    let run = ["b/db", "c/db"]
+        .map(|to| ringfence_with(&format!("explain a/cart {to} -f -"), &input).stdout)
+        .concat();
+    assert!(run.contains("name: allow-cart-to-b-db\n"), "{run}");
+    assert!(run.contains("name: allow-cart-to-c-db\n"), "{run}");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_work_quietly() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::process::Stdio;
+
+    let scratch = crate::Scratch::new("leaves");
+    let workload = |n: usize| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{n}, namespace: web, labels: {{app: a{n}}}}}\nspec: {{containers: [{{name: c, ports: [{{containerPort: 80}}]}}]}}\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p{n}, namespace: web}}\nspec: {{podSelector: {{matchLabels: {{app: a{n}}}}}, policyTypes: [Egress]}}\n"
+        )
+    };
+    let file = scratch.file("all.yaml", &(0..60).map(workload).collect::<String>());
+    let mut child = crate::command()
+        .args(["explain", "web/*", "web/*", "-o", "json", "-f", &file])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "{\n");
+    let status = child.wait().unwrap();
+    let mut stderr = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(stderr, "");
+}

@@ -204,3 +204,78 @@ fn names_cannot_drive_a_terminal_or_break_a_report() {
         }
     }
 }
+
+/// The small cluster, and a policy with a misspelt field beside it.
+fn with_unread_policy(policy: &str) -> String {
+    format!("{SMALL}---\n{policy}")
+}
+
+const UNREAD: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: broken, namespace: web}\nspec: {podSelector: {}, ingres: []}\n";
+
+#[test]
+fn what_a_policy_that_could_not_be_read_may_change_is_not_known() {
+    let input = with_unread_policy(UNREAD);
+    let run = ringfence_with("explain web/shop internet:443 -f -", &input);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stdout.contains(
+            "this does not count NetworkPolicy web/broken, which could not be read; without it:"
+        ) && run.stdout.contains("NOT KNOWN"),
+        "{}",
+        run.stdout
+    );
+    let run = ringfence_with("explain web/shop web/db:5432 -f - -o json", &input);
+    let explanation = run.json();
+    assert_eq!(explanation["verdict"], "Unknown");
+    assert_eq!(
+        explanation["outcomes"][0]["notCounted"][0],
+        "NetworkPolicy web/broken"
+    );
+}
+
+#[test]
+fn what_a_policy_that_could_not_be_read_cannot_change_stays_certain() {
+    // A policy of another namespace cannot lift the denial of the database's own.
+    let other = UNREAD.replace("namespace: web", "namespace: elsewhere");
+    let input = with_unread_policy(&other);
+    let run = ringfence_with("explain web/db internet:443 -f - -o json", &input);
+    assert_eq!(run.json()["verdict"], "Denied");
+    // A NetworkPolicy cannot take back what another allows: that side is settled.
+    let own_ingress = with_unread_policy(&UNREAD.replace("namespace: web", "namespace: app"));
+    let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: open, namespace: app}\nspec: {containers: [{name: c}]}\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: all, namespace: app}\nspec: {podSelector: {}, egress: [{}]}\n";
+    let run = ringfence_with(
+        "explain app/open 192.0.2.7:80 -f - -o json",
+        &format!("{own_ingress}{pod}"),
+    );
+    assert_eq!(run.json()["verdict"], "Allowed");
+}
+
+#[test]
+fn reach_and_assert_do_not_count_on_what_was_left_out() {
+    let input = with_unread_policy(UNREAD);
+    let run = ringfence_with("reach -f -", &input);
+    assert!(
+        run.stdout
+            .contains("not certain: NetworkPolicy web/broken could not be read"),
+        "{}",
+        run.stdout
+    );
+    let run = ringfence_with("reach -f - -o json", &input);
+    for connection in run.json()["connections"].as_array().unwrap() {
+        assert_eq!(connection["allow"], serde_json::json!({}), "{connection}");
+    }
+    let scratch = Scratch::new("unread");
+    let file = scratch.file(
+        "assertions.yaml",
+        "apiVersion: ringfence.dev/v1alpha1\nkind: Assertions\nforbids:\n  - {from: web/db, to: internet}\n",
+    );
+    let run = ringfence_with(&format!("assert {file} -f -"), &input);
+    assert!(
+        run.stdout.contains("is not known")
+            && run
+                .stdout
+                .contains("this does not count NetworkPolicy web/broken, which could not be read"),
+        "{}",
+        run.stdout
+    );
+}

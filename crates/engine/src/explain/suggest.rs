@@ -1,7 +1,6 @@
 //! The smallest rule that would allow a denied packet.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ringfence_model::k8s_openapi::api::networking::v1::{
@@ -14,8 +13,9 @@ use ringfence_model::labels::METADATA_NAME;
 use ringfence_model::metadata;
 use ringfence_model::policy::{Direction, Policy, PolicyBody, PolicyFamily, Tier};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{Pod, PodId, PodKind, Snapshot};
+use ringfence_model::snapshot::{Pod, PodId, PodKind, Snapshot, WorkloadId};
 
+use super::manifest::manifest;
 use super::{DecidedBy, Explanation, Side, text};
 use crate::oracle::Oracle;
 use crate::packet::{Packet, Peer, Verdict};
@@ -49,95 +49,209 @@ const ROLLOUT_LABELS: [&str; 8] = [
 /// denied.
 #[must_use]
 pub fn suggest(snapshot: &Snapshot, profile: &Profile, packet: &Packet) -> Vec<Suggestion> {
-    let Explanation {
-        egress, ingress, ..
-    } = super::explain(snapshot, profile, packet);
-    [egress, ingress]
-        .iter()
-        .filter(|side| side.verdict == Verdict::Denied)
-        .map(|side| for_side(snapshot, *profile, packet, side))
+    Suggester::new(snapshot, profile)
+        .suggest(&[*packet])
+        .into_iter()
+        .flatten()
         .collect()
 }
 
-fn for_side(snapshot: &Snapshot, profile: Profile, packet: &Packet, side: &Side) -> Suggestion {
-    let direction = side.direction;
-    let port = text::port(packet);
-    let (from, to) = (
-        text::peer(snapshot, packet.source),
-        text::peer(snapshot, packet.destination),
-    );
-    let decisive = side.reasons.iter().find(|reason| reason.decisive);
-    let only = |text| Suggestion {
-        direction,
-        text,
-        manifest: None,
-    };
-    if let (DecidedBy::Tier(tier @ (Tier::Admin | Tier::Baseline)), Some(reason)) =
-        (side.decided_by, decisive)
-    {
-        let policy = snapshot.policy(reason.policy).display_name();
-        let rule = reason.rule.map_or(0, |rule| rule + 1);
-        return only(match tier {
-            Tier::Admin => format!(
-                "{policy} denies it with {direction} rule {rule} before any NetworkPolicy is \
-                 asked: put an accepting rule for {port} from {from} to {to} before that rule, or \
-                 into a policy of lower priority number"
-            ),
-            _ => format!(
-                "{policy} denies it with {direction} rule {rule} because no NetworkPolicy isolates \
-                 the pod: put an accepting rule before it, or let a NetworkPolicy decide (which \
-                 then denies everything that it does not allow)"
-            ),
-        });
+/// Suggests for many packets; holds what is needed to judge its own suggestions.
+#[derive(Debug)]
+pub struct Suggester<'a> {
+    snapshot: &'a Snapshot,
+    profile: Profile,
+    /// The snapshot with room for a suggested policy; made when it is first needed.
+    changed: Option<Snapshot>,
+}
+
+/// What is suggested for one side of one packet.
+struct Draft {
+    /// Which of the packets.
+    packet: usize,
+    direction: Direction,
+    /// The policy that would allow it, or why there is none.
+    policy: Result<Policy, String>,
+}
+
+impl<'a> Suggester<'a> {
+    /// For this snapshot and profile.
+    #[must_use]
+    pub fn new(snapshot: &'a Snapshot, profile: &Profile) -> Self {
+        Self {
+            snapshot,
+            profile: *profile,
+            changed: None,
+        }
     }
-    if packet.protocol == Protocol::Icmp {
-        return only(format!(
-            "no NetworkPolicy can allow ICMP alone: only a rule without `ports` admits it, and \
-             with it every port from {from} to {to}"
-        ));
+
+    /// What would have to be added for each of the packets to be allowed; nothing for
+    /// those that are not denied.
+    ///
+    /// Packets that differ in nothing but protocol and port share one suggestion, with
+    /// all their ports: two policies of one name would replace each other.
+    #[must_use]
+    pub fn suggest(&mut self, packets: &[Packet]) -> Vec<Vec<Suggestion>> {
+        let mut drafts: Vec<Draft> = Vec::new();
+        for (index, packet) in packets.iter().enumerate() {
+            let Explanation {
+                egress, ingress, ..
+            } = super::explain(self.snapshot, &self.profile, packet);
+            for side in [egress, ingress] {
+                if side.verdict == Verdict::Denied {
+                    drafts.push(Draft {
+                        packet: index,
+                        direction: side.direction,
+                        policy: self.for_side(packet, &side),
+                    });
+                }
+            }
+        }
+        let mut suggestions: Vec<Vec<Suggestion>> = vec![Vec::new(); packets.len()];
+        for draft in &drafts {
+            let Some(packet) = packets.get(draft.packet) else {
+                continue;
+            };
+            let (text, manifest) = match &draft.policy {
+                Err(text) => (text.clone(), None),
+                Ok(policy) => {
+                    let ports = ports_of_all_like(policy, &drafts, packets);
+                    let names: Vec<String> = ports
+                        .iter()
+                        .map(|(protocol, port)| format!("{protocol} {port}"))
+                        .collect();
+                    let text = format!(
+                        "no {} rule allows {} from {} to {}; this one would",
+                        draft.direction,
+                        names.join(" or "),
+                        text::peer(self.snapshot, packet.source),
+                        text::peer(self.snapshot, packet.destination),
+                    );
+                    let policy = with_ports(policy, ports.into_iter().map(port_entry).collect());
+                    (text, Some(manifest(&policy)))
+                }
+            };
+            if let Some(of_packet) = suggestions.get_mut(draft.packet) {
+                of_packet.push(Suggestion {
+                    direction: draft.direction,
+                    text,
+                    manifest,
+                });
+            }
+        }
+        suggestions
     }
-    if let Peer::Address(address) = packet.destination
-        && let Some(endpoint) = metadata::ENDPOINTS
-            .iter()
-            .find(|endpoint| endpoint.address == address && endpoint.gives_secrets)
-    {
-        return only(format!(
-            "no {direction} rule allows {port} from {from} to {to}, and none should: it is the \
-             metadata service of {}, which hands out credentials",
-            endpoint.provider
-        ));
+
+    /// The policy that would make this side allow the packet, or why there is none.
+    fn for_side(&mut self, packet: &Packet, side: &Side) -> Result<Policy, String> {
+        let snapshot = self.snapshot;
+        let direction = side.direction;
+        let port = text::port(packet);
+        let (from, to) = (
+            text::peer(snapshot, packet.source),
+            text::peer(snapshot, packet.destination),
+        );
+        let decisive = side.reasons.iter().find(|reason| reason.decisive);
+        if let (DecidedBy::Tier(tier @ (Tier::Admin | Tier::Baseline)), Some(reason)) =
+            (side.decided_by, decisive)
+        {
+            let policy = snapshot.policy(reason.policy).display_name();
+            let rule = reason.rule.map_or(0, |rule| rule + 1);
+            return Err(match tier {
+                Tier::Admin => format!(
+                    "{policy} denies it with {direction} rule {rule} before any NetworkPolicy is \
+                     asked: put an accepting rule for {port} from {from} to {to} before that rule, \
+                     or into a policy of lower priority number"
+                ),
+                _ => format!(
+                    "{policy} denies it with {direction} rule {rule} because no NetworkPolicy \
+                     isolates the pod: put an accepting rule before it, or let a NetworkPolicy \
+                     decide (which then denies everything that it does not allow)"
+                ),
+            });
+        }
+        if packet.protocol == Protocol::Icmp {
+            return Err(format!(
+                "no NetworkPolicy can allow ICMP alone: only a rule without `ports` admits it, \
+                 and with it every port from {from} to {to}"
+            ));
+        }
+        if let Peer::Address(address) = packet.destination
+            && let Some(endpoint) = metadata::ENDPOINTS
+                .iter()
+                .find(|endpoint| endpoint.address == address && endpoint.gives_secrets)
+        {
+            return Err(format!(
+                "no {direction} rule allows {port} from {from} to {to}, and none should: it is \
+                 the metadata service of {}, which hands out credentials",
+                endpoint.provider
+            ));
+        }
+        missing_policy(snapshot, packet, direction)
+            .filter(|policy| self.allows_with(packet, direction, policy))
+            .ok_or_else(|| {
+                format!(
+                    "no {direction} rule allows {port} from {from} to {to}, and no selector or \
+                     address is known by which a rule could name the other end"
+                )
+            })
     }
-    let policy = missing_policy(snapshot, packet, direction)
-        .filter(|policy| allows_with(snapshot, profile, packet, direction, policy));
-    match policy {
-        Some(policy) => Suggestion {
-            direction,
-            text: format!("no {direction} rule allows {port} from {from} to {to}; this one would"),
-            manifest: Some(manifest(&policy)),
-        },
-        None => only(format!(
-            "no {direction} rule allows {port} from {from} to {to}, and no selector or address is \
-             known by which a rule could name the other end"
-        )),
+
+    /// Whether the side allows the packet once `policy` is there.
+    fn allows_with(&mut self, packet: &Packet, direction: Direction, policy: &Policy) -> bool {
+        let changed = self.changed.get_or_insert_with(|| self.snapshot.clone());
+        changed.policies.push(policy.clone());
+        let decision = Oracle::new(changed, self.profile).judge(packet);
+        changed.policies.pop();
+        let side = match direction {
+            Direction::Egress => decision.egress,
+            Direction::Ingress => decision.ingress,
+        };
+        side.verdict == Verdict::Allowed
     }
 }
 
-/// Whether the side allows the packet once `policy` is there.
-fn allows_with(
-    snapshot: &Snapshot,
-    profile: Profile,
-    packet: &Packet,
-    direction: Direction,
+/// The ports of all packets for which `policy` is suggested, its own ports aside. Each
+/// was judged by itself, and another port in a rule takes nothing away.
+fn ports_of_all_like(
     policy: &Policy,
-) -> bool {
-    let mut changed = snapshot.clone();
-    changed.policies.push(policy.clone());
-    let decision = Oracle::new(&changed, profile).judge(packet);
-    let side = match direction {
-        Direction::Egress => decision.egress,
-        Direction::Ingress => decision.ingress,
-    };
-    side.verdict == Verdict::Allowed
+    drafts: &[Draft],
+    packets: &[Packet],
+) -> BTreeSet<(Protocol, u16)> {
+    let without_ports = with_ports(policy, Vec::new());
+    drafts
+        .iter()
+        .filter(|draft| {
+            let other = draft.policy.as_ref().ok();
+            other.is_some_and(|other| {
+                other.name == policy.name && with_ports(other, Vec::new()) == without_ports
+            })
+        })
+        .filter_map(|draft| packets.get(draft.packet))
+        .map(|packet| (packet.protocol, packet.port))
+        .collect()
+}
+
+/// The policy with other ports in all its rules.
+fn with_ports(policy: &Policy, ports: Vec<NetworkPolicyPort>) -> Policy {
+    let mut changed = policy.clone();
+    if let PolicyBody::Network(spec) = &mut changed.body {
+        let egress = spec.egress.iter_mut().flatten().map(|rule| &mut rule.ports);
+        let ingress = spec.ingress.iter_mut().flatten();
+        for of_rule in egress.chain(ingress.map(|rule| &mut rule.ports)) {
+            *of_rule = Some(ports.clone());
+        }
+    }
+    changed
+}
+
+/// A port as a rule writes it.
+fn port_entry((protocol, port): (Protocol, u16)) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        protocol: Some(protocol.as_str().to_owned()),
+        port: Some(IntOrString::Int(i32::from(port))),
+        end_port: None,
+    }
 }
 
 /// The smallest policy that names exactly the two ends and the port.
@@ -151,11 +265,7 @@ fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) ->
     };
     let pod = snapshot.pod(subject);
     let peer = vec![network_policy_peer(snapshot, packet, pod, other)?];
-    let ports = Some(vec![NetworkPolicyPort {
-        protocol: Some(packet.protocol.as_str().to_owned()),
-        port: Some(IntOrString::Int(i32::from(packet.port))),
-        end_port: None,
-    }]);
+    let ports = Some(vec![port_entry((packet.protocol, packet.port))]);
     let (egress, ingress) = match direction {
         Direction::Egress => (
             Some(vec![NetworkPolicyEgressRule {
@@ -173,13 +283,10 @@ fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) ->
         ),
     };
     let other_name = match other {
-        Peer::Pod(id) => snapshot
-            .workload(snapshot.pod(id).workload)
-            .name
-            .to_string(),
+        Peer::Pod(id) => short_name(snapshot, snapshot.pod(id).workload, true),
         Peer::Address(address) => address.to_string().replace([':', '.'], "-"),
     };
-    let own_name = &snapshot.workload(pod.workload).name;
+    let own_name = short_name(snapshot, pod.workload, false);
     let preposition = match direction {
         Direction::Egress => "to",
         Direction::Ingress => "from",
@@ -197,6 +304,25 @@ fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) ->
         }),
         origin: None,
     })
+}
+
+/// A workload's name, with its kind and its namespace as far as others share it, so
+/// that policies for different ends have different names. The namespace that the policy
+/// is in needs no telling.
+fn short_name(snapshot: &Snapshot, id: WorkloadId, tell_namespace: bool) -> String {
+    let workload = snapshot.workload(id);
+    let of_same_name = || {
+        let others = snapshot.workloads.iter();
+        others.filter(|other| other.name == workload.name)
+    };
+    let mut name = workload.name.to_string();
+    if of_same_name().any(|w| w.namespace == workload.namespace && w.kind != workload.kind) {
+        name = format!("{}-{name}", workload.kind.to_lowercase());
+    }
+    if tell_namespace && of_same_name().any(|w| w.namespace != workload.namespace) {
+        name = format!("{}-{name}", snapshot.namespace(workload.namespace).name);
+    }
+    name
 }
 
 /// A valid object name: at most 253 characters, ending in a letter or digit.
@@ -258,124 +384,4 @@ fn pod_selector(snapshot: &Snapshot, id: PodId) -> Option<LabelSelector> {
         match_labels: Some(stable),
         match_expressions: None,
     })
-}
-
-/// The policy as YAML.
-fn manifest(policy: &Policy) -> String {
-    let mut out = String::new();
-    let PolicyBody::Network(spec) = &policy.body else {
-        return out;
-    };
-    let mut line = |indent: usize, text: &str| {
-        let _ = writeln!(out, "{:indent$}{text}", "");
-    };
-    line(0, "apiVersion: networking.k8s.io/v1");
-    line(0, "kind: NetworkPolicy");
-    line(0, "metadata:");
-    line(2, &format!("name: {}", scalar(&policy.name)));
-    if let Some(namespace) = &policy.namespace {
-        line(2, &format!("namespace: {}", scalar(namespace)));
-    }
-    line(0, "spec:");
-    selector(&mut line, 2, "podSelector", spec.pod_selector.as_ref());
-    for policy_type in spec.policy_types.iter().flatten() {
-        line(2, &format!("policyTypes: [{policy_type}]"));
-    }
-    for rule in spec.egress.iter().flatten() {
-        line(2, "egress:");
-        rule_lines(&mut line, "to", rule.to.as_deref(), rule.ports.as_deref());
-    }
-    for rule in spec.ingress.iter().flatten() {
-        line(2, "ingress:");
-        rule_lines(
-            &mut line,
-            "from",
-            rule.from.as_deref(),
-            rule.ports.as_deref(),
-        );
-    }
-    out
-}
-
-fn rule_lines(
-    line: &mut impl FnMut(usize, &str),
-    key: &str,
-    peers: Option<&[NetworkPolicyPeer]>,
-    ports: Option<&[NetworkPolicyPort]>,
-) {
-    line(4, &format!("- {key}:"));
-    for peer in peers.unwrap_or_default() {
-        if let Some(block) = &peer.ip_block {
-            line(8, "- ipBlock:");
-            line(12, &format!("cidr: {}", block.cidr));
-            continue;
-        }
-        let mut first = "- ";
-        for (name, labels) in [
-            ("namespaceSelector", &peer.namespace_selector),
-            ("podSelector", &peer.pod_selector),
-        ] {
-            if labels.is_some() {
-                let indent = if first.is_empty() { 10 } else { 8 };
-                selector_at(line, indent, first, name, labels.as_ref());
-                first = "";
-            }
-        }
-    }
-    line(6, "ports:");
-    for port in ports.unwrap_or_default() {
-        let protocol = port.protocol.as_deref().unwrap_or("TCP");
-        line(8, &format!("- protocol: {protocol}"));
-        if let Some(IntOrString::Int(number)) = &port.port {
-            line(10, &format!("port: {number}"));
-        }
-    }
-}
-
-fn selector(
-    line: &mut impl FnMut(usize, &str),
-    indent: usize,
-    key: &str,
-    selector: Option<&LabelSelector>,
-) {
-    selector_at(line, indent, "", key, selector);
-}
-
-fn selector_at(
-    line: &mut impl FnMut(usize, &str),
-    indent: usize,
-    dash: &str,
-    key: &str,
-    selector: Option<&LabelSelector>,
-) {
-    let labels = selector.and_then(|s| s.match_labels.as_ref());
-    match labels {
-        None => line(indent, &format!("{dash}{key}: {{}}")),
-        Some(labels) => {
-            line(indent, &format!("{dash}{key}:"));
-            let inner = indent + dash.len() + 2;
-            line(inner, "matchLabels:");
-            for (key, value) in labels {
-                line(inner + 2, &format!("{}: {}", scalar(key), scalar(value)));
-            }
-        }
-    }
-}
-
-/// A YAML scalar that reads back as this string: plain where that is safe.
-fn scalar(text: &str) -> String {
-    let plain = text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
-        && text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && !matches!(
-            text.to_ascii_lowercase().as_str(),
-            "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
-        );
-    if plain {
-        text.to_owned()
-    } else {
-        // Label values and names have no characters that JSON and YAML escape differently.
-        format!("{text:?}")
-    }
 }

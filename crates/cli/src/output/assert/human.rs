@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::{Report, all_hold, counterexample, message};
+use super::{Report, all_hold, counterexample, message, violations};
 use crate::assertions::Demand;
-use crate::output::explain::words::{Speaker, missing};
+use crate::output::explain::words::{Missing, Speaker};
 use crate::output::explain::{write_missing, write_sides};
 use crate::output::layout::count;
 use crate::output::{Theme, incomplete};
@@ -49,8 +49,9 @@ pub(super) fn write(
                 out,
             )?;
             if assertion.demand == Demand::Permits {
-                let missing = missing(report.snapshot, report.profile, outcome);
-                write_missing(&missing, theme, out)?;
+                let mut missing =
+                    Missing::new(report.snapshot, report.profile, violations(checked));
+                write_missing(&missing.of(outcome), theme, out)?;
             }
         }
     }

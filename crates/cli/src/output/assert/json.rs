@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Report, counterexample, message};
+use super::{Report, counterexample, message, violations};
 use crate::assertions::Demand;
 use crate::assertions::check::{Checked, Finding};
 use crate::output::contract::{ApiVersion, LocationOut, ProblemOut, ProfileOut, problems};
-use crate::output::explain::words::Speaker;
+use crate::output::explain::words::{Missing, Speaker};
 use crate::output::explain::{OutcomeOut, outcome_out};
 
 /// Which assertions hold.
@@ -105,7 +105,10 @@ fn result(report: &Report<'_>, speaker: &Speaker<'_>, checked: &Checked<'_>) -> 
             Finding::Fails(outcomes) => outcomes.len(),
             Finding::FailsBecause(_) => 1,
         },
-        counterexample: counterexample(checked)
-            .map(|outcome| outcome_out((report.snapshot, report.sources), report.profile, outcome)),
+        counterexample: counterexample(checked).map(|outcome| {
+            let cluster = (report.snapshot, report.sources);
+            let mut missing = Missing::new(report.snapshot, report.profile, violations(checked));
+            outcome_out(cluster, report.profile, outcome, &mut missing)
+        }),
     }
 }

@@ -25,7 +25,12 @@ pub(super) struct Alike<'a> {
     others: Vec<&'a Outcome>,
 }
 
-impl Alike<'_> {
+impl<'a> Alike<'a> {
+    /// Those that are explained by the first.
+    pub(super) fn rest(&self) -> &[&'a Outcome] {
+        &self.others
+    }
+
     /// The others in a sentence.
     pub(super) fn others(&self, speaker: &Speaker<'_>) -> Option<String> {
         if self.others.is_empty() {

@@ -11,11 +11,12 @@ use ringfence_model::snapshot::Snapshot;
 
 use super::Report;
 use super::alike::{Alike, MOST_EXPLAINED, alike, rest};
-use super::words::{Speaker, decided_by, location, missing, reason_title, verdict};
+use super::words::{Missing, Speaker, decided_by, location, reason_title, verdict};
 use crate::output::layout::count;
 use crate::output::snippet::{Marked, render, untitled};
 use crate::output::{Theme, incomplete};
 use crate::packets::Outcome;
+use crate::unread::remark;
 
 pub(super) fn write(
     report: &Report<'_>,
@@ -36,8 +37,26 @@ pub(super) fn write(
         human.overview(out)?;
     }
     let groups = alike(report.snapshot, outcomes);
-    for group in groups.iter().take(MOST_EXPLAINED) {
+    let shown = || groups.iter().take(MOST_EXPLAINED);
+    let mut missing = Missing::new(
+        report.snapshot,
+        report.profile,
+        shown().map(|group| group.first),
+    );
+    // What is suggested once is not printed again: it is one policy for several ports.
+    let mut printed: Vec<Suggestion> = Vec::new();
+    for group in shown() {
         human.group(group, out)?;
+        let (again, new): (Vec<Suggestion>, Vec<Suggestion>) = missing
+            .of(group.first)
+            .into_iter()
+            .partition(|suggestion| printed.contains(suggestion));
+        write_missing(&new, theme, out)?;
+        for suggestion in again {
+            let direction = suggestion.direction;
+            writeln!(out, "  missing ({direction}): the policy shown above\n")?;
+        }
+        printed.extend(new);
     }
     if let Some(rest) = rest(&groups) {
         writeln!(out, "{rest}\n")?;
@@ -159,6 +178,10 @@ impl Human<'_> {
         if let Some(others) = group.others(&self.speaker) {
             writeln!(out, "  {others}")?;
         }
+        if let Some(remark) = remark(outcome) {
+            let style = self.theme.warning;
+            writeln!(out, "  {style}{remark}{style:#}; without it:")?;
+        }
         writeln!(out)?;
         let snapshot = self.report.snapshot;
         let explanation = explain(snapshot, self.report.profile, &outcome.packet);
@@ -170,9 +193,7 @@ impl Human<'_> {
         };
         let from = self.speaker.party(&outcome.from);
         let to = self.speaker.party(&outcome.to);
-        context.sides(&explanation, [&from, &to], out)?;
-        let suggestions = missing(snapshot, self.report.profile, outcome);
-        write_missing(&suggestions, self.theme, out)
+        context.sides(&explanation, [&from, &to], out)
     }
 }
 

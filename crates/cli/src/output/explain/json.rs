@@ -6,10 +6,11 @@ use ringfence_model::address::IpFamily;
 use ringfence_model::parse::Sources;
 use ringfence_model::snapshot::Snapshot;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Report;
-use super::words::{decided_by, decided_by_name, effect_name, location, missing};
+use super::alike::alike;
+use super::words::{Missing, decided_by, decided_by_name, effect_name, location};
 use ringfence_engine::explain::DecidedBy;
 
 use crate::output::Names;
@@ -21,13 +22,16 @@ use crate::packets::{Outcome, Party};
 
 /// Why a connection is allowed or denied.
 ///
+/// Connections that policies cannot tell apart (of replicas, of pods with the same
+/// labels) are one outcome: see its `alike`.
+///
 /// `verdict`, `egress` and `ingress` summarise: the verdict is the common one of all
 /// outcomes, or `Unknown` with `mixed` set when they differ; the sides are those of the
 /// first outcome that is not allowed, or of the first.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(title = "Explanation")]
-pub(crate) struct ExplanationOut {
+pub(crate) struct ExplanationOut<'a> {
     pub(crate) api_version: ApiVersion,
     pub(crate) kind: ExplanationKind,
     pub(crate) profile: ProfileOut,
@@ -43,7 +47,8 @@ pub(crate) struct ExplanationOut {
     pub(crate) mixed: bool,
     pub(crate) egress: SideOut,
     pub(crate) ingress: SideOut,
-    pub(crate) outcomes: Vec<OutcomeOut>,
+    #[schemars(with = "Vec<OutcomeOut>")]
+    pub(crate) outcomes: OutcomesOut<'a>,
     /// What else is worth knowing.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) notes: Vec<String>,
@@ -80,9 +85,65 @@ pub(crate) struct OutcomeOut {
     pub(crate) packet: PacketOut,
     pub(crate) egress: SideOut,
     pub(crate) ingress: SideOut,
-    /// For a denial: the smallest rules that would allow it.
+    /// For a denial: the smallest rules that would allow it. Outcomes that one policy can
+    /// allow together have one and the same `manifest`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) missing: Vec<MissingOut>,
+    /// Policies of the input that could not be read and could change the verdict, which
+    /// is `Unknown` therefore; `egress` and `ingress` are what the others say.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) not_counted: Vec<String>,
+    /// Other connections with the same explanation, names aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) alike: Option<AlikeOut>,
+}
+
+/// Connections that are explained by another.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct AlikeOut {
+    /// How many there are beside the one that is explained.
+    pub(crate) count: usize,
+    pub(crate) connections: Vec<EndsOut>,
+}
+
+/// The ends of a connection.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct EndsOut {
+    pub(crate) from: EndOut,
+    pub(crate) to: EndOut,
+}
+
+/// The outcomes, each explained when it is written: who stops reading stops the work.
+#[derive(Debug)]
+pub(crate) struct OutcomesOut<'a>(&'a Report<'a>);
+
+impl Serialize for OutcomesOut<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let report = self.0;
+        let groups = alike(report.snapshot, &report.answer.outcomes);
+        let mut missing = Missing::new(
+            report.snapshot,
+            report.profile,
+            groups.iter().map(|group| group.first),
+        );
+        serializer.collect_seq(groups.iter().map(|group| {
+            let cluster = (report.snapshot, report.sources);
+            let others = group.rest();
+            OutcomeOut {
+                alike: (!others.is_empty()).then(|| AlikeOut {
+                    count: others.len(),
+                    connections: others
+                        .iter()
+                        .map(|other| EndsOut {
+                            from: party(report.snapshot, &other.from),
+                            to: party(report.snapshot, &other.to),
+                        })
+                        .collect(),
+                }),
+                ..outcome_out(cluster, report.profile, group.first, &mut missing)
+            }
+        }))
+    }
 }
 
 /// A service that a connection goes through.
@@ -166,7 +227,7 @@ pub(crate) struct MissingOut {
 }
 
 /// The whole report as one value.
-pub(crate) fn document(report: &Report<'_>) -> ExplanationOut {
+pub(crate) fn document<'a>(report: &'a Report<'a>) -> ExplanationOut<'a> {
     let outcomes = &report.answer.outcomes;
     let common = report.answer.common_verdict();
     let telling = outcomes
@@ -195,10 +256,7 @@ pub(crate) fn document(report: &Report<'_>) -> ExplanationOut {
         mixed: common.is_none(),
         egress: side(sides.as_ref().map(|s| &s.egress)),
         ingress: side(sides.as_ref().map(|s| &s.ingress)),
-        outcomes: outcomes
-            .iter()
-            .map(|outcome| outcome_out((report.snapshot, report.sources), report.profile, outcome))
-            .collect(),
+        outcomes: OutcomesOut(report),
         notes: report.answer.notes.clone(),
     }
 }
@@ -208,9 +266,9 @@ pub(crate) fn outcome_out(
     (snapshot, sources): (&Snapshot, &Sources),
     profile: &Profile,
     outcome: &Outcome,
+    missing: &mut Missing<'_>,
 ) -> OutcomeOut {
     let explanation = explain(snapshot, profile, &outcome.packet);
-    let missing = missing(snapshot, profile, outcome);
     OutcomeOut {
         from: party(snapshot, &outcome.from),
         to: party(snapshot, &outcome.to),
@@ -238,6 +296,7 @@ pub(crate) fn outcome_out(
         egress: side_out(snapshot, sources, &explanation.egress),
         ingress: side_out(snapshot, sources, &explanation.ingress),
         missing: missing
+            .of(outcome)
             .into_iter()
             .map(|suggestion| MissingOut {
                 direction: suggestion.direction.to_string(),
@@ -245,6 +304,8 @@ pub(crate) fn outcome_out(
                 manifest: suggestion.manifest,
             })
             .collect(),
+        not_counted: outcome.not_counted.clone(),
+        alike: None,
     }
 }
 

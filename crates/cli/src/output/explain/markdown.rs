@@ -2,20 +2,24 @@
 
 use std::io::{self, Write};
 
-use ringfence_engine::explain::{Side, explain};
+use ringfence_engine::explain::{Side, Suggestion, explain};
 
 use super::Report;
 use super::alike::{MOST_EXPLAINED, alike, rest};
-use super::words::{Speaker, decided_by, location, missing, reason_title, verdict};
+use super::words::{Missing, Speaker, decided_by, location, reason_title, verdict};
 use crate::output::markdown::cell;
 use crate::output::{incomplete, visible};
+use crate::unread::remark;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     incomplete::markdown(report.diagnostics, out)?;
     let speaker = Speaker::new(report.snapshot);
     let snapshot = report.snapshot;
     let groups = alike(snapshot, &report.answer.outcomes);
-    for group in groups.iter().take(MOST_EXPLAINED) {
+    let shown = || groups.iter().take(MOST_EXPLAINED);
+    let mut missing = Missing::new(snapshot, report.profile, shown().map(|group| group.first));
+    let mut printed: Vec<Suggestion> = Vec::new();
+    for group in shown() {
         let outcome = group.first;
         writeln!(
             out,
@@ -23,6 +27,9 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             speaker.connection(outcome).replace('`', "'"),
             verdict(outcome.verdict)
         )?;
+        if let Some(remark) = remark(outcome) {
+            writeln!(out, "**Not certain:** {}; without it:\n", cell(&remark))?;
+        }
         let explanation = explain(snapshot, report.profile, &outcome.packet);
         side(
             report,
@@ -40,15 +47,17 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             writeln!(out, "- {}", cell(&others))?;
         }
         writeln!(out)?;
-        for suggestion in missing(snapshot, report.profile, outcome) {
-            writeln!(
-                out,
-                "**Missing** ({}): {}\n",
-                suggestion.direction, suggestion.text
-            )?;
-            if let Some(manifest) = suggestion.manifest {
+        for suggestion in missing.of(outcome) {
+            let direction = suggestion.direction;
+            if printed.contains(&suggestion) {
+                writeln!(out, "**Missing** ({direction}): the policy shown above\n")?;
+                continue;
+            }
+            writeln!(out, "**Missing** ({direction}): {}\n", suggestion.text)?;
+            if let Some(manifest) = &suggestion.manifest {
                 writeln!(out, "```yaml\n{}\n```\n", manifest.trim_end())?;
             }
+            printed.push(suggestion);
         }
     }
     if let Some(rest) = rest(&groups) {

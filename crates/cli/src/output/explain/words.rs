@@ -1,14 +1,15 @@
 //! The sentences that all formats of `explain` share.
 
-use ringfence_engine::explain::{DecidedBy, Effect, Reason, Side, Suggestion, suggest};
+use ringfence_engine::explain::{DecidedBy, Effect, Reason, Side, Suggester, Suggestion};
 use ringfence_engine::sets::PortSet;
-use ringfence_engine::{Peer, Profile, Verdict};
+use ringfence_engine::{Packet, Peer, Profile, Verdict};
 use ringfence_model::metadata;
 use ringfence_model::parse::{Part, Sources};
 use ringfence_model::policy::{Direction, Tier};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::Snapshot;
 use ringfence_model::source::Location;
+use rustc_hash::FxHashMap;
 
 use crate::output::Names;
 use crate::output::address_names::AddressNames;
@@ -146,24 +147,90 @@ pub(crate) fn reason_title(snapshot: &Snapshot, reason: &Reason) -> String {
     visible::line(&snapshot.policy(reason.policy).display_name()).into_owned()
 }
 
-/// What is missing for a denied outcome to be allowed; nothing where that is no help:
-/// for metadata endpoints, and for all the ports that nobody asked for.
-pub(crate) fn missing(
-    snapshot: &Snapshot,
-    profile: &Profile,
-    outcome: &Outcome,
-) -> Vec<Suggestion> {
-    let to_metadata = match outcome.packet.destination {
+/// Ports of an outcome that a suggestion lists one by one; of more, it is about one.
+const MOST_PORTS: usize = 8;
+
+/// What is missing for denied outcomes to be allowed.
+pub(crate) struct Missing<'a> {
+    suggester: Suggester<'a>,
+    /// Outcomes between the same ends: what is suggested for them belongs together.
+    between: FxHashMap<(&'a Party, &'a Party), Vec<&'a Outcome>>,
+}
+
+impl<'a> Missing<'a> {
+    /// For these outcomes of one question.
+    pub(crate) fn new(
+        snapshot: &'a Snapshot,
+        profile: &Profile,
+        outcomes: impl IntoIterator<Item = &'a Outcome>,
+    ) -> Self {
+        let mut between: FxHashMap<_, Vec<&'a Outcome>> = FxHashMap::default();
+        for outcome in outcomes {
+            if outcome.verdict == Verdict::Denied {
+                let ends = (&outcome.from, &outcome.to);
+                between.entry(ends).or_default().push(outcome);
+            }
+        }
+        Self {
+            suggester: Suggester::new(snapshot, profile),
+            between,
+        }
+    }
+
+    /// Of one of the outcomes; nothing where that is no help: for metadata endpoints, and
+    /// for all the ports that nobody asked for.
+    pub(crate) fn of(&mut self, outcome: &Outcome) -> Vec<Suggestion> {
+        let packets = packets(outcome);
+        if packets.is_empty() {
+            return Vec::new();
+        }
+        let others = self.between.get(&(&outcome.from, &outcome.to));
+        let others = others.into_iter().flatten().flat_map(|o| self::packets(o));
+        let all: Vec<Packet> = packets.iter().copied().chain(others).collect();
+        let suggestions = self.suggester.suggest(&all);
+        let mut own: Vec<Suggestion> = Vec::new();
+        for suggestion in suggestions.into_iter().take(packets.len()).flatten() {
+            if !own.contains(&suggestion) {
+                own.push(suggestion);
+            }
+        }
+        own
+    }
+}
+
+/// The packets that a suggestion for an outcome is about.
+fn packets(outcome: &Outcome) -> Vec<Packet> {
+    let packet = outcome.packet;
+    let to_metadata = match packet.destination {
         Peer::Address(address) => metadata::gives_secrets(address),
         Peer::Pod(_) => false,
     };
-    let is_what_is_left = outcome.ports.has_icmp()
-        && outcome.packet.protocol != Protocol::Icmp
-        && outcome.has_siblings;
-    if to_metadata || is_what_is_left {
+    let is_what_is_left =
+        outcome.ports.has_icmp() && packet.protocol != Protocol::Icmp && outcome.has_siblings;
+    if to_metadata || is_what_is_left || outcome.verdict != Verdict::Denied {
         return Vec::new();
     }
-    suggest(snapshot, profile, &outcome.packet)
+    let ports: Vec<(Protocol, u16)> = Protocol::WITH_PORTS
+        .into_iter()
+        .flat_map(|protocol| {
+            let ranges = outcome.ports.ranges(protocol).into_iter();
+            ranges
+                .flat_map(|(start, end)| start..=end)
+                .take(MOST_PORTS + 1)
+                .map(move |port| (protocol, port))
+        })
+        .collect();
+    if outcome.ports.has_icmp() || ports.len() > MOST_PORTS {
+        return vec![packet];
+    }
+    ports
+        .into_iter()
+        .map(|(protocol, port)| Packet {
+            protocol,
+            port,
+            ..packet
+        })
+        .collect()
 }
 
 /// Where a reason is written down.

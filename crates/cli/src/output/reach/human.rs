@@ -66,6 +66,10 @@ impl Human<'_> {
                 ", own node strict"
             },
         )?;
+        for warning in report.unread.warnings() {
+            let style = self.theme.warning;
+            writeln!(out, "{style}not certain{style:#}: {warning}")?;
+        }
         let bypassing = bypassing(snapshot);
         if bypassing.is_empty() {
             return Ok(());

@@ -27,6 +27,10 @@ const PORTS: f64 = 10.0;
 /// Characters of a port label that are shown; the rest is in the tooltip.
 const LONGEST_LABEL: usize = 26;
 
+/// The class of the picture. A page may hold several pictures, and other things: styles
+/// apply below it only, and there are no ids.
+const SCOPE: &str = "ringfence-reach";
+
 const STYLE: &str = r#"
   text { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 12.5px; fill: #0f172a }
   .sans { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif }
@@ -78,16 +82,17 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
         .map_or_else(String::new, |summary| format!(" Incomplete: {summary}."));
     writeln!(
         out,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" role="img" aria-labelledby="title desc">"#
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" role="img" class="{SCOPE}" aria-label="Who can reach whom: {}">"#,
+        escaped(&summary),
     )?;
-    writeln!(out, "<title id=\"title\">Who can reach whom</title>")?;
+    writeln!(out, "<title>Who can reach whom</title>")?;
     writeln!(
         out,
-        "<desc id=\"desc\">{}. An arrow is a connection that network policies allow; an arrow from or to a namespace stands for all of its workloads.{}</desc>",
+        "<desc>{}. An arrow is a connection that network policies allow; an arrow from or to a namespace stands for all of its workloads.{}</desc>",
         escaped(&summary),
         escaped(&incomplete),
     )?;
-    writeln!(out, "<style>{STYLE}</style>")?;
+    writeln!(out, "<style>{}</style>", scoped(STYLE, SCOPE))?;
     writeln!(
         out,
         r#"<rect class="canvas" width="100%" height="100%" rx="10"/>"#
@@ -124,6 +129,25 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     }
     legend(&graph, height, out)?;
     writeln!(out, "</svg>")
+}
+
+/// The style sheet with every selector restricted to what is inside the class `scope`.
+fn scoped(style: &str, scope: &str) -> String {
+    let mut out = String::with_capacity(style.len() * 2);
+    for rule in style.split_inclusive(['{', '}']) {
+        let selectors = rule.trim_start();
+        let is_selector = rule.ends_with('{') && !selectors.starts_with('@');
+        if !is_selector {
+            out.push_str(rule);
+            continue;
+        }
+        out.push_str(rule.get(..rule.len() - selectors.len()).unwrap_or_default());
+        for (position, selector) in selectors.split(',').enumerate() {
+            let comma = if position == 0 { "" } else { ", " };
+            out.push_str(&format!("{comma}.{scope} {}", selector.trim_start()));
+        }
+    }
+    out
 }
 
 /// A frame with its name, and at the right what its workloads can open to each other.
@@ -370,4 +394,29 @@ fn escaped(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_selector_of_the_style_is_below_the_picture() {
+        assert_eq!(
+            scoped("a { b: c }\n@media (x) {\n  .d, e.f { g: h } }", "p"),
+            ".p a { b: c }\n@media (x) {\n  .p .d, .p e.f { g: h } }"
+        );
+        let style = scoped(STYLE, SCOPE);
+        let rules = style
+            .split_inclusive('{')
+            .filter(|rule| rule.ends_with('{'));
+        for rule in rules {
+            let selectors = rule.rsplit('}').next().unwrap_or_default().trim();
+            let own = format!(".{SCOPE} ");
+            assert!(
+                selectors.starts_with('@') || selectors.split(", ").all(|s| s.starts_with(&own)),
+                "{selectors}"
+            );
+        }
+    }
 }

@@ -105,6 +105,7 @@ fn rendered(text: &str, format: Format) -> String {
     let sources: Vec<_> = snapshot.workload_ids().map(|(id, _)| id).collect();
     let entry_points = entry_points::find(&engine, &everything);
     let report = Report {
+        unread: &crate::unread::Unread::default(),
         snapshot: &snapshot,
         profile: &profile,
         diagnostics: &diagnostics,
