@@ -107,7 +107,7 @@ impl Cluster {
         Self {
             snapshot: Arc::new(snapshot),
             sources: loaded.sources,
-            unread: Unread::new(&diagnostics, &reading.namespace),
+            unread: Unread::new(&diagnostics, reading.namespace()),
             diagnostics,
             profile: reading.profile(),
         }
