@@ -12,12 +12,15 @@ use rustc_hash::FxHashMap;
 
 use crate::packet::{Packet, Peer, Verdict};
 use crate::profile::Profile;
+use crate::reach::IngressIndex;
 use crate::resolve::atoms::Atoms;
 use crate::resolve::classes::{ClassId, Classes, family_index};
 use crate::resolve::peers::{Context, PeerSetId, Peers};
 use crate::resolve::policies::{self, ResolvedPolicy};
 use crate::sets::{Interner, Outcome, OutcomeId, PortSet};
-use crate::side::{self, Applicable, Cell, Judge, NamedPortIndex, Side, SideKey, Signature};
+use crate::side::{
+    self, Applicable, Cell, Judge, NamedPortIndex, SharedPeers, Side, SideKey, SidesWith, Signature,
+};
 
 /// A snapshot, compiled for one profile.
 #[derive(Clone, Debug)]
@@ -36,11 +39,14 @@ pub struct Engine {
     /// Slots of `sides` that no class has any more.
     pub(crate) free_sides: Vec<u32>,
     pub(crate) side_ids: FxHashMap<Arc<SideKey>, u32>,
+    pub(crate) sides_with: SidesWith,
     /// For egress and ingress, IPv4 and IPv6: the side of each class.
     pub(crate) side_of: [[Vec<u32>; 2]; 2],
     pub(crate) outcomes: Interner,
     /// For IPv4 and IPv6; made when it is asked for, forgotten with every change.
     pub(crate) addresses_of_pods: OnceLock<[IpRangeSet; 2]>,
+    /// The same.
+    pub(crate) ingress_indices: OnceLock<Arc<[IngressIndex; 2]>>,
 }
 
 /// How large a compiled snapshot is.
@@ -95,13 +101,21 @@ impl Engine {
             sides: Vec::new(),
             free_sides: Vec::new(),
             side_ids: FxHashMap::default(),
+            sides_with: SidesWith::default(),
             side_of: Default::default(),
             outcomes: Interner::default(),
             addresses_of_pods: OnceLock::new(),
+            ingress_indices: OnceLock::new(),
         };
         engine.build_sides(0..engine.classes.len());
         engine.leave_room();
         engine
+    }
+
+    /// Forgets what was made from the tables, which are about to change.
+    pub(crate) fn forget_derived(&mut self) {
+        self.addresses_of_pods.take();
+        self.ingress_indices.take();
     }
 
     /// Makes room for changes, so that the first of them does not pay for growing tables
@@ -289,14 +303,16 @@ impl Engine {
             }
         }
         let built: Vec<_> = todo.par_iter().map(|(key, _)| self.cells_of(key)).collect();
+        let mut shared = SharedPeers::default();
         for ((key, id), built) in todo.into_iter().zip(built) {
+            self.sides_with.insert(id, &built.sets);
             let rest = self.outcomes.intern(built.rest);
             let cells = built
                 .cells
                 .into_iter()
                 .map(|(signature, peers, outcome)| Cell {
                     signature,
-                    peers,
+                    peers: shared.share(peers),
                     outcome: self.outcomes.intern(outcome),
                 })
                 .collect();

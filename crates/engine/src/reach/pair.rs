@@ -92,7 +92,9 @@ impl Engine {
                 policy.is_some_and(|policy| policy.tier != Tier::NetworkPolicy)
             });
             let (sets, names) = (&side.sets, &side.names);
-            let own = signature(class, sets, names, family, &self.peers, &self.classes);
+            let own = signature(self.classes.get(class), sets, names, |set| {
+                self.peers.members(set, family).contains(class)
+            });
             let outcome = self.judge(&key, sets, names, [&own]).into_iter().next();
             outcome.unwrap_or_else(Outcome::allowed)
         });

@@ -9,6 +9,7 @@ use ringfence_model::policy::{
 };
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{NamespaceId, Snapshot};
+use ringfence_model::tri::Tri;
 
 use super::classes::ClassId;
 use super::peers::{Context, NamespaceSpec, PeerSetId, PeerSpec, Peers};
@@ -34,17 +35,18 @@ pub(crate) struct ResolvedPolicy {
 
 impl ResolvedPolicy {
     /// Decides whether it applies to a class that was not there when it was resolved.
-    pub(crate) fn add_class(&mut self, class: ClassId, peers: &Peers, context: Context<'_>) {
+    pub(crate) fn add_class(&mut self, class: ClassId, peers: &Peers, context: Context<'_>) -> Tri {
         let Some(spec) = &self.subject_spec else {
-            return;
+            return Tri::No;
         };
         // See `network_policy`.
         if self.tier == Tier::NetworkPolicy && context.classes.get(class).outside {
-            return;
+            return Tri::No;
         }
         // A subject is pods, never a block.
         let applies = peers.class_in(spec, class, IpFamily::V4, &[], context);
         self.subject.insert(class, applies);
+        applies
     }
 
     pub(crate) fn rules(&self, direction: Direction) -> Option<&[ResolvedRule]> {
