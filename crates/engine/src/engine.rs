@@ -158,15 +158,18 @@ impl Engine {
             && source == destination
             && self.snapshot.pod(id).kind != PodKind::Template
         {
-            if !packet.through_service {
+            let Some(frontend) = packet.through_service else {
                 return Verdict::Allowed;
-            }
-            let open = self.hairpin(id, packet.family);
+            };
+            let open = self.hairpin(id, packet.family, packet.protocol, frontend);
             let allowed = open.allow.contains(packet.protocol, packet.port);
             let possible = allowed || open.maybe.contains(packet.protocol, packet.port);
             return Verdict::from_possible(possible, !allowed);
         }
-        let egress = self.one_side(packet, Direction::Egress, source, destination);
+        let egress = match self.egress_to_service(packet) {
+            Some(verdict) => verdict,
+            None => self.one_side(packet, Direction::Egress, source, destination),
+        };
         let ingress = self.one_side(packet, Direction::Ingress, destination, source);
         egress.both(ingress)
     }
@@ -399,19 +402,31 @@ impl Engine {
         names: &[String],
         signatures: impl IntoIterator<Item = &'a Signature>,
     ) -> Vec<Outcome> {
+        self.with_judge(key, sets, names, |judge| {
+            signatures.into_iter().map(|s| judge.outcome(s)).collect()
+        })
+    }
+
+    /// Uses the judge of one side.
+    pub(crate) fn with_judge<T>(
+        &self,
+        key: &SideKey,
+        sets: &[PeerSetId],
+        names: &[String],
+        ask: impl FnOnce(&Judge<'_>) -> T,
+    ) -> T {
         let own_ports = |name: &str| match &key.ports {
             Some((outside, ports)) => side::meaning_of(*outside, ports, name),
             None => side::NamedPorts::default(),
         };
-        let judge = Judge {
+        ask(&Judge {
             direction: key.direction,
             policies: &self.policies,
             applicable: &key.applicable,
             sets,
             names,
             own_ports: &own_ports,
-        };
-        signatures.into_iter().map(|s| judge.outcome(s)).collect()
+        })
     }
 
     /// The outcome for a pair of classes in one family, own-node traffic aside.

@@ -9,7 +9,7 @@ mod mentions;
 mod partition;
 mod shared;
 
-pub(crate) use judge::{Judge, NamedPorts};
+pub(crate) use judge::{Judge, Matching, NamedPorts};
 pub(crate) use mentions::SidesWith;
 pub(crate) use partition::{NamedPortIndex, Signature, meaning_of, partition, signature};
 pub(crate) use shared::{Growth, SharedPeers};

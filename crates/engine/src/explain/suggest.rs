@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+use ringfence_model::address::IpFamily;
 use ringfence_model::k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
@@ -14,7 +17,7 @@ use ringfence_model::labels::METADATA_NAME;
 use ringfence_model::metadata;
 use ringfence_model::policy::{Direction, Policy, PolicyBody, PolicyFamily, Tier};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{Pod, PodId, PodKind, Snapshot};
+use ringfence_model::snapshot::{NamespaceId, Pod, PodId, PodKind, Service, Snapshot};
 
 use super::{DecidedBy, Explanation, Side, text};
 use crate::oracle::Oracle;
@@ -107,7 +110,13 @@ fn for_side(snapshot: &Snapshot, profile: Profile, packet: &Packet, side: &Side)
             endpoint.provider
         ));
     }
-    let policy = missing_policy(snapshot, packet, direction)
+    let oracle = Oracle::new(snapshot, profile);
+    let seen = oracle.service_of(packet, direction);
+    let to = match seen {
+        Some((service, _)) => text::service(snapshot, service),
+        None => to,
+    };
+    let policy = missing_policy(snapshot, packet, direction, seen)
         .filter(|policy| allows_with(snapshot, profile, packet, direction, policy));
     match policy {
         Some(policy) => Suggestion {
@@ -141,7 +150,12 @@ fn allows_with(
 }
 
 /// The smallest policy that names exactly the two ends and the port.
-fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) -> Option<Policy> {
+fn missing_policy(
+    snapshot: &Snapshot,
+    packet: &Packet,
+    direction: Direction,
+    seen: Option<(&Service, u16)>,
+) -> Option<Policy> {
     let (subject, other) = match direction {
         Direction::Egress => (packet.source, packet.destination),
         Direction::Ingress => (packet.destination, packet.source),
@@ -150,10 +164,17 @@ fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) ->
         return None;
     };
     let pod = snapshot.pod(subject);
-    let peer = vec![network_policy_peer(snapshot, packet, pod, other)?];
+    let (peer, port) = match seen {
+        Some((service, port)) => service_peer(snapshot, packet, pod, (service, port))?,
+        None => (
+            network_policy_peer(snapshot, packet, pod, other)?,
+            packet.port,
+        ),
+    };
+    let peer = vec![peer];
     let ports = Some(vec![NetworkPolicyPort {
         protocol: Some(packet.protocol.as_str().to_owned()),
-        port: Some(IntOrString::Int(i32::from(packet.port))),
+        port: Some(IntOrString::Int(i32::from(port))),
         end_port: None,
     }]);
     let (egress, ingress) = match direction {
@@ -205,19 +226,60 @@ fn object_name(text: &str) -> &str {
     cut.trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
 }
 
+/// A Service by what it selects, at the port behind it; one that selects nothing by its
+/// address, at its own.
+fn service_peer(
+    snapshot: &Snapshot,
+    packet: &Packet,
+    subject: &Pod,
+    (service, port): (&Service, u16),
+) -> Option<(NetworkPolicyPeer, u16)> {
+    let selects_by = service.selector.clone().unwrap_or_default();
+    if selects_by.is_empty() {
+        let mut addresses = service.cluster_ips.iter();
+        let address = addresses.find(|address| IpFamily::of(**address) == packet.family)?;
+        return Some((block(*address), port));
+    }
+    let peer = NetworkPolicyPeer {
+        ip_block: None,
+        namespace_selector: other_namespace(snapshot, subject, service.namespace),
+        pod_selector: Some(LabelSelector {
+            match_labels: Some(selects_by),
+            match_expressions: None,
+        }),
+    };
+    Some((peer, packet.port))
+}
+
+fn block(address: IpAddr) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        ip_block: Some(IPBlock {
+            cidr: IpNet::from(address).to_string(),
+            except: None,
+        }),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+/// The selector of a namespace that is not the subject's own.
+fn other_namespace(
+    snapshot: &Snapshot,
+    subject: &Pod,
+    namespace: NamespaceId,
+) -> Option<LabelSelector> {
+    let name = || snapshot.namespace(namespace).name.to_string();
+    (namespace != subject.namespace).then(|| LabelSelector {
+        match_labels: Some([(METADATA_NAME.to_owned(), name())].into()),
+        match_expressions: None,
+    })
+}
+
 fn network_policy_peer(
     snapshot: &Snapshot,
     packet: &Packet,
     subject: &Pod,
     other: Peer,
 ) -> Option<NetworkPolicyPeer> {
-    let block = |address: std::net::IpAddr| NetworkPolicyPeer {
-        ip_block: Some(IPBlock {
-            cidr: ipnet::IpNet::from(address).to_string(),
-            except: None,
-        }),
-        ..NetworkPolicyPeer::default()
-    };
     let id = match other {
         Peer::Address(address) => return Some(block(address)),
         Peer::Pod(id) => id,
@@ -229,14 +291,9 @@ fn network_policy_peer(
     if pod.kind == PodKind::Outside {
         return None;
     }
-    let namespace = snapshot.namespace(pod.namespace);
-    let other_namespace = (pod.namespace != subject.namespace).then(|| LabelSelector {
-        match_labels: Some([(METADATA_NAME.to_owned(), namespace.name.to_string())].into()),
-        match_expressions: None,
-    });
     Some(NetworkPolicyPeer {
         ip_block: None,
-        namespace_selector: other_namespace,
+        namespace_selector: other_namespace(snapshot, subject, pod.namespace),
         pod_selector: Some(pod_selector(snapshot, id)?),
     })
 }

@@ -4,12 +4,13 @@ use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use ringfence_model::labels::UnknownKeys;
 use ringfence_model::policy::{Direction, PolicyBody, TieredPeer};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
+use ringfence_model::snapshot::{PodId, PodKind, Service, Snapshot};
 use ringfence_model::tri::Tri;
 
 use super::Effect;
-use crate::oracle::Step;
+use crate::oracle::{Oracle, Step};
 use crate::packet::{Packet, Peer};
+use crate::profile::Profile;
 
 /// `namespace/name` of a pod or the workload it stands for, or an address.
 pub(super) fn peer(snapshot: &Snapshot, peer: Peer) -> String {
@@ -36,9 +37,16 @@ pub(super) fn port(packet: &Packet) -> String {
     }
 }
 
+/// `service namespace/name`.
+pub(super) fn service(snapshot: &Snapshot, service: &Service) -> String {
+    let namespace = snapshot.namespace(service.namespace);
+    format!("service {}/{}", namespace.name, service.name)
+}
+
 /// One sentence about a step.
 pub(super) fn step(
     snapshot: &Snapshot,
+    profile: &Profile,
     packet: &Packet,
     direction: Direction,
     step: &Step,
@@ -48,8 +56,18 @@ pub(super) fn step(
         Direction::Ingress => (packet.destination, packet.source),
     };
     let subject = peer(snapshot, subject);
-    let other_name = peer(snapshot, other);
-    let port = port(packet);
+    let oracle = Oracle::new(snapshot, *profile);
+    let seen = oracle.service_of(packet, direction);
+    let (other_name, port) = match seen {
+        Some((seen, number)) => {
+            let packet = Packet {
+                port: number,
+                ..*packet
+            };
+            (service(snapshot, seen), port(&packet))
+        }
+        None => (peer(snapshot, other), port(packet)),
+    };
     let preposition = match direction {
         Direction::Egress => "to",
         Direction::Ingress => "from",
@@ -87,7 +105,14 @@ pub(super) fn step(
         }
         (_, Tri::Unknown, _) => format!(
             "rule {number} may match {port} {preposition} {other_name}: {}",
-            why_unknown(snapshot, step, direction, other)
+            match seen {
+                Some((seen, _)) => why_unknown_of_service(snapshot, seen),
+                None => why_unknown(snapshot, step, direction, other),
+            }
+        ),
+        (_, _, Tri::Unknown) if seen.is_some() => format!(
+            "rule {number} may match {port} {preposition} {other_name}: which port of the service \
+             is taken for the rule's depends on pods that are not known well enough"
         ),
         (_, _, Tri::Unknown) => format!(
             "rule {number} may match {port} {preposition} {other_name}: what its named port stands \
@@ -111,6 +136,18 @@ fn rule_count(snapshot: &Snapshot, direction: Direction, step: &Step) -> usize {
         }
         (PolicyBody::Tiered(policy), direction) => policy.rules(direction).len(),
     }
+}
+
+fn why_unknown_of_service(snapshot: &Snapshot, service: &Service) -> String {
+    let namespace = snapshot.namespace(service.namespace);
+    if namespace.labels.unknown != UnknownKeys::None {
+        return format!(
+            "the labels of namespace {} are not known, because its Namespace object is not in \
+             the input",
+            namespace.name
+        );
+    }
+    "the address of the service that counts is not known".to_owned()
 }
 
 fn why_unknown(snapshot: &Snapshot, step: &Step, direction: Direction, other: Peer) -> String {

@@ -1,4 +1,5 @@
 mod additions;
+mod services;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
