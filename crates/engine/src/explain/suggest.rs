@@ -59,6 +59,10 @@ pub fn suggest(snapshot: &Snapshot, profile: &Profile, packet: &Packet) -> Vec<S
         .iter()
         .filter(|side| side.verdict == Verdict::Denied)
         .map(|side| for_side(snapshot, *profile, packet, side))
+        .map(|suggestion| Suggestion {
+            text: text::one_line(&suggestion.text),
+            ..suggestion
+        })
         .collect()
 }
 

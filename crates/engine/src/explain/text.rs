@@ -29,6 +29,20 @@ pub(super) fn pod(snapshot: &Snapshot, id: PodId) -> String {
     }
 }
 
+/// The same text on one line: names of a manifest that no API server has seen can have
+/// line breaks and control characters in them, and a sentence must stay one.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
 /// `TCP 80`, or `ICMP`.
 pub(super) fn port(packet: &Packet) -> String {
     match packet.protocol {
@@ -197,5 +211,23 @@ fn names_addresses(snapshot: &Snapshot, step: &Step, direction: Direction) -> bo
                 peers.any(|peer| !matches!(peer, TieredPeer::Pods(_)))
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_stays_on_one_line_whatever_names_are_in_it() {
+        let text = "isolates shop/we\nb\r\u{1b}[1m for egress\u{2028}";
+        assert_eq!(
+            one_line(text),
+            "isolates shop/we\\nb\\r\\u{1b}[1m for egress\\u{2028}"
+        );
+        assert_eq!(
+            one_line("rule 1 allows TCP 80 to x/ä"),
+            "rule 1 allows TCP 80 to x/ä"
+        );
     }
 }
