@@ -254,7 +254,8 @@ impl Finder<'_> {
                         continue;
                     }
                     let verdict = self.engine.can(&Packet {
-                        through_service: true,
+                        // Ingress controllers connect to the endpoints themselves.
+                        through_service: None,
                         source: Peer::Pod(source),
                         destination: Peer::Pod(*destination),
                         family,

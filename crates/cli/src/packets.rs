@@ -149,10 +149,15 @@ fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mu
                         family,
                         via: via.as_ref(),
                         asked: ports,
-                        open: if via.is_some() {
-                            engine.ports_through_service(source, *pod, family)
-                        } else {
-                            engine.ports(ends.0, ends.1, family)
+                        open: match via {
+                            Some(via) => engine.ports_through_service(
+                                source,
+                                ends.1,
+                                family,
+                                via.protocol,
+                                via.frontend(),
+                            ),
+                            None => engine.ports(ends.0, ends.1, family),
                         },
                     });
                 }
@@ -164,6 +169,12 @@ fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mu
             by_word,
             ports,
         } => {
+            if let Some(via) = via
+                && engine.profile().judges_before_dnat
+            {
+                to_addresses_of_service(engine, source, (via, nets), ports, into);
+                return;
+            }
             let outside = Outside {
                 nets,
                 by_word: *by_word,
@@ -179,6 +190,32 @@ fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mu
                     open: region.open,
                 });
             }
+        }
+    }
+}
+
+/// Of a service that leads to addresses, egress rules see the service.
+fn to_addresses_of_service(
+    engine: &Engine,
+    source: PodId,
+    (via, nets): (&Via, &[IpNet]),
+    ports: &PortSet,
+    into: &mut Collector<'_>,
+) {
+    let snapshot = engine.snapshot();
+    for net in nets {
+        for family in family::towards(snapshot, source, std::slice::from_ref(net), false) {
+            let destination = Peer::Address(net.addr());
+            let (protocol, frontend) = (via.protocol, via.frontend());
+            into.add(&Judged {
+                source: Peer::Pod(source),
+                destination,
+                addresses: Some(std::slice::from_ref(net)),
+                family,
+                via: Some(via),
+                asked: ports,
+                open: engine.ports_through_service(source, destination, family, protocol, frontend),
+            });
         }
     }
 }

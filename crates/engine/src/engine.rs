@@ -12,12 +12,15 @@ use rustc_hash::FxHashMap;
 
 use crate::packet::{Packet, Peer, Verdict};
 use crate::profile::Profile;
+use crate::reach::IngressIndex;
 use crate::resolve::atoms::Atoms;
 use crate::resolve::classes::{ClassId, Classes, family_index};
 use crate::resolve::peers::{Context, PeerSetId, Peers};
 use crate::resolve::policies::{self, ResolvedPolicy};
 use crate::sets::{Interner, Outcome, OutcomeId, PortSet};
-use crate::side::{self, Applicable, Cell, Judge, NamedPortIndex, Side, SideKey, Signature};
+use crate::side::{
+    self, Applicable, Cell, Judge, NamedPortIndex, SharedPeers, Side, SideKey, SidesWith, Signature,
+};
 
 /// A snapshot, compiled for one profile.
 #[derive(Clone, Debug)]
@@ -36,11 +39,14 @@ pub struct Engine {
     /// Slots of `sides` that no class has any more.
     pub(crate) free_sides: Vec<u32>,
     pub(crate) side_ids: FxHashMap<Arc<SideKey>, u32>,
+    pub(crate) sides_with: SidesWith,
     /// For egress and ingress, IPv4 and IPv6: the side of each class.
     pub(crate) side_of: [[Vec<u32>; 2]; 2],
     pub(crate) outcomes: Interner,
     /// For IPv4 and IPv6; made when it is asked for, forgotten with every change.
     pub(crate) addresses_of_pods: OnceLock<[IpRangeSet; 2]>,
+    /// The same.
+    pub(crate) ingress_indices: OnceLock<Arc<[IngressIndex; 2]>>,
 }
 
 /// How large a compiled snapshot is.
@@ -95,13 +101,21 @@ impl Engine {
             sides: Vec::new(),
             free_sides: Vec::new(),
             side_ids: FxHashMap::default(),
+            sides_with: SidesWith::default(),
             side_of: Default::default(),
             outcomes: Interner::default(),
             addresses_of_pods: OnceLock::new(),
+            ingress_indices: OnceLock::new(),
         };
         engine.build_sides(0..engine.classes.len());
         engine.leave_room();
         engine
+    }
+
+    /// Forgets what was made from the tables, which are about to change.
+    pub(crate) fn forget_derived(&mut self) {
+        self.addresses_of_pods.take();
+        self.ingress_indices.take();
     }
 
     /// Makes room for changes, so that the first of them does not pay for growing tables
@@ -144,15 +158,18 @@ impl Engine {
             && source == destination
             && self.snapshot.pod(id).kind != PodKind::Template
         {
-            if !packet.through_service {
+            let Some(frontend) = packet.through_service else {
                 return Verdict::Allowed;
-            }
-            let open = self.hairpin(id, packet.family);
+            };
+            let open = self.hairpin(id, packet.family, packet.protocol, frontend);
             let allowed = open.allow.contains(packet.protocol, packet.port);
             let possible = allowed || open.maybe.contains(packet.protocol, packet.port);
             return Verdict::from_possible(possible, !allowed);
         }
-        let egress = self.one_side(packet, Direction::Egress, source, destination);
+        let egress = match self.egress_to_service(packet) {
+            Some(verdict) => verdict,
+            None => self.one_side(packet, Direction::Egress, source, destination),
+        };
         let ingress = self.one_side(packet, Direction::Ingress, destination, source);
         egress.both(ingress)
     }
@@ -289,14 +306,16 @@ impl Engine {
             }
         }
         let built: Vec<_> = todo.par_iter().map(|(key, _)| self.cells_of(key)).collect();
+        let mut shared = SharedPeers::default();
         for ((key, id), built) in todo.into_iter().zip(built) {
+            self.sides_with.insert(id, &built.sets);
             let rest = self.outcomes.intern(built.rest);
             let cells = built
                 .cells
                 .into_iter()
                 .map(|(signature, peers, outcome)| Cell {
                     signature,
-                    peers,
+                    peers: shared.share(peers),
                     outcome: self.outcomes.intern(outcome),
                 })
                 .collect();
@@ -383,19 +402,31 @@ impl Engine {
         names: &[String],
         signatures: impl IntoIterator<Item = &'a Signature>,
     ) -> Vec<Outcome> {
+        self.with_judge(key, sets, names, |judge| {
+            signatures.into_iter().map(|s| judge.outcome(s)).collect()
+        })
+    }
+
+    /// Uses the judge of one side.
+    pub(crate) fn with_judge<T>(
+        &self,
+        key: &SideKey,
+        sets: &[PeerSetId],
+        names: &[String],
+        ask: impl FnOnce(&Judge<'_>) -> T,
+    ) -> T {
         let own_ports = |name: &str| match &key.ports {
             Some((outside, ports)) => side::meaning_of(*outside, ports, name),
             None => side::NamedPorts::default(),
         };
-        let judge = Judge {
+        ask(&Judge {
             direction: key.direction,
             policies: &self.policies,
             applicable: &key.applicable,
             sets,
             names,
             own_ports: &own_ports,
-        };
-        signatures.into_iter().map(|s| judge.outcome(s)).collect()
+        })
     }
 
     /// The outcome for a pair of classes in one family, own-node traffic aside.

@@ -116,7 +116,7 @@ pub fn explain(snapshot: &Snapshot, profile: &Profile, packet: &Packet) -> Expla
                 effect: effect(step),
                 decisive: is_decisive(snapshot, &decision, step),
                 path: path(direction, step),
-                text: text::step(snapshot, packet, direction, step),
+                text: text::one_line(&text::step(snapshot, profile, packet, direction, step)),
             })
             .collect(),
     };

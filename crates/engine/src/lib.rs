@@ -14,12 +14,13 @@ pub mod packet;
 pub mod profile;
 pub mod reach;
 mod resolve;
+mod services;
 pub mod sets;
 mod side;
 mod update;
 
 pub use engine::{Engine, Size};
 pub use inspect::{MatchingRule, RuleRef};
-pub use packet::{Packet, Peer, Verdict};
+pub use packet::{Frontend, Packet, Peer, Verdict};
 pub use profile::Profile;
 pub use update::Affected;

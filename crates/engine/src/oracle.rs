@@ -7,6 +7,7 @@
 
 mod network_policy;
 mod peers;
+mod services;
 mod tiered;
 
 use ringfence_model::policy::{Direction, PolicyBody, PolicyFamily, Tier};
@@ -143,12 +144,8 @@ impl<'a> Oracle<'a> {
         }
         // Rule 10: a pod reaches itself. A template is several pods. Through a Service,
         // cluster-wide policies are asked all the same (ClusterNetworkPolicy rule 9).
-        if subject == other && pod.kind != PodKind::Template && !packet.through_service {
+        if subject == other && pod.kind != PodKind::Template && packet.through_service.is_none() {
             return settled(DecidedBy::SamePod);
-        }
-        let own_node = self.own_node(pod, other, direction);
-        if own_node.certain() {
-            return settled(DecidedBy::OwnNode);
         }
         let question = Question {
             packet,
@@ -156,6 +153,14 @@ impl<'a> Oracle<'a> {
             subject: pod,
             other,
         };
+        // The address of a Service is no node's.
+        let own_node = match self.service_seen(&question) {
+            Some(_) => Tri::No,
+            None => self.own_node(pod, other, direction),
+        };
+        if own_node.certain() {
+            return settled(DecidedBy::OwnNode);
+        }
         self.by_policies(&question, own_node)
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ringfence_model::address::IpFamily;
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::PodId;
+use ringfence_model::snapshot::{PodId, ServiceId};
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +14,15 @@ pub enum Peer {
     Pod(PodId),
     /// An address that no pod of the snapshot has.
     Address(IpAddr),
+}
+
+/// The port of a Service that a source connects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Frontend {
+    /// The Service.
+    pub service: ServiceId,
+    /// The port that clients use; its protocol is the packet's.
+    pub port: u16,
 }
 
 /// The first packet of a connection: replies are implied.
@@ -33,16 +42,18 @@ pub struct Packet {
     pub protocol: Protocol,
     /// The destination port, 1..=65535; 0 for ICMP.
     pub port: u16,
-    /// Whether the source connected to a Service that leads to the destination. It
-    /// matters only when both ends are one pod: then cluster-wide policies are asked,
-    /// which they are not about a pod and its own address (ClusterNetworkPolicy rule 9).
-    pub through_service: bool,
+    /// The Service that the source connected to, if one led it to the destination. It
+    /// matters when both ends are one pod: then cluster-wide policies are asked, which
+    /// they are not about a pod and its own address (ClusterNetworkPolicy rule 9). And
+    /// it matters where egress is judged before the address is translated
+    /// ([`Profile::judges_before_dnat`](crate::Profile)).
+    pub through_service: Option<Frontend>,
 }
 
 impl Packet {
     /// Whether a pod talks to itself through a Service.
     pub(crate) fn is_hairpin(&self) -> bool {
-        self.through_service && self.source == self.destination
+        self.through_service.is_some() && self.source == self.destination
     }
 }
 

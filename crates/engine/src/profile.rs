@@ -13,7 +13,9 @@ pub struct Profile {
     pub blocks_match_cluster_addresses: bool,
     /// Whether a pod reaches its own node whatever its policies say.
     pub pod_reaches_own_node: bool,
-    /// Whether policies see a Service's address and port (`true`) or the endpoint's.
+    /// Whether egress rules see a Service's address and port (`true`) or the endpoint's.
+    /// Then a selector means the Services whose own selector it matches, too, and a port
+    /// of a rule the port of the Service that leads to it.
     pub judges_before_dnat: bool,
 }
 

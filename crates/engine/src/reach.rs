@@ -6,6 +6,7 @@ mod external;
 mod pair;
 
 pub use all_pairs::AllPairs;
+pub(crate) use all_pairs::IngressIndex;
 pub use pair::{OpenPorts, OutsideRegion};
 
 use ipnet::IpNet;

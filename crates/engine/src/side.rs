@@ -5,10 +5,14 @@
 //! are not listed.
 
 mod judge;
+mod mentions;
 mod partition;
+mod shared;
 
-pub(crate) use judge::{Judge, NamedPorts};
+pub(crate) use judge::{Judge, Matching, NamedPorts};
+pub(crate) use mentions::SidesWith;
 pub(crate) use partition::{NamedPortIndex, Signature, meaning_of, partition, signature};
+pub(crate) use shared::{Growth, SharedPeers};
 
 use std::sync::Arc;
 
@@ -66,7 +70,8 @@ pub(crate) struct Side {
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
     pub(crate) signature: Signature,
-    pub(crate) peers: RoaringBitmap,
+    /// Shared by the sides that have the same large cell.
+    pub(crate) peers: Arc<RoaringBitmap>,
     pub(crate) outcome: OutcomeId,
 }
 
@@ -129,6 +134,7 @@ impl Side {
         &mut self,
         peer: u32,
         signature: Signature,
+        growth: &mut Growth,
         judge: impl FnOnce(&Self, &Signature) -> OutcomeId,
     ) {
         let known = self.cells.iter().position(|c| c.signature == signature);
@@ -136,24 +142,24 @@ impl Side {
             let outcome = judge(self, &signature);
             self.cells.push(Cell {
                 signature,
-                peers: RoaringBitmap::new(),
+                peers: Arc::default(),
                 outcome,
             });
             self.cells.len() - 1
         });
-        self.insert(position, peer);
+        self.insert(position, peer, growth);
     }
 
     /// Adds a peer to the cell that another peer is in, if it is in one.
-    pub(crate) fn add_like(&mut self, peer: u32, other: u32) {
+    pub(crate) fn add_like(&mut self, peer: u32, other: u32, growth: &mut Growth) {
         if let Some(position) = self.cells.iter().position(|c| c.peers.contains(other)) {
-            self.insert(position, peer);
+            self.insert(position, peer, growth);
         }
     }
 
-    fn insert(&mut self, position: usize, peer: u32) {
+    fn insert(&mut self, position: usize, peer: u32, growth: &mut Growth) {
         if let Some(cell) = self.cells.get_mut(position) {
-            cell.peers.insert(peer);
+            growth.insert(&mut cell.peers, peer);
         }
         if let Ok(index) = u32::try_from(position)
             && !self.wide.contains(&index)

@@ -14,7 +14,7 @@ use crate::engine::{Engine, direction_index, node_addresses};
 use crate::resolve::classes::{self, AddressFeature, ClassId, family_index};
 use crate::resolve::peers::Context;
 use crate::resolve::policies;
-use crate::side::signature;
+use crate::side::{Applicable, Growth, signature};
 
 /// The classes whose answers may have changed, as sources or as destinations.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,7 +40,7 @@ impl Engine {
     /// Puts `policy` in the place of the one with the same family, namespace and name,
     /// or adds it.
     pub fn upsert_policy(&mut self, policy: Policy) -> Affected {
-        self.addresses_of_pods.take();
+        self.forget_derived();
         let mut affected = self.cut_for(&policy);
         let (position, exists) = match self
             .snapshot
@@ -96,7 +96,7 @@ impl Engine {
     /// Removes the policy with the family, namespace and name of `policy`; nothing is
     /// affected if there is none.
     pub fn remove_policy(&mut self, policy: &Policy) -> Affected {
-        self.addresses_of_pods.take();
+        self.forget_derived();
         let mut affected = Affected::default();
         let found = self
             .snapshot
@@ -118,10 +118,24 @@ impl Engine {
     /// addresses. It must be of the same namespace and workload, and may not change
     /// between host network and its own.
     pub fn replace_pod(&mut self, id: PodId, pod: Pod) -> Affected {
-        self.addresses_of_pods.take();
+        self.forget_derived();
         let snapshot = Arc::make_mut(&mut self.snapshot);
+        let families = snapshot.default_families.clone();
         snapshot.replace_pod(id, pod);
-        self.reclassify(id)
+        if snapshot.default_families == families {
+            return self.reclassify(id);
+        }
+        let mut affected = self.reclassify(id);
+        let without_address: Vec<PodId> = self
+            .snapshot
+            .pod_ids()
+            .filter(|(_, pod)| pod.addresses.is_empty())
+            .map(|(id, _)| id)
+            .collect();
+        for id in without_address {
+            affected.classes |= self.reclassify(id).classes;
+        }
+        affected
     }
 
     /// Takes a policy out of every list; its slot stays.
@@ -148,6 +162,7 @@ impl Engine {
         });
         for id in &retired {
             if let Some(side) = self.sides.get_mut(*id as usize) {
+                self.sides_with.remove(*id, &side.sets);
                 side.clear();
             }
         }
@@ -185,10 +200,11 @@ impl Engine {
                 #[expect(clippy::indexing_slicing, reason = "two families")]
                 let made = self.atoms[family_index(family)].cut(set);
                 self.peers.add_atoms(family, &made);
+                let mut growth = Growth::default();
                 for side in &mut self.sides {
                     if side.key.family == Some(family) {
                         for (parent, atom) in &made {
-                            side.add_like(*atom, *parent);
+                            side.add_like(*atom, *parent, &mut growth);
                         }
                     }
                 }
@@ -218,17 +234,14 @@ impl Engine {
     /// Moves a pod to the class of its features, which may be a new one.
     fn reclassify(&mut self, id: PodId) -> Affected {
         let features = classes::features(&self.snapshot, &self.atoms, self.snapshot.pod(id));
-        let (old, class, new) = self.classes.move_pod(id, features);
-        let mut affected = Affected::default();
-        if old == class {
-            return affected;
+        let moved = self.classes.move_pod(id, features);
+        if moved.is_new {
+            self.introduce(moved.to);
         }
-        affected.classes.insert(old);
-        affected.classes.insert(class);
-        if new {
-            self.introduce(class);
+        // Classes that had pods before and have some still answer as they did.
+        Affected {
+            classes: moved.emptied.into_iter().chain(moved.filled).collect(),
         }
-        affected
     }
 
     /// Tells every table of a class that is new.
@@ -241,40 +254,41 @@ impl Engine {
         };
         let joined = self.peers.add_class(class, context);
         self.named_ports.insert(class, self.classes.get(class));
-        for policy in &mut self.policies {
-            policy.add_class(class, &self.peers, context);
-        }
-        for direction in [Direction::Egress, Direction::Ingress] {
-            let policies = (0u32..).zip(&self.policies);
-            let list = policies
-                .filter(|(_, p)| p.rules(direction).is_some())
-                .filter(|(_, p)| p.subject.possible.contains(class))
-                .map(|(i, p)| (i, p.subject.certain.contains(class)))
-                .collect();
-            #[expect(clippy::indexing_slicing, reason = "two directions")]
-            self.applicable[direction_index(direction)].push(list);
-        }
-        let mut sides = std::mem::take(&mut self.sides);
-        for side in &mut sides {
-            if !side
-                .sets
-                .iter()
-                .any(|set| joined.binary_search(set).is_ok())
-            {
+        let mut lists = [Applicable::new(), Applicable::new()];
+        for (index, policy) in (0u32..).zip(&mut self.policies) {
+            let applies = policy.add_class(class, &self.peers, context);
+            if !applies.possible() {
                 continue;
             }
-            let signature = signature(
-                class,
-                &side.sets,
-                &side.names,
-                side.key.family(),
-                &self.peers,
-                &self.classes,
-            );
+            for direction in [Direction::Egress, Direction::Ingress] {
+                if policy.rules(direction).is_some() {
+                    #[expect(clippy::indexing_slicing, reason = "two directions")]
+                    lists[direction_index(direction)].push((index, applies.certain()));
+                }
+            }
+        }
+        for (of_classes, list) in self.applicable.iter_mut().zip(lists) {
+            of_classes.push(list);
+        }
+        let mut mentioned = RoaringBitmap::new();
+        for set in joined.sets() {
+            mentioned |= self.sides_with.sides(set);
+        }
+        let mut growth = Growth::default();
+        let mut sides = std::mem::take(&mut self.sides);
+        for index in mentioned {
+            let Some(side) = sides.get_mut(index as usize) else {
+                continue;
+            };
+            let family = side.key.family();
+            let features = self.classes.get(class);
+            let signature = signature(features, &side.sets, &side.names, |set| {
+                joined.member(set, family)
+            });
             if !signature.members.iter().any(|member| member.possible()) {
                 continue;
             }
-            side.add(class, signature, |side, signature| {
+            side.add(class, signature, &mut growth, |side, signature| {
                 let outcome = self.judge(&side.key, &side.sets, &side.names, [signature]);
                 let outcome = outcome.into_iter().next();
                 self.outcomes

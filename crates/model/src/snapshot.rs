@@ -60,6 +60,8 @@ pub struct Snapshot {
     pub pod_cidrs: Vec<IpNet>,
     /// The families of pods whose addresses are not known.
     pub default_families: Vec<IpFamily>,
+    /// Whether `default_families` were told from the addresses of pods, and follow them.
+    families_follow_pods: bool,
     /// `pod_cidrs` of each family as a set; `None` where there is none.
     pod_ranges: (Option<IpRangeSet>, Option<IpRangeSet>),
     /// The ranges in which all pods are.

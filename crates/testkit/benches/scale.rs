@@ -181,7 +181,7 @@ fn packets(snapshot: &Snapshot, count: u32) -> Vec<Packet> {
     let pods = u32::try_from(snapshot.pods.len()).expect("few enough pods");
     (0..count)
         .map(|i| Packet {
-            through_service: false,
+            through_service: None,
             source: Peer::Pod(PodId(i.wrapping_mul(2_654_435_761) % pods)),
             destination: Peer::Pod(PodId(i.wrapping_mul(40_503).wrapping_add(i / 7) % pods)),
             family: IpFamily::V4,

@@ -76,7 +76,7 @@ fn best(snapshot: &Snapshot, from: &ChangedEnd, to: &ChangedEnd, port: (Protocol
             let theirs = families(destination);
             for family in families(source).into_iter().filter(|f| theirs.contains(f)) {
                 let packet = Packet {
-                    through_service: false,
+                    through_service: None,
                     source,
                     destination,
                     family,

@@ -8,10 +8,12 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+use std::net::IpAddr;
+
 use ringfence_engine::reach::Selection;
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::policy::Policy;
-use ringfence_model::snapshot::{Pod, PodId};
+use ringfence_model::snapshot::{Pod, PodId, PodKind};
 use ringfence_testkit::generate::random::{Cluster, Questions};
 
 const CLUSTERS: u64 = 400;
@@ -61,7 +63,7 @@ fn changed_policies_and_pods_give_the_answers_of_a_fresh_compilation() {
             check(&engine, seed, &format!("adding {}", policy.display_name()));
             assert_eq!(pairs, engine.all_pairs(), "seed {seed}");
         }
-        for (id, donor) in donors(&engine) {
+        for (id, donor) in donors(&engine).into_iter().chain(readdressed(&engine)) {
             let affected = engine.replace_pod(id, donor);
             pairs.update(&engine, &affected);
             check(&engine, seed, &format!("replacing pod {}", id.0));
@@ -78,6 +80,29 @@ fn changed_policies_and_pods_give_the_answers_of_a_fresh_compilation() {
             assert_eq!(pairs, engine.all_pairs(), "seed {seed}");
         }
     }
+}
+
+/// Live pods as they would be with an address of the other family, or none: with the
+/// last of them, the families of pods without address change.
+fn readdressed(engine: &Engine) -> Vec<(PodId, Pod)> {
+    let snapshot = engine.snapshot();
+    let addressed = snapshot
+        .pod_ids()
+        .filter(|(_, pod)| pod.kind == PodKind::Single && !pod.addresses.is_empty());
+    let changed = addressed.map(|(id, pod)| {
+        let addresses = match id.0 % 3 {
+            0 => Vec::new(),
+            _ => vec![IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, id.0 as u16 + 1])],
+        };
+        (
+            id,
+            Pod {
+                addresses,
+                ..pod.clone()
+            },
+        )
+    });
+    changed.take(6).collect()
 }
 
 /// Some pods as they would be with the labels and ports of another.

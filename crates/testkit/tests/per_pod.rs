@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ringfence_engine::oracle::Oracle;
+use ringfence_engine::profile::ProfileName;
 use ringfence_engine::reach::OpenPorts;
 use ringfence_engine::{Engine, Packet, Peer, Profile, Verdict};
 use ringfence_model::address::IpFamily;
@@ -29,7 +30,11 @@ fn said(open: &OpenPorts, packet: &Packet) -> Verdict {
 }
 
 fn profiles(seed: u64) -> Profile {
-    let profile = Profile::default();
+    let name = match seed % 3 {
+        0 => ProfileName::Aws,
+        _ => ProfileName::Upstream,
+    };
+    let profile = Profile::named(name);
     if seed.is_multiple_of(2) {
         profile
     } else {
@@ -46,9 +51,14 @@ fn all_ports_of_a_pair_are_what_each_packet_gets() {
         let oracle = Oracle::new(&snapshot, profile);
         for packet in Questions::new(&snapshot, seed).take(QUESTIONS) {
             let open = match (packet.source, packet.destination) {
-                (Peer::Pod(source), Peer::Pod(destination)) if packet.through_service => {
-                    engine.ports_through_service(source, destination, packet.family)
-                }
+                (Peer::Pod(source), destination) if packet.through_service.is_some() => engine
+                    .ports_through_service(
+                        source,
+                        destination,
+                        packet.family,
+                        packet.protocol,
+                        packet.through_service.unwrap(),
+                    ),
                 (source, destination) => engine.ports(source, destination, packet.family),
             };
             let expected = oracle.judge(&packet).verdict;
@@ -73,6 +83,11 @@ fn every_address_outside_is_in_the_region_with_its_verdict() {
             if is_of_pods(&snapshot, address) {
                 continue;
             }
+            // A region is about addresses, not about the ways to them.
+            let packet = Packet {
+                through_service: None,
+                ..packet
+            };
             let all: [IpNet; 2] = IpFamily::ALL.map(whole);
             let regions = engine.outside(pod, direction, packet.family, &all);
             let holding: Vec<_> = regions

@@ -107,7 +107,7 @@ fn a_workload_reaches_what_one_of_its_pods_reaches() {
                                 seen.add(
                                     oracle
                                         .judge(&Packet {
-                                            through_service: false,
+                                            through_service: None,
                                             source: Peer::Pod(source),
                                             destination: Peer::Pod(destination),
                                             family: packet_family,
@@ -182,7 +182,7 @@ fn a_workload_reaches_the_addresses_that_one_of_its_pods_reaches() {
                             continue;
                         }
                         let packet = Packet {
-                            through_service: false,
+                            through_service: None,
                             source: Peer::Pod(pod),
                             destination: Peer::Address(address),
                             family,

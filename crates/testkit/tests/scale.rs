@@ -65,7 +65,7 @@ fn a_deployment_reaches_those_it_calls_and_no_other() {
     };
     let verdict = |from, to, port| {
         engine.can(&Packet {
-            through_service: false,
+            through_service: None,
             source: from,
             destination: to,
             family: IpFamily::V4,

@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ringfence_engine::{Engine, Packet, Peer, Verdict};
+use ringfence_engine::{Engine, Frontend, Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::labels::LabelValue;
 use ringfence_model::parse::{self, Input, Limits, Object};
@@ -36,6 +37,8 @@ pub struct Dns {
     pub servers: Vec<(PodId, u16)>,
     /// The addresses of the cache on every node.
     pub cache: Vec<IpAddr>,
+    /// By which ports of the Service clients come to a port of a server.
+    frontends: BTreeMap<(PodId, u16, Protocol), Frontend>,
 }
 
 /// What a pod can ask of the name servers: the worst of them counts, since a query goes
@@ -167,6 +170,7 @@ impl Dns {
             service: service.map(|(id, _)| id),
             servers,
             cache,
+            frontends: service.map_or_else(BTreeMap::new, |(id, _)| frontends(snapshot, id)),
         }
     }
 
@@ -215,7 +219,7 @@ impl Dns {
                     family,
                     protocol,
                     port: *port,
-                    through_service: true,
+                    through_service: self.frontends.get(&(*server, *port, protocol)).copied(),
                 });
             }
         }
@@ -232,6 +236,29 @@ fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
             (Verdict::Allowed, Verdict::Allowed) => Verdict::Allowed,
         })
         .unwrap_or(Verdict::Unknown)
+}
+
+/// The ports of a Service by the pods and ports that they lead to.
+fn frontends(
+    snapshot: &Snapshot,
+    service: ServiceId,
+) -> BTreeMap<(PodId, u16, Protocol), Frontend> {
+    let mut frontends = BTreeMap::new();
+    for port in &snapshot.service(service).ports {
+        let frontend = Frontend {
+            service,
+            port: port.port,
+        };
+        for endpoint in snapshot.service_endpoints(service, port) {
+            if let ServiceEndpoint::Pod {
+                pod, port: target, ..
+            } = endpoint
+            {
+                frontends.insert((pod, target, port.protocol), frontend);
+            }
+        }
+    }
+    frontends
 }
 
 /// The pods behind the DNS ports of a Service.

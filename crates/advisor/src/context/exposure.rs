@@ -64,7 +64,7 @@ impl Exposure {
             family: IpFamily::of(self.address),
             protocol,
             port,
-            through_service: false,
+            through_service: None,
         }
     }
 }

@@ -85,7 +85,7 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> 
                 family,
                 protocol: Protocol::Tcp,
                 port: 80,
-                through_service: false,
+                through_service: None,
             })
         })
     });

@@ -308,8 +308,9 @@ fn behind_service(
             });
         } else if !own.is_empty() {
             notes.push(format!(
-                "profile {} judges service {name} before its address is translated: an ipBlock \
-                 must cover {} and port {}",
+                "profile {} judges egress to service {name} before its address is translated: an \
+                 ipBlock must cover {} and port {}, and a selector must match what the service \
+                 selects by",
                 asked.profile,
                 service
                     .cluster_ips

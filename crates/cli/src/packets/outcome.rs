@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use ringfence_engine::reach::OpenPorts;
 use ringfence_engine::sets::PortSet;
-use ringfence_engine::{Packet, Peer, Verdict};
+use ringfence_engine::{Frontend, Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, PodKind, ServiceId, Snapshot, WorkloadId};
@@ -39,6 +39,16 @@ pub(crate) struct Via {
     pub(crate) target_port: u16,
     /// Whether the endpoint certainly is one.
     pub(crate) certain: bool,
+}
+
+impl Via {
+    /// What the client connects to.
+    pub(crate) fn frontend(&self) -> Frontend {
+        Frontend {
+            service: self.service,
+            port: self.port,
+        }
+    }
 }
 
 /// One end of an outcome.
@@ -196,7 +206,7 @@ fn outcome(judged: &Judged<'_>, ends: &Ends, verdict: Verdict, ports: PortSet) -
         families: vec![judged.family],
         pairs: (1, 1),
         packet: Packet {
-            through_service: judged.via.is_some(),
+            through_service: judged.via.map(Via::frontend),
             source: judged.source,
             destination: judged.destination,
             family: judged.family,

@@ -154,6 +154,12 @@ fn aws_judges_the_api_server_at_the_address_of_its_service() {
     );
     let pods = ringfence_with("explain web/shop svc:web/db -f - --profile aws", SMALL);
     assert!(
+        pods.stdout
+            .contains("ingress rules see that, egress rules see the service"),
+        "{}",
+        pods.text()
+    );
+    assert!(
         pods.stderr.contains("must cover 10.96.0.7 and port 1521"),
         "{}",
         pods.text()

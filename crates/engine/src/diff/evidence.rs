@@ -143,7 +143,7 @@ fn evidence(engine: &Engine, change: &Change, verdict: Verdict) -> Option<Eviden
                     continue;
                 };
                 let packet = Packet {
-                    through_service: false,
+                    through_service: None,
                     source: *source,
                     destination: *destination,
                     family,

@@ -1,8 +1,11 @@
 //! The smallest rule that would allow a denied packet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+use ringfence_model::address::IpFamily;
 use ringfence_model::k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
@@ -13,7 +16,9 @@ use ringfence_model::labels::METADATA_NAME;
 use ringfence_model::metadata;
 use ringfence_model::policy::{Direction, Policy, PolicyBody, PolicyFamily, Tier};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{Pod, PodId, PodKind, Snapshot, WorkloadId};
+use ringfence_model::snapshot::{
+    NamespaceId, Pod, PodId, PodKind, Service, Snapshot, WorkloadId,
+};
 
 use super::manifest::manifest;
 use super::{DecidedBy, Explanation, Side, text};
@@ -71,7 +76,16 @@ struct Draft {
     packet: usize,
     direction: Direction,
     /// The policy that would allow it, or why there is none.
-    policy: Result<Policy, String>,
+    missing: Result<Missing, String>,
+}
+
+/// A policy that would allow a packet.
+struct Missing {
+    policy: Policy,
+    /// The port that its rule names.
+    port: (Protocol, u16),
+    /// The destination as the rule sees it.
+    to: String,
 }
 
 impl<'a> Suggester<'a> {
@@ -102,7 +116,7 @@ impl<'a> Suggester<'a> {
                     drafts.push(Draft {
                         packet: index,
                         direction: side.direction,
-                        policy: self.for_side(packet, &side),
+                        missing: self.for_side(packet, &side),
                     });
                 }
             }
@@ -112,10 +126,10 @@ impl<'a> Suggester<'a> {
             let Some(packet) = packets.get(draft.packet) else {
                 continue;
             };
-            let (text, manifest) = match &draft.policy {
+            let (text, manifest) = match &draft.missing {
                 Err(text) => (text.clone(), None),
-                Ok(policy) => {
-                    let ports = ports_of_all_like(policy, &drafts, packets);
+                Ok(Missing { policy, to, .. }) => {
+                    let ports = ports_of_all_like(policy, &drafts);
                     let names: Vec<String> = ports
                         .iter()
                         .map(|(protocol, port)| format!("{protocol} {port}"))
@@ -125,7 +139,7 @@ impl<'a> Suggester<'a> {
                         draft.direction,
                         names.join(" or "),
                         text::peer(self.snapshot, packet.source),
-                        text::peer(self.snapshot, packet.destination),
+                        to,
                     );
                     let policy = with_ports(policy, ports.into_iter().map(port_entry).collect());
                     (text, Some(manifest(&policy)))
@@ -134,7 +148,7 @@ impl<'a> Suggester<'a> {
             if let Some(of_packet) = suggestions.get_mut(draft.packet) {
                 of_packet.push(Suggestion {
                     direction: draft.direction,
-                    text,
+                    text: text::one_line(&text),
                     manifest,
                 });
             }
@@ -143,7 +157,7 @@ impl<'a> Suggester<'a> {
     }
 
     /// The policy that would make this side allow the packet, or why there is none.
-    fn for_side(&mut self, packet: &Packet, side: &Side) -> Result<Policy, String> {
+    fn for_side(&mut self, packet: &Packet, side: &Side) -> Result<Missing, String> {
         let snapshot = self.snapshot;
         let direction = side.direction;
         let port = text::port(packet);
@@ -187,8 +201,19 @@ impl<'a> Suggester<'a> {
                 endpoint.provider
             ));
         }
-        missing_policy(snapshot, packet, direction)
-            .filter(|policy| self.allows_with(packet, direction, policy))
+        let oracle = Oracle::new(snapshot, self.profile);
+        let seen = oracle.service_of(packet, direction);
+        let to = match seen {
+            Some((service, _)) => text::service(snapshot, service),
+            None => to,
+        };
+        missing_policy(snapshot, packet, direction, seen)
+            .filter(|(policy, _)| self.allows_with(packet, direction, policy))
+            .map(|(policy, port)| Missing {
+                policy,
+                port,
+                to: to.clone(),
+            })
             .ok_or_else(|| {
                 format!(
                     "no {direction} rule allows {port} from {from} to {to}, and no selector or \
@@ -213,22 +238,15 @@ impl<'a> Suggester<'a> {
 
 /// The ports of all packets for which `policy` is suggested, its own ports aside. Each
 /// was judged by itself, and another port in a rule takes nothing away.
-fn ports_of_all_like(
-    policy: &Policy,
-    drafts: &[Draft],
-    packets: &[Packet],
-) -> BTreeSet<(Protocol, u16)> {
+fn ports_of_all_like(policy: &Policy, drafts: &[Draft]) -> BTreeSet<(Protocol, u16)> {
     let without_ports = with_ports(policy, Vec::new());
-    drafts
-        .iter()
-        .filter(|draft| {
-            let other = draft.policy.as_ref().ok();
-            other.is_some_and(|other| {
-                other.name == policy.name && with_ports(other, Vec::new()) == without_ports
-            })
+    let missing = drafts.iter().filter_map(|draft| draft.missing.as_ref().ok());
+    missing
+        .filter(|missing| {
+            missing.policy.name == policy.name
+                && with_ports(&missing.policy, Vec::new()) == without_ports
         })
-        .filter_map(|draft| packets.get(draft.packet))
-        .map(|packet| (packet.protocol, packet.port))
+        .map(|missing| missing.port)
         .collect()
 }
 
@@ -255,7 +273,12 @@ fn port_entry((protocol, port): (Protocol, u16)) -> NetworkPolicyPort {
 }
 
 /// The smallest policy that names exactly the two ends and the port.
-fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) -> Option<Policy> {
+fn missing_policy(
+    snapshot: &Snapshot,
+    packet: &Packet,
+    direction: Direction,
+    seen: Option<(&Service, u16)>,
+) -> Option<(Policy, (Protocol, u16))> {
     let (subject, other) = match direction {
         Direction::Egress => (packet.source, packet.destination),
         Direction::Ingress => (packet.destination, packet.source),
@@ -264,8 +287,16 @@ fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) ->
         return None;
     };
     let pod = snapshot.pod(subject);
-    let peer = vec![network_policy_peer(snapshot, packet, pod, other)?];
-    let ports = Some(vec![port_entry((packet.protocol, packet.port))]);
+    let (peer, port) = match seen {
+        Some((service, port)) => service_peer(snapshot, packet, pod, (service, port))?,
+        None => (
+            network_policy_peer(snapshot, packet, pod, other)?,
+            packet.port,
+        ),
+    };
+    let peer = vec![peer];
+    let port = (packet.protocol, port);
+    let ports = Some(vec![port_entry(port)]);
     let (egress, ingress) = match direction {
         Direction::Egress => (
             Some(vec![NetworkPolicyEgressRule {
@@ -291,7 +322,7 @@ fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) ->
         Direction::Egress => "to",
         Direction::Ingress => "from",
     };
-    Some(Policy {
+    let policy = Policy {
         family: PolicyFamily::NetworkPolicy,
         namespace: Some(Arc::clone(&snapshot.namespace(pod.namespace).name)),
         name: object_name(&format!("allow-{own_name}-{preposition}-{other_name}")).into(),
@@ -303,7 +334,8 @@ fn missing_policy(snapshot: &Snapshot, packet: &Packet, direction: Direction) ->
             ingress,
         }),
         origin: None,
-    })
+    };
+    Some((policy, port))
 }
 
 /// A workload's name, with its kind and its namespace as far as others share it, so
@@ -331,19 +363,60 @@ fn object_name(text: &str) -> &str {
     cut.trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
 }
 
+/// A Service by what it selects, at the port behind it; one that selects nothing by its
+/// address, at its own.
+fn service_peer(
+    snapshot: &Snapshot,
+    packet: &Packet,
+    subject: &Pod,
+    (service, port): (&Service, u16),
+) -> Option<(NetworkPolicyPeer, u16)> {
+    let selects_by = service.selector.clone().unwrap_or_default();
+    if selects_by.is_empty() {
+        let mut addresses = service.cluster_ips.iter();
+        let address = addresses.find(|address| IpFamily::of(**address) == packet.family)?;
+        return Some((block(*address), port));
+    }
+    let peer = NetworkPolicyPeer {
+        ip_block: None,
+        namespace_selector: other_namespace(snapshot, subject, service.namespace),
+        pod_selector: Some(LabelSelector {
+            match_labels: Some(selects_by),
+            match_expressions: None,
+        }),
+    };
+    Some((peer, packet.port))
+}
+
+fn block(address: IpAddr) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        ip_block: Some(IPBlock {
+            cidr: IpNet::from(address).to_string(),
+            except: None,
+        }),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+/// The selector of a namespace that is not the subject's own.
+fn other_namespace(
+    snapshot: &Snapshot,
+    subject: &Pod,
+    namespace: NamespaceId,
+) -> Option<LabelSelector> {
+    let name = || snapshot.namespace(namespace).name.to_string();
+    (namespace != subject.namespace).then(|| LabelSelector {
+        match_labels: Some([(METADATA_NAME.to_owned(), name())].into()),
+        match_expressions: None,
+    })
+}
+
 fn network_policy_peer(
     snapshot: &Snapshot,
     packet: &Packet,
     subject: &Pod,
     other: Peer,
 ) -> Option<NetworkPolicyPeer> {
-    let block = |address: std::net::IpAddr| NetworkPolicyPeer {
-        ip_block: Some(IPBlock {
-            cidr: ipnet::IpNet::from(address).to_string(),
-            except: None,
-        }),
-        ..NetworkPolicyPeer::default()
-    };
     let id = match other {
         Peer::Address(address) => return Some(block(address)),
         Peer::Pod(id) => id,
@@ -355,14 +428,9 @@ fn network_policy_peer(
     if pod.kind == PodKind::Outside {
         return None;
     }
-    let namespace = snapshot.namespace(pod.namespace);
-    let other_namespace = (pod.namespace != subject.namespace).then(|| LabelSelector {
-        match_labels: Some([(METADATA_NAME.to_owned(), namespace.name.to_string())].into()),
-        match_expressions: None,
-    });
     Some(NetworkPolicyPeer {
         ip_block: None,
-        namespace_selector: other_namespace,
+        namespace_selector: other_namespace(snapshot, subject, pod.namespace),
         pod_selector: Some(pod_selector(snapshot, id)?),
     })
 }

@@ -4,12 +4,13 @@ use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use ringfence_model::labels::UnknownKeys;
 use ringfence_model::policy::{Direction, PolicyBody, TieredPeer};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
+use ringfence_model::snapshot::{PodId, PodKind, Service, Snapshot};
 use ringfence_model::tri::Tri;
 
 use super::Effect;
-use crate::oracle::Step;
+use crate::oracle::{Oracle, Step};
 use crate::packet::{Packet, Peer};
+use crate::profile::Profile;
 
 /// `namespace/name` of a pod or the workload it stands for, or an address.
 pub(super) fn peer(snapshot: &Snapshot, peer: Peer) -> String {
@@ -28,6 +29,20 @@ pub(super) fn pod(snapshot: &Snapshot, id: PodId) -> String {
     }
 }
 
+/// The same text on one line: names of a manifest that no API server has seen can have
+/// line breaks and control characters in them, and a sentence must stay one.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
 /// `TCP 80`, or `ICMP`.
 pub(super) fn port(packet: &Packet) -> String {
     match packet.protocol {
@@ -36,9 +51,16 @@ pub(super) fn port(packet: &Packet) -> String {
     }
 }
 
+/// `service namespace/name`.
+pub(super) fn service(snapshot: &Snapshot, service: &Service) -> String {
+    let namespace = snapshot.namespace(service.namespace);
+    format!("service {}/{}", namespace.name, service.name)
+}
+
 /// One sentence about a step.
 pub(super) fn step(
     snapshot: &Snapshot,
+    profile: &Profile,
     packet: &Packet,
     direction: Direction,
     step: &Step,
@@ -48,8 +70,18 @@ pub(super) fn step(
         Direction::Ingress => (packet.destination, packet.source),
     };
     let subject = peer(snapshot, subject);
-    let other_name = peer(snapshot, other);
-    let port = port(packet);
+    let oracle = Oracle::new(snapshot, *profile);
+    let seen = oracle.service_of(packet, direction);
+    let (other_name, port) = match seen {
+        Some((seen, number)) => {
+            let packet = Packet {
+                port: number,
+                ..*packet
+            };
+            (service(snapshot, seen), port(&packet))
+        }
+        None => (peer(snapshot, other), port(packet)),
+    };
     let preposition = match direction {
         Direction::Egress => "to",
         Direction::Ingress => "from",
@@ -87,7 +119,14 @@ pub(super) fn step(
         }
         (_, Tri::Unknown, _) => format!(
             "rule {number} may match {port} {preposition} {other_name}: {}",
-            why_unknown(snapshot, step, direction, other)
+            match seen {
+                Some((seen, _)) => why_unknown_of_service(snapshot, seen),
+                None => why_unknown(snapshot, step, direction, other),
+            }
+        ),
+        (_, _, Tri::Unknown) if seen.is_some() => format!(
+            "rule {number} may match {port} {preposition} {other_name}: which port of the service \
+             is taken for the rule's depends on pods that are not known well enough"
         ),
         (_, _, Tri::Unknown) => format!(
             "rule {number} may match {port} {preposition} {other_name}: what its named port stands \
@@ -111,6 +150,18 @@ fn rule_count(snapshot: &Snapshot, direction: Direction, step: &Step) -> usize {
         }
         (PolicyBody::Tiered(policy), direction) => policy.rules(direction).len(),
     }
+}
+
+fn why_unknown_of_service(snapshot: &Snapshot, service: &Service) -> String {
+    let namespace = snapshot.namespace(service.namespace);
+    if namespace.labels.unknown != UnknownKeys::None {
+        return format!(
+            "the labels of namespace {} are not known, because its Namespace object is not in \
+             the input",
+            namespace.name
+        );
+    }
+    "the address of the service that counts is not known".to_owned()
 }
 
 fn why_unknown(snapshot: &Snapshot, step: &Step, direction: Direction, other: Peer) -> String {
@@ -160,5 +211,23 @@ fn names_addresses(snapshot: &Snapshot, step: &Step, direction: Direction) -> bo
                 peers.any(|peer| !matches!(peer, TieredPeer::Pods(_)))
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_stays_on_one_line_whatever_names_are_in_it() {
+        let text = "isolates shop/we\nb\r\u{1b}[1m for egress\u{2028}";
+        assert_eq!(
+            one_line(text),
+            "isolates shop/we\\nb\\r\\u{1b}[1m for egress\\u{2028}"
+        );
+        assert_eq!(
+            one_line("rule 1 allows TCP 80 to x/ä"),
+            "rule 1 allows TCP 80 to x/ä"
+        );
     }
 }

@@ -89,7 +89,11 @@ impl Oracle<'_> {
         question: &Question<'_>,
         namespace: NamespaceId,
     ) -> Vec<(Tri, Tri)> {
+        let seen = self.service_seen(question);
         let one = |peers: Option<&[_]>, ports: Option<&[_]>| {
+            if let Some(seen) = &seen {
+                return self.network_policy_rule_on_service(peers, ports, seen, namespace);
+            }
             (
                 self.network_policy_peers(peers, question, namespace),
                 self.network_policy_ports(ports, question.packet),

@@ -97,6 +97,10 @@ impl Oracle<'_> {
                 Action::Deny | Action::Pass => (Action::Deny, Tri::Yes, Tri::Yes),
             };
         }
+        if let Some(seen) = self.service_seen(question) {
+            let (peers, ports) = self.tiered_rule_on_service(rule, &seen);
+            return (rule.action, peers, ports);
+        }
         let peers = Tri::any(rule.peers.iter().map(|peer| self.peer(peer, question)));
         let ports = rule.ports.as_ref().map_or(Tri::Yes, |ports| {
             Tri::any(ports.iter().map(|port| self.port(port, question)))

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use ringfence_model::address::IpFamily;
 use ringfence_model::policy::Direction;
@@ -23,10 +25,9 @@ pub(crate) type Row = Vec<(PairOutcome, RoaringBitmap)>;
 /// A source with few allowed destinations looks those up one by one. One with many
 /// (it is not isolated) takes the destinations that let it in instead. So the cost
 /// follows the number of pairs that are allowed, not of all pairs.
+#[derive(Clone, Debug)]
 pub(crate) struct IngressIndex {
     family: IpFamily,
-    /// The classes that have an address of the family.
-    universe: RoaringBitmap,
     /// side -> the classes that have it.
     classes_of_side: FxHashMap<u32, RoaringBitmap>,
     /// source class -> sides with a small cell that may let it in, and the outcome.
@@ -41,11 +42,8 @@ const NARROW: u64 = 256;
 impl IngressIndex {
     pub(crate) fn new(engine: &Engine, family: IpFamily) -> Self {
         let classes = engine.classes.len();
-        let universe: RoaringBitmap = (0..classes)
-            .filter(|class| engine.classes.is_present(*class, family))
-            .collect();
         let mut classes_of_side: FxHashMap<u32, RoaringBitmap> = FxHashMap::default();
-        for class in &universe {
+        for class in engine.classes.present(family) {
             let side = engine.side_index(class, Direction::Ingress, family);
             classes_of_side.entry(side).or_default().insert(class);
         }
@@ -76,7 +74,6 @@ impl IngressIndex {
         }
         Self {
             family,
-            universe,
             classes_of_side,
             narrow,
             wide,
@@ -85,7 +82,8 @@ impl IngressIndex {
 
     /// Where connections from `source` can go.
     pub(crate) fn row(&self, engine: &Engine, source: ClassId) -> Row {
-        if !self.universe.contains(source) {
+        let universe = engine.classes.present(self.family);
+        if !universe.contains(source) {
             return Row::new();
         }
         let side = engine.side(source, Direction::Egress, self.family);
@@ -101,7 +99,7 @@ impl IngressIndex {
         if !allows(side.rest) && few <= let_in as u64 {
             for cell in side.cells.iter().filter(|cell| allows(cell.outcome)) {
                 for class in cell.peers.range(0..FIRST_ATOM) {
-                    if !self.universe.contains(class) {
+                    if !universe.contains(class) {
                         continue;
                     }
                     let ingress = engine
@@ -129,7 +127,7 @@ impl IngressIndex {
                     if cell.peers.is_disjoint(classes) {
                         continue;
                     }
-                    let reached = classes & &cell.peers;
+                    let reached = classes & &*cell.peers;
                     rest -= &reached;
                     if allows(cell.outcome) {
                         *row.entry((cell.outcome, ingress)).or_default() |= reached;
@@ -164,21 +162,25 @@ impl AllPairs {
     /// Takes over what a change to `engine` did, given the classes it affected.
     pub fn update(&mut self, engine: &Engine, affected: &Affected) {
         for (family, rows) in IpFamily::ALL.into_iter().zip(&mut self.rows) {
-            rows.resize(engine.classes.features.len(), Row::new());
-            for row in rows.iter_mut() {
-                remove(row, &affected.classes);
+            // A class that is new is in no row yet.
+            let listed = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            let mut listed_before = affected.classes.clone();
+            listed_before.remove_range(listed..);
+            if !listed_before.is_empty() {
+                for row in rows.iter_mut() {
+                    remove(row, &listed_before);
+                }
             }
-            let present: RoaringBitmap = (0..engine.classes.len())
-                .filter(|class| engine.classes.is_present(*class, family))
-                .collect();
+            rows.resize(engine.classes.features.len(), Row::new());
+            let present = engine.classes.present(family);
             for class in &affected.classes {
                 if let Some(row) = rows.get_mut(class as usize) {
                     row.clear();
                 }
             }
-            for class in &affected.classes & &present {
-                let out = candidates(engine, class, Direction::Egress, family, &present);
-                let into = candidates(engine, class, Direction::Ingress, family, &present);
+            for class in &affected.classes & present {
+                let out = candidates(engine, class, Direction::Egress, family);
+                let into = candidates(engine, class, Direction::Ingress, family);
                 let outwards = out.iter().map(|other| (class, other));
                 let inwards = (into - &affected.classes)
                     .into_iter()
@@ -203,8 +205,8 @@ fn candidates(
     class: ClassId,
     direction: Direction,
     family: IpFamily,
-    present: &RoaringBitmap,
 ) -> RoaringBitmap {
+    let present = engine.classes.present(family);
     let side = engine.side(class, direction, family);
     if engine.may_allow(side.rest) {
         return present.clone();
@@ -215,7 +217,7 @@ fn candidates(
         .iter()
         .filter(|cell| engine.may_allow(cell.outcome))
     {
-        others |= &cell.peers;
+        others |= &*cell.peers;
     }
     others & present
 }
@@ -254,13 +256,23 @@ impl Engine {
     /// Answers for every pair of classes at once, both families.
     #[must_use]
     pub fn all_pairs(&self) -> AllPairs {
-        let rows = IpFamily::ALL.map(|family| {
-            let index = IngressIndex::new(self, family);
+        let [v4, v6] = self.ingress_indices();
+        let rows = [v4, v6].map(|index| {
             (0..self.classes.len())
                 .into_par_iter()
                 .map(|class| index.row(self, class))
                 .collect()
         });
         AllPairs { rows }
+    }
+
+    /// The ingress sides of both families, turned round. Made once, until something
+    /// changes.
+    pub(crate) fn ingress_indices(&self) -> &[IngressIndex; 2] {
+        self.ingress_indices.get_or_init(|| {
+            let of = |family| IngressIndex::new(self, family);
+            let (v4, v6) = rayon::join(|| of(IpFamily::V4), || of(IpFamily::V6));
+            Arc::new([v4, v6])
+        })
     }
 }

@@ -32,7 +32,7 @@ impl Ports {
 /// The classes and workloads of an engine, related both ways.
 struct Workloads<'a> {
     engine: &'a Engine,
-    indices: Vec<IngressIndex>,
+    indices: &'a [IngressIndex; 2],
     /// class -> the workloads that have pods of it.
     of_class: Vec<Vec<WorkloadId>>,
     /// The workloads with host-networked pods.
@@ -151,9 +151,7 @@ impl<'a> Workloads<'a> {
         }
         Self {
             engine,
-            indices: IpFamily::ALL
-                .map(|family| IngressIndex::new(engine, family))
-                .into(),
+            indices: engine.ingress_indices(),
             of_class,
             host_networked,
         }
@@ -169,7 +167,7 @@ impl<'a> Workloads<'a> {
         let mut found: FxHashMap<WorkloadId, Vec<PairOutcome>> = FxHashMap::default();
         for class in engine.classes_of(workload) {
             let alone = self.is_alone(workload, class);
-            for index in &self.indices {
+            for index in self.indices {
                 for (outcome, classes) in index.row(engine, class) {
                     let destinations = classes.iter().flat_map(|to| {
                         let to_itself = alone && to == class;

@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::policy::{Direction, Tier};
+use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, PodKind};
 use ringfence_model::tri::Tri;
 
 use super::external;
 use crate::engine::{Engine, with_own_node};
-use crate::packet::Peer;
+use crate::packet::{Frontend, Peer};
 use crate::sets::{Outcome, PortSet};
 use crate::side::signature;
 
@@ -65,24 +66,37 @@ impl Engine {
     }
 
     /// Every port at once, for a source that connects to a Service which leads to the
-    /// destination. Ports are the destination's.
+    /// destination by a port of that protocol. Ports are the destination's.
     #[must_use]
     pub fn ports_through_service(
         &self,
         source: PodId,
-        destination: PodId,
+        destination: Peer,
         family: IpFamily,
+        protocol: Protocol,
+        frontend: Frontend,
     ) -> OpenPorts {
-        if source == destination && self.snapshot().pod(source).kind != PodKind::Template {
-            return self.hairpin(source, family);
+        let from = Peer::Pod(source);
+        if from == destination && self.snapshot().pod(source).kind != PodKind::Template {
+            return self.hairpin(source, family, protocol, frontend);
         }
-        self.ports(Peer::Pod(source), Peer::Pod(destination), family)
+        let egress = self.outcome_to_service(source, family, protocol, frontend);
+        let egress = egress
+            .unwrap_or_else(|| self.side_outcome(Direction::Egress, from, destination, family));
+        let ingress = self.side_outcome(Direction::Ingress, destination, from, family);
+        open(&egress.both(&ingress))
     }
 
     /// What a pod can open to itself through a Service: NetworkPolicy never comes
     /// between a pod and itself, cluster-wide policies do then (ClusterNetworkPolicy
     /// rule 9).
-    pub(crate) fn hairpin(&self, pod: PodId, family: IpFamily) -> OpenPorts {
+    pub(crate) fn hairpin(
+        &self,
+        pod: PodId,
+        family: IpFamily,
+        protocol: Protocol,
+        frontend: Frontend,
+    ) -> OpenPorts {
         let class = self.class_of(pod);
         let sides = [Direction::Egress, Direction::Ingress].map(|direction| {
             let side = self.side(class, direction, family);
@@ -92,7 +106,14 @@ impl Engine {
                 policy.is_some_and(|policy| policy.tier != Tier::NetworkPolicy)
             });
             let (sets, names) = (&side.sets, &side.names);
-            let own = signature(class, sets, names, family, &self.peers, &self.classes);
+            if direction == Direction::Egress
+                && let Some(seen) = self.service_seen(family, protocol, frontend)
+            {
+                return self.with_judge(&key, sets, names, |judge| seen.outcome(judge));
+            }
+            let own = signature(self.classes.get(class), sets, names, |set| {
+                self.peers.members(set, family).contains(class)
+            });
             let outcome = self.judge(&key, sets, names, [&own]).into_iter().next();
             outcome.unwrap_or_else(Outcome::allowed)
         });

@@ -42,12 +42,27 @@ pub(crate) enum AddressFeature {
     Anywhere,
 }
 
+/// What happened to classes when a pod moved from one to another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Move {
+    /// The class that the pod is of now.
+    pub(crate) to: ClassId,
+    /// Whether no pod was ever of it.
+    pub(crate) is_new: bool,
+    /// The class that has no pods any more.
+    pub(crate) emptied: Option<ClassId>,
+    /// The class that had no pods before.
+    pub(crate) filled: Option<ClassId>,
+}
+
 /// The classes of a snapshot's pods.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Classes {
     pub(crate) features: Vec<Features>,
     /// The pods of each class, ascending. Empty after the last one has moved away.
     pub(crate) pods: Vec<Vec<PodId>>,
+    /// For IPv4 and IPv6, the classes that have an address of the family, and pods.
+    present: [RoaringBitmap; 2],
     /// The class of each pod.
     pub(crate) of_pod: Vec<ClassId>,
     ids: FxHashMap<Features, ClassId>,
@@ -87,6 +102,11 @@ impl Classes {
                 pods.push(id);
             }
         }
+        classes.present = IpFamily::ALL.map(|family| {
+            let all = 0..classes.len();
+            all.filter(|class| classes.has_family(*class, family))
+                .collect()
+        });
         classes
     }
 
@@ -148,24 +168,40 @@ impl Classes {
         (id, true)
     }
 
-    /// Moves a pod to the class of its new features. Gives the old and the new class
-    /// and whether the latter is new.
-    pub(crate) fn move_pod(&mut self, pod: PodId, features: Features) -> (ClassId, ClassId, bool) {
-        let (class, new) = self.intern(features);
-        let old = self.class_of(pod);
-        if old != class {
-            if let Some(pods) = self.pods.get_mut(old as usize) {
-                pods.retain(|p| *p != pod);
-            }
-            if let Some(pods) = self.pods.get_mut(class as usize) {
-                let position = pods.partition_point(|p| *p < pod);
-                pods.insert(position, pod);
-            }
-            if let Some(of_pod) = self.of_pod.get_mut(pod.0 as usize) {
-                *of_pod = class;
-            }
+    /// Moves a pod to the class of its new features.
+    pub(crate) fn move_pod(&mut self, pod: PodId, features: Features) -> Move {
+        let (to, is_new) = self.intern(features);
+        let from = self.class_of(pod);
+        let mut moved = Move {
+            to,
+            is_new,
+            emptied: None,
+            filled: None,
+        };
+        if from == to {
+            return moved;
         }
-        (old, class, new)
+        if let Some(pods) = self.pods.get_mut(from as usize) {
+            pods.retain(|p| *p != pod);
+            moved.emptied = pods.is_empty().then_some(from);
+        }
+        if let Some(pods) = self.pods.get_mut(to as usize) {
+            moved.filled = pods.is_empty().then_some(to);
+            let position = pods.partition_point(|p| *p < pod);
+            pods.insert(position, pod);
+        }
+        if let Some(of_pod) = self.of_pod.get_mut(pod.0 as usize) {
+            *of_pod = to;
+        }
+        for family in IpFamily::ALL {
+            let gone = moved.emptied;
+            let came = moved.filled.filter(|class| self.has_family(*class, family));
+            #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
+            let present = &mut self.present[family_index(family)];
+            gone.map(|class| present.remove(class));
+            came.map(|class| present.insert(class));
+        }
+        moved
     }
 
     pub(crate) fn has_family(&self, class: ClassId, family: IpFamily) -> bool {
@@ -183,13 +219,11 @@ impl Classes {
         !self.has_family(class, family) && self.get(class).address.iter().any(known)
     }
 
-    /// Whether it has an address of the family, and pods (the last one may have moved).
-    pub(crate) fn is_present(&self, class: ClassId, family: IpFamily) -> bool {
-        self.has_family(class, family)
-            && self
-                .pods
-                .get(class as usize)
-                .is_some_and(|pods| !pods.is_empty())
+    /// The classes that have an address of the family, and pods (the last one may have
+    /// moved).
+    pub(crate) fn present(&self, family: IpFamily) -> &RoaringBitmap {
+        #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
+        &self.present[family_index(family)]
     }
 
     /// The classes with a known address in one of `atoms`.

@@ -1,4 +1,5 @@
 mod additions;
+mod services;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,6 +78,10 @@ pub(crate) struct Peers {
     /// The members of each set, for IPv4 and IPv6; one and the same where the set
     /// does not depend on the family.
     sets: Vec<[Arc<TriSet>; 2]>,
+    /// namespace -> the sets that select pods in it and in few others.
+    sets_of_namespace: FxHashMap<NamespaceId, Vec<PeerSetId>>,
+    /// The other sets: anything may be in them.
+    sets_of_any: Vec<PeerSetId>,
 }
 
 /// What peers are evaluated against.
@@ -113,6 +118,8 @@ impl Peers {
             specs: Vec::new(),
             set_ids: FxHashMap::default(),
             sets: Vec::new(),
+            sets_of_namespace: FxHashMap::default(),
+            sets_of_any: Vec::new(),
         }
     }
 
@@ -157,6 +164,7 @@ impl Peers {
         }
         let id = PeerSetId(u32::try_from(self.sets.len()).unwrap_or(u32::MAX));
         let members = self.evaluate(&specs, context);
+        self.list_by_namespace(id, &specs);
         self.sets.push(members);
         self.set_ids.insert(specs.clone(), id);
         self.specs.push(specs);

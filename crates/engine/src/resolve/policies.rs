@@ -8,7 +8,8 @@ use ringfence_model::policy::{
     TieredPolicy, TieredPort, TieredRule,
 };
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{NamespaceId, Snapshot};
+use ringfence_model::snapshot::{NamespaceId, PortRef, Snapshot};
+use ringfence_model::tri::Tri;
 
 use super::classes::ClassId;
 use super::peers::{Context, NamespaceSpec, PeerSetId, PeerSpec, Peers};
@@ -34,17 +35,18 @@ pub(crate) struct ResolvedPolicy {
 
 impl ResolvedPolicy {
     /// Decides whether it applies to a class that was not there when it was resolved.
-    pub(crate) fn add_class(&mut self, class: ClassId, peers: &Peers, context: Context<'_>) {
+    pub(crate) fn add_class(&mut self, class: ClassId, peers: &Peers, context: Context<'_>) -> Tri {
         let Some(spec) = &self.subject_spec else {
-            return;
+            return Tri::No;
         };
         // See `network_policy`.
         if self.tier == Tier::NetworkPolicy && context.classes.get(class).outside {
-            return;
+            return Tri::No;
         }
         // A subject is pods, never a block.
         let applies = peers.class_in(spec, class, IpFamily::V4, &[], context);
         self.subject.insert(class, applies);
+        applies
     }
 
     pub(crate) fn rules(&self, direction: Direction) -> Option<&[ResolvedRule]> {
@@ -70,6 +72,20 @@ pub(crate) struct PortMatch {
     pub(crate) fixed: PortSet,
     /// Those given by name; what they are depends on the destination pod.
     pub(crate) named: Vec<NamedPort>,
+    /// Each as it is written, to be looked up among the ports of a Service; `None` for
+    /// all traffic.
+    pub(crate) written: Option<Vec<WrittenPort>>,
+}
+
+/// A port as a rule writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WrittenPort {
+    /// `None`: any that has ports.
+    pub(crate) protocol: Option<Protocol>,
+    /// `None`: all numbers.
+    pub(crate) target: Option<PortRef>,
+    /// The end of a range.
+    pub(crate) last: Option<u16>,
 }
 
 impl PortMatch {
@@ -77,7 +93,24 @@ impl PortMatch {
         Self {
             fixed: PortSet::all(),
             named: Vec::new(),
+            written: None,
         }
+    }
+
+    /// A list without entries.
+    fn none() -> Self {
+        Self {
+            written: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    fn write(&mut self, protocol: Option<Protocol>, target: Option<PortRef>, last: Option<u16>) {
+        self.written.get_or_insert_default().push(WrittenPort {
+            protocol,
+            target,
+            last,
+        });
     }
 }
 
@@ -238,13 +271,16 @@ fn network_policy_ports(ports: Option<&[NetworkPolicyPort]>) -> PortMatch {
         None | Some([]) => return PortMatch::all(),
         Some(ports) => ports,
     };
-    let mut matched = PortMatch::default();
+    let mut matched = PortMatch::none();
     for port in ports {
         let Some(protocol) = Protocol::from_field(port.protocol.as_deref()) else {
             continue;
         };
         match &port.port {
-            None => matched.fixed = matched.fixed.union(&PortSet::protocol(protocol)),
+            None => {
+                matched.fixed = matched.fixed.union(&PortSet::protocol(protocol));
+                matched.write(Some(protocol), None, None);
+            }
             Some(IntOrString::Int(first)) => {
                 let last = port.end_port.unwrap_or(*first);
                 // Numbers outside 1..=65535 never match a packet.
@@ -253,11 +289,19 @@ fn network_policy_ports(ports: Option<&[NetworkPolicyPort]>) -> PortMatch {
                     let range = PortSet::range(protocol, bound(*first), bound(last));
                     matched.fixed = matched.fixed.union(&range);
                 }
+                if let Ok(number) = u16::try_from(*first) {
+                    let end = port.end_port.map(bound);
+                    matched.write(Some(protocol), Some(PortRef::Number(number)), end);
+                }
             }
-            Some(IntOrString::String(name)) => matched.named.push(NamedPort {
-                name: name.clone(),
-                protocol: Some(protocol),
-            }),
+            Some(IntOrString::String(name)) => {
+                let target = PortRef::Name(name.as_str().into());
+                matched.write(Some(protocol), Some(target), None);
+                matched.named.push(NamedPort {
+                    name: name.clone(),
+                    protocol: Some(protocol),
+                });
+            }
         }
     }
     matched
@@ -348,7 +392,7 @@ fn tiered_ports(ports: Option<&[TieredPort]>) -> PortMatch {
     let Some(ports) = ports else {
         return PortMatch::all();
     };
-    let mut matched = PortMatch::default();
+    let mut matched = PortMatch::none();
     for port in ports {
         match port {
             TieredPort::Range {
@@ -358,11 +402,16 @@ fn tiered_ports(ports: Option<&[TieredPort]>) -> PortMatch {
             } => {
                 let range = PortSet::range(*protocol, *start, *end);
                 matched.fixed = matched.fixed.union(&range);
+                let last = (end > start).then_some(*end);
+                matched.write(Some(*protocol), Some(PortRef::Number(*start)), last);
             }
-            TieredPort::Named(name) => matched.named.push(NamedPort {
-                name: name.clone(),
-                protocol: None,
-            }),
+            TieredPort::Named(name) => {
+                matched.write(None, Some(PortRef::Name(name.as_str().into())), None);
+                matched.named.push(NamedPort {
+                    name: name.clone(),
+                    protocol: None,
+                });
+            }
         }
     }
     matched

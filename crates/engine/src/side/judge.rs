@@ -18,6 +18,15 @@ pub(crate) struct NamedPorts {
     pub(crate) possible: PortSet,
 }
 
+/// What rules are asked about: a cell of peers, or a Service.
+pub(crate) trait Matching {
+    /// Whether it is among the peers of a rule.
+    fn member(&self, rule: &ResolvedRule) -> Tri;
+
+    /// The ports that a rule matches for it: for sure, and possibly.
+    fn ports(&self, rule: &ResolvedRule) -> (PortSet, PortSet);
+}
+
 /// The ports for which each outcome of a stage is possible.
 #[derive(Clone, Debug)]
 struct Possible {
@@ -54,13 +63,21 @@ pub(crate) struct Judge<'a> {
 impl Judge<'_> {
     /// The outcome for peers with this signature.
     pub(crate) fn outcome(&self, signature: &Signature) -> Outcome {
+        self.outcome_for(&Cell {
+            judge: self,
+            signature,
+        })
+    }
+
+    /// The outcome for anything that rules can be asked about.
+    pub(crate) fn outcome_for(&self, other: &dyn Matching) -> Outcome {
         let mut allow = PortSet::none();
         let mut deny = PortSet::none();
         let mut open = PortSet::all();
         for tier in [Tier::Admin, Tier::NetworkPolicy, Tier::Baseline] {
             let possible = match tier {
-                Tier::NetworkPolicy => self.network_policies(signature),
-                Tier::Admin | Tier::Baseline => self.tier(tier, signature),
+                Tier::NetworkPolicy => self.network_policies(other),
+                Tier::Admin | Tier::Baseline => self.tier(tier, other),
             };
             allow = allow.union(&open.intersection(&possible.accept));
             deny = deny.union(&open.intersection(&possible.deny));
@@ -79,7 +96,7 @@ impl Judge<'_> {
         })
     }
 
-    fn network_policies(&self, signature: &Signature) -> Possible {
+    fn network_policies(&self, other: &dyn Matching) -> Possible {
         let mut allowed = PortSet::none();
         let mut accept = PortSet::none();
         let mut not_by_all = PortSet::none();
@@ -87,7 +104,7 @@ impl Judge<'_> {
         for (policy, certain) in self.of_tier(Tier::NetworkPolicy) {
             let mut surely = PortSet::none();
             for rule in policy.rules(self.direction).unwrap_or_default() {
-                let (rule_certain, rule_possible) = self.ports(rule, signature);
+                let (rule_certain, rule_possible) = other.ports(rule);
                 surely = surely.union(&rule_certain);
                 accept = accept.union(&rule_possible);
             }
@@ -109,18 +126,18 @@ impl Judge<'_> {
         }
     }
 
-    fn tier(&self, tier: Tier, signature: &Signature) -> Possible {
+    fn tier(&self, tier: Tier, other: &dyn Matching) -> Possible {
         // Policies of which no rule can match decide nothing, wherever they stand.
         let mut ordered: Vec<_> = self
             .of_tier(tier)
-            .filter(|(policy, _)| !policy.unordered && self.may_match(policy, signature))
+            .filter(|(policy, _)| !policy.unordered && self.may_match(policy, other))
             .collect();
         ordered.sort_by_key(|(policy, _)| policy.priority);
         let mut in_order = Possible::undecided();
         for equals in ordered.chunk_by(|(a, _), (b, _)| a.priority == b.priority) {
             let outcomes = equals
                 .iter()
-                .map(|(policy, certain)| self.policy(policy, *certain, signature));
+                .map(|(policy, certain)| self.policy(policy, *certain, other));
             let next = any_order(outcomes);
             let open = &in_order.undecided;
             in_order = Possible {
@@ -132,29 +149,20 @@ impl Judge<'_> {
         }
         let unordered = self
             .of_tier(tier)
-            .filter(|(policy, _)| policy.unordered && self.may_match(policy, signature))
-            .map(|(policy, certain)| self.policy(policy, certain, signature));
+            .filter(|(policy, _)| policy.unordered && self.may_match(policy, other))
+            .map(|(policy, certain)| self.policy(policy, certain, other));
         any_order(std::iter::once(in_order).chain(unordered))
     }
 
-    fn may_match(&self, policy: &ResolvedPolicy, signature: &Signature) -> bool {
+    fn may_match(&self, policy: &ResolvedPolicy, other: &dyn Matching) -> bool {
         let rules = policy.rules(self.direction).unwrap_or_default();
-        rules
-            .iter()
-            .any(|rule| self.member(rule, signature).possible())
+        rules.iter().any(|rule| other.member(rule).possible())
     }
 
-    /// Whether peers with this signature are among those of a rule.
-    fn member(&self, rule: &ResolvedRule, signature: &Signature) -> Tri {
-        let position = self.sets.binary_search(&rule.peers).ok();
-        let member = position.and_then(|position| signature.members.get(position));
-        member.copied().unwrap_or(Tri::No)
-    }
-
-    fn policy(&self, policy: &ResolvedPolicy, certain: bool, signature: &Signature) -> Possible {
+    fn policy(&self, policy: &ResolvedPolicy, certain: bool, other: &dyn Matching) -> Possible {
         let mut possible = Possible::undecided();
         for rule in policy.rules(self.direction).unwrap_or_default() {
-            let (surely, maybe) = self.ports(rule, signature);
+            let (surely, maybe) = other.ports(rule);
             let reached = possible.undecided.intersection(&maybe);
             let decided = match rule.action {
                 Action::Accept => &mut possible.accept,
@@ -168,27 +176,6 @@ impl Judge<'_> {
             possible.undecided = PortSet::all();
         }
         possible
-    }
-
-    /// The ports that a rule matches for peers with this signature: for sure, and
-    /// possibly.
-    fn ports(&self, rule: &ResolvedRule, signature: &Signature) -> (PortSet, PortSet) {
-        let member = self.member(rule, signature);
-        if member == Tri::No {
-            return (PortSet::none(), PortSet::none());
-        }
-        let mut certain = rule.ports.fixed.clone();
-        let mut possible = rule.ports.fixed.clone();
-        for named in &rule.ports.named {
-            let ports = self.named(named, signature);
-            certain = certain.union(&ports.certain);
-            possible = possible.union(&ports.possible);
-        }
-        if member.certain() {
-            (certain, possible)
-        } else {
-            (PortSet::none(), possible)
-        }
     }
 
     fn named(&self, named: &NamedPort, signature: &Signature) -> NamedPorts {
@@ -209,6 +196,39 @@ impl Judge<'_> {
         NamedPorts {
             certain: ports.certain.intersection(&of_protocol),
             possible: ports.possible.intersection(&of_protocol),
+        }
+    }
+}
+
+/// Peers of one signature.
+struct Cell<'a> {
+    judge: &'a Judge<'a>,
+    signature: &'a Signature,
+}
+
+impl Matching for Cell<'_> {
+    fn member(&self, rule: &ResolvedRule) -> Tri {
+        let position = self.judge.sets.binary_search(&rule.peers).ok();
+        let member = position.and_then(|position| self.signature.members.get(position));
+        member.copied().unwrap_or(Tri::No)
+    }
+
+    fn ports(&self, rule: &ResolvedRule) -> (PortSet, PortSet) {
+        let member = self.member(rule);
+        if member == Tri::No {
+            return (PortSet::none(), PortSet::none());
+        }
+        let mut certain = rule.ports.fixed.clone();
+        let mut possible = rule.ports.fixed.clone();
+        for named in &rule.ports.named {
+            let ports = self.judge.named(named, self.signature);
+            certain = certain.union(&ports.certain);
+            possible = possible.union(&ports.possible);
+        }
+        if member.certain() {
+            (certain, possible)
+        } else {
+            (PortSet::none(), possible)
         }
     }
 }

@@ -190,21 +190,15 @@ fn with(signature: &Signature, member: Tri) -> Signature {
     signature
 }
 
-/// The signature of one class.
+/// The signature of a class; `member` says which sets it is in.
 pub(crate) fn signature(
-    class: ClassId,
+    features: &Features,
     sets: &[PeerSetId],
     names: &[String],
-    family: IpFamily,
-    peers: &Peers,
-    classes: &Classes,
+    member: impl Fn(PeerSetId) -> Tri,
 ) -> Signature {
-    let features = classes.get(class);
     Signature {
-        members: sets
-            .iter()
-            .map(|set| peers.members(*set, family).contains(class))
-            .collect(),
+        members: sets.iter().map(|set| member(*set)).collect(),
         named: names.iter().map(|name| meaning(features, name)).collect(),
     }
 }

@@ -3,6 +3,7 @@ use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
+use super::builder::families;
 use super::{Pod, PodId, PodKind, Snapshot};
 use crate::address::{IpFamily, IpRangeSet};
 use crate::metadata;
@@ -92,20 +93,47 @@ impl Snapshot {
 
     /// Puts `pod` in the place of the one with this index. It must be of the same
     /// namespace and workload.
+    ///
+    /// What is derived from pods follows: who has a name or an address, and the families
+    /// of pods whose addresses are not known. The addresses that pods gave as their
+    /// nodes' stay as they were, for a [`Pod`] does not say them.
     pub fn replace_pod(&mut self, id: PodId, pod: Pod) {
         let Some(slot) = self.pods.get_mut(id.0 as usize) else {
             return;
         };
-        for address in &slot.addresses {
-            if self.pods_by_address.get(address) == Some(&id) {
-                self.pods_by_address.remove(address);
+        let old = std::mem::replace(slot, pod.clone());
+        let findable = |pod: &Pod| (pod.kind == PodKind::Single).then(|| pod.name.clone());
+        if findable(&old) != findable(&pod) || old.namespace != pod.namespace {
+            if let Some(names) = self.pods_by_name.get_mut(&old.namespace)
+                && names.get(&old.name) == Some(&id)
+            {
+                names.remove(&old.name);
+            }
+            if let Some(name) = findable(&pod) {
+                let names = self.pods_by_name.entry(pod.namespace).or_default();
+                names.insert(name, id);
             }
         }
-        if !pod.host_network {
-            self.pods_by_address
-                .extend(pod.addresses.iter().map(|address| (*address, id)));
+        if known_by(&old) == known_by(&pod) {
+            return;
         }
-        *slot = pod;
+        for address in known_by(&old) {
+            if self.pods_by_address.get(address) == Some(&id) {
+                self.pods_by_address.remove(address);
+                // Another that claims it was not asked as long as this one had it.
+                let claims = |(_, other): &(PodId, &Pod)| known_by(other).contains(address);
+                let other = self.pod_ids().find(claims).map(|(other, _)| other);
+                if let Some(other) = other {
+                    self.pods_by_address.insert(*address, other);
+                }
+            }
+        }
+        let known = known_by(&pod).iter().map(|address| (*address, id));
+        self.pods_by_address.extend(known);
+        if self.families_follow_pods {
+            self.default_families =
+                families::of_unaddressed_pods(None, &self.pods, &self.pod_cidrs);
+        }
     }
 
     /// Records the ranges in which all pods are, and all ranges that are known to be
@@ -114,6 +142,14 @@ impl Snapshot {
         self.all_pods_ranges = by_family(complete);
         self.pod_ranges = by_family(&known);
         self.pod_cidrs = known;
+    }
+}
+
+/// The addresses by which a pod is found: not those it shares with its node.
+fn known_by(pod: &Pod) -> &[IpAddr] {
+    match pod.kind {
+        PodKind::Single if !pod.host_network => &pod.addresses,
+        _ => &[],
     }
 }
 

@@ -6,7 +6,7 @@
 
 mod collect;
 mod containers;
-mod families;
+pub(super) mod families;
 mod ingress;
 mod interner;
 mod namespaces;
@@ -151,6 +151,7 @@ impl SnapshotBuilder {
                 &pods,
                 &pod_cidrs,
             ),
+            families_follow_pods: self.options.families.as_ref().is_none_or(Vec::is_empty),
             pods,
             services,
             endpoint_slices,

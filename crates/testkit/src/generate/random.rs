@@ -5,6 +5,7 @@ mod addresses;
 mod network_policies;
 mod packets;
 mod selectors;
+mod services;
 mod shrink;
 mod tiered_policies;
 mod workloads;
@@ -52,6 +53,7 @@ impl Cluster {
             .into_iter()
             .chain(tiered_policies::tiered_policies(&mut dice));
         typed.extend(policies.map(|policy| TypedObject::Policy(Box::new(policy))));
+        typed.extend(services::services(&mut Dice::new(seed.rotate_left(32))));
         Self {
             seed,
             options: options(&mut dice),
@@ -119,10 +121,22 @@ impl Cluster {
             Some(families) => format!(", families: [{}]", comma_separated(families)),
             None => String::new(),
         };
+        let through = match packet.through_service {
+            Some(frontend) => {
+                let service = snapshot.service(frontend.service);
+                format!(
+                    ", through: \"{}/{}:{}\"",
+                    snapshot.namespace(service.namespace).name,
+                    service.name,
+                    frontend.port
+                )
+            }
+            None => String::new(),
+        };
         format!(
             "why: generated with seed {}\n\
              settings: {{podCidrs: [{}]{families}}}\n\
-             cases:\n  - {{from: {}, to: {}, port: {port}, family: {}, verdict: {verdict}}}\n",
+             cases:\n  - {{from: {}, to: {}, port: {port}, family: {}{through}, verdict: {verdict}}}\n",
             self.seed,
             comma_separated(&self.options.pod_cidrs),
             endpoint(snapshot, packet.source),

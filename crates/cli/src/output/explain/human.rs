@@ -15,7 +15,7 @@ use super::words::{Missing, Speaker, decided_by, location, reason_title, verdict
 use crate::output::layout::count;
 use crate::output::snippet::{Marked, render, untitled};
 use crate::output::{Theme, incomplete};
-use crate::packets::Outcome;
+use crate::packets::{Outcome, Party};
 use crate::unread::remark;
 
 pub(super) fn write(
@@ -162,9 +162,16 @@ impl Human<'_> {
             } else {
                 " (whether the service selects it is not known)"
             };
+            let before = self.report.profile.judges_before_dnat && !service.headless;
+            let seen = match &outcome.to {
+                Party::Workload(_) if before => {
+                    "ingress rules see that, egress rules see the service"
+                }
+                _ => "that is what policies see",
+            };
             writeln!(
                 out,
-                "  service {} ({own}) port {} leads to {} port {}: that is what policies see{unsure}",
+                "  service {} ({own}) port {} leads to {} port {}: {seen}{unsure}",
                 self.speaker.names.service(via.service),
                 via.port,
                 self.speaker.party(&outcome.to),

@@ -4,19 +4,43 @@ use std::sync::Arc;
 
 use ringfence_model::address::{IpBlock, IpFamily};
 use ringfence_model::selector;
-use ringfence_model::snapshot::assignable_addresses;
+use ringfence_model::snapshot::{NamespaceId, assignable_addresses};
 use ringfence_model::tri::Tri;
+use rustc_hash::FxHashMap;
 
 use super::{Context, NamespaceSpec, PeerSetId, PeerSpec, Peers, covers, pod_space};
-use crate::resolve::classes::{AddressFeature, ClassId, family_index};
+use crate::resolve::classes::{AddressFeature, ClassId, Features, family_index};
+
+/// A set with pods of more namespaces than this is not listed for each of them.
+const FEW_NAMESPACES: usize = 8;
+
+/// The sets that a new class is, or may be, in; for IPv4 and IPv6.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Joined(FxHashMap<PeerSetId, [Tri; 2]>);
+
+impl Joined {
+    /// Whether the class is in a set.
+    pub(crate) fn member(&self, set: PeerSetId, family: IpFamily) -> Tri {
+        #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
+        self.0
+            .get(&set)
+            .map_or(Tri::No, |families| families[family_index(family)])
+    }
+
+    /// The sets, in no order.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = PeerSetId> + '_ {
+        self.0.keys().copied()
+    }
+}
 
 impl Peers {
     /// Adds a class that `context.classes` has and the sets do not. Gives the sets it
     /// is, or may be, in.
-    pub(crate) fn add_class(&mut self, class: ClassId, context: Context<'_>) -> Vec<PeerSetId> {
+    pub(crate) fn add_class(&mut self, class: ClassId, context: Context<'_>) -> Joined {
         let in_blocks = self.in_blocks(class, context);
-        let mut joined = Vec::new();
-        for index in 0..self.sets.len() {
+        let mut joined = Joined::default();
+        for id in self.candidates(context.classes.get(class)) {
+            let index = id.0 as usize;
             let Some(specs) = self.specs.get(index) else {
                 continue;
             };
@@ -46,9 +70,52 @@ impl Peers {
                     Arc::make_mut(of_v6).insert(class, v6);
                 }
             }
-            joined.push(PeerSetId(u32::try_from(index).unwrap_or(u32::MAX)));
+            joined.0.insert(id, if same { [v4, v4] } else { [v4, v6] });
         }
         joined
+    }
+
+    /// Remembers in which namespaces a new set may select pods.
+    pub(super) fn list_by_namespace(&mut self, id: PeerSetId, specs: &[PeerSpec]) {
+        let mut namespaces = Vec::new();
+        for spec in specs {
+            let PeerSpec::Pods { namespaces: of, .. } = spec else {
+                self.sets_of_any.push(id);
+                return;
+            };
+            match of {
+                NamespaceSpec::Own(own) => namespaces.push(*own),
+                NamespaceSpec::Selected(selector) => {
+                    let selected = self.namespaces_selected.get(selector);
+                    let selected = selected.into_iter().flat_map(|set| &set.possible);
+                    namespaces.extend(selected.take(FEW_NAMESPACES + 1).map(NamespaceId));
+                }
+            }
+            if namespaces.len() > FEW_NAMESPACES {
+                self.sets_of_any.push(id);
+                return;
+            }
+        }
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        for namespace in namespaces {
+            self.sets_of_namespace
+                .entry(namespace)
+                .or_default()
+                .push(id);
+        }
+    }
+
+    /// The sets that a class with these features may be in.
+    fn candidates(&self, features: &Features) -> Vec<PeerSetId> {
+        if features.outside {
+            // It may be in any namespace.
+            let all = 0..u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
+            return all.map(PeerSetId).collect();
+        }
+        let of_namespace = self.sets_of_namespace.get(&features.namespace);
+        let of_namespace = of_namespace.into_iter().flatten();
+        of_namespace.chain(&self.sets_of_any).copied().collect()
     }
 
     /// For each interned block and family, whether it covers the address of a class.

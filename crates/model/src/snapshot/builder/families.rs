@@ -7,7 +7,7 @@ use crate::snapshot::Pod;
 
 /// The families of pods whose addresses are not known: as configured, else those
 /// that known pod addresses and pod CIDRs show, else IPv4.
-pub(super) fn of_unaddressed_pods(
+pub(in crate::snapshot) fn of_unaddressed_pods(
     configured: Option<&[IpFamily]>,
     pods: &[Pod],
     pod_cidrs: &[IpNet],

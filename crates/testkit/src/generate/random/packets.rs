@@ -1,11 +1,11 @@
 use ipnet::IpNet;
-use ringfence_engine::{Packet, Peer};
+use ringfence_engine::{Frontend, Packet, Peer};
 use ringfence_model::address::IpFamily;
 use ringfence_model::k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort};
 use ringfence_model::k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use ringfence_model::policy::{Policy, PolicyBody, TieredPeer, TieredPort};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::Snapshot;
+use ringfence_model::snapshot::{ServiceId, Snapshot};
 
 use super::{Dice, addresses};
 
@@ -86,7 +86,7 @@ impl<'a> Questions<'a> {
             Protocol::Icmp,
         ]);
         Some(Packet {
-            through_service: self.dice.chance(25),
+            through_service: self.frontend(protocol),
             source,
             destination,
             family: self.dice.pick(&common),
@@ -96,6 +96,25 @@ impl<'a> Questions<'a> {
                 _ => self.dice.pick(&self.ports),
             },
         })
+    }
+
+    /// Sometimes a port of a Service, whether or not it leads to the destination.
+    fn frontend(&mut self, protocol: Protocol) -> Option<Frontend> {
+        if self.snapshot.services.is_empty() || !self.dice.chance(30) {
+            return None;
+        }
+        let service = self.dice.below(self.snapshot.services.len());
+        let service = ServiceId(u32::try_from(service).unwrap_or_default());
+        let ports = self.snapshot.service(service).ports.iter();
+        let ports: Vec<u16> = ports
+            .filter(|port| port.protocol == protocol)
+            .map(|port| port.port)
+            .collect();
+        let port = match ports.is_empty() {
+            true => self.dice.pick(&self.ports),
+            false => self.dice.pick(&ports),
+        };
+        Some(Frontend { service, port })
     }
 
     fn peer(&mut self, pod: bool) -> Peer {

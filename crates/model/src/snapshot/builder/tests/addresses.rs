@@ -208,3 +208,54 @@ fn families_are_configured_or_seen_or_ipv4() {
     assert_eq!(families(Some(vec![V4]), v6_pod()), [V4]);
     assert_eq!(families(Some(vec![]), v6_pod()), [V6]);
 }
+
+#[test]
+fn what_is_derived_from_pods_follows_a_replaced_pod() {
+    let mut snapshot = build(vec![
+        with_address("x", "a", "10.0.0.1"),
+        pod("x", "b", json!({}), json!({})),
+    ]);
+    let (a, b) = (
+        snapshot.find_pod("x", "a").unwrap(),
+        snapshot.find_pod("x", "b").unwrap(),
+    );
+    let pod_a = snapshot.pod(a).clone();
+
+    let mut renamed = pod_a.clone();
+    renamed.name = "c".into();
+    renamed.addresses = vec![ip("fd00::1")];
+    snapshot.replace_pod(a, renamed.clone());
+    assert_eq!(snapshot.find_pod("x", "a"), None);
+    assert_eq!(snapshot.find_pod("x", "c"), Some(a));
+    assert_eq!(snapshot.pod_with_address(ip("10.0.0.1")), None);
+    assert_eq!(snapshot.pod_with_address(ip("fd00::1")), Some(a));
+    assert_eq!(snapshot.families_of(snapshot.pod(b)), [V6]);
+
+    // While one pod takes over the address of another, both may have it.
+    let mut taking = snapshot.pod(b).clone();
+    taking.addresses = vec![ip("fd00::1")];
+    snapshot.replace_pod(b, taking.clone());
+    assert_eq!(snapshot.pod_with_address(ip("fd00::1")), Some(b));
+    taking.host_network = true;
+    snapshot.replace_pod(b, taking);
+    assert_eq!(snapshot.pod_with_address(ip("fd00::1")), Some(a));
+
+    renamed.addresses = Vec::new();
+    snapshot.replace_pod(a, renamed);
+    assert_eq!(snapshot.pod_with_address(ip("fd00::1")), None);
+    assert_eq!(snapshot.default_families, [V4]);
+}
+
+#[test]
+fn families_that_were_configured_do_not_follow_pods() {
+    let options = BuildOptions {
+        families: Some(vec![V4]),
+        ..BuildOptions::default()
+    };
+    let mut snapshot = build_with(options, vec![with_address("x", "a", "10.0.0.1")]).0;
+    let a = snapshot.find_pod("x", "a").unwrap();
+    let mut changed = snapshot.pod(a).clone();
+    changed.addresses = vec![ip("fd00::1")];
+    snapshot.replace_pod(a, changed);
+    assert_eq!(snapshot.default_families, [V4]);
+}
