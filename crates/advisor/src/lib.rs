@@ -8,6 +8,7 @@ mod check;
 pub mod context;
 pub mod finding;
 pub mod posture;
+mod proposal;
 mod report;
 mod rule;
 pub mod rules;

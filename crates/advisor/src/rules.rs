@@ -5,6 +5,8 @@
 
 mod rf201_egress_not_isolated;
 mod rf202_ingress_only_deny;
+mod rf203_egress_not_in_effect;
+mod rf207_no_default_deny;
 mod rf401_metadata_reachable;
 
 use crate::rule::{Code, Rule};
@@ -13,6 +15,8 @@ use crate::rule::{Code, Rule};
 pub const ALL: &[&Rule] = &[
     &rf201_egress_not_isolated::RULE,
     &rf202_ingress_only_deny::RULE,
+    &rf203_egress_not_in_effect::RULE,
+    &rf207_no_default_deny::RULE,
     &rf401_metadata_reachable::RULE,
 ];
 
