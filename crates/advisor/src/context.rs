@@ -2,16 +2,22 @@
 //! need, each computed once.
 
 mod backstop;
+mod cni;
 mod dns;
 mod exposure;
 mod groups;
 mod inventory;
+mod manifest_paths;
+mod node_agents;
 mod roles;
 
+pub use cni::{Cni, CniPart, Enforcement, Plugin, Version};
 pub use dns::{Dns, DnsFlavour, DnsReach, assumed_name_servers};
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
 pub use inventory::{ContainerFacts, Inventory};
+pub use manifest_paths::pod_spec_path;
+pub use node_agents::node_agent;
 pub use roles::Role;
 
 use std::sync::OnceLock;
@@ -80,6 +86,8 @@ pub struct Context<'a> {
     pub options: &'a Options,
     /// The name servers.
     pub dns: Dns,
+    /// The network plugins.
+    pub cni: Cni,
     groups: Vec<Group>,
     roles: Vec<Role>,
     exposures: OnceLock<Vec<Vec<Exposure>>>,
@@ -102,6 +110,7 @@ impl<'a> Context<'a> {
             inventory: input.inventory,
             options: input.options,
             dns,
+            cni: Cni::find(input.inventory),
             groups,
             roles: roles::of(snapshot),
             exposures: OnceLock::new(),

@@ -7,6 +7,7 @@
 mod check;
 pub mod context;
 pub mod finding;
+mod nearest;
 pub mod posture;
 mod proposal;
 mod report;
