@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use ringfence_engine::{Packet, Peer};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::snapshot::{NamespaceId, PodKind, WorkloadId};
 
@@ -89,6 +90,10 @@ fn finding(
         .filter_map(|id| place(context, *id))
         .collect();
     let mut places = places.into_iter();
+    let mut pods = workloads
+        .iter()
+        .flat_map(|id| context.snapshot.workload(*id).pod_ids());
+    let shown = pods.find(|pod| context.snapshot.pod(*pod).host_network);
     let primary = places.next();
     Finding {
         rule: &RULE,
@@ -115,7 +120,12 @@ fn finding(
         },
         primary,
         related: places.take(3).collect(),
-        witness: telling.map(|exposure| context.witness(exposure.packet(group))),
+        witness: telling.zip(shown).map(|(exposure, pod)| {
+            context.witness(Packet {
+                source: Peer::Pod(pod),
+                ..exposure.packet(group)
+            })
+        }),
         affected: workloads.to_vec(),
         fix: None,
     }

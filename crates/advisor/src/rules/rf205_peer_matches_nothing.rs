@@ -11,7 +11,7 @@ use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
 use super::rf204_selects_nothing::label_edits;
-use crate::context::Context;
+use crate::context::{Context, Group};
 use crate::finding::{Finding, Fix, NotVerified, Place, Safety};
 use crate::nearest::{Meant, nearest};
 use crate::report::Findings;
@@ -140,6 +140,8 @@ fn is_whole_cluster(context: &Context<'_>) -> bool {
 fn fault(context: &Context<'_>, own: NamespaceId, peer: &NetworkPolicyPeer) -> Option<Fault> {
     let everything = LabelSelector::default();
     let pods = peer.pod_selector.as_ref();
+    // An ingress controller outside the input may be in any namespace.
+    let mut maybe_outside = false;
     let namespaces: Vec<NamespaceId> = match &peer.namespace_selector {
         None => {
             pods?;
@@ -151,11 +153,13 @@ fn fault(context: &Context<'_>, own: NamespaceId, peer: &NetworkPolicyPeer) -> O
             for (id, namespace) in context.snapshot.namespace_ids() {
                 match matches(selector, &namespace.labels) {
                     Tri::Yes => certain.push(id),
-                    Tri::Unknown => possible = true,
+                    Tri::Unknown if namespace.identity_known => possible = true,
+                    Tri::Unknown => maybe_outside = true,
                     Tri::No => {}
                 }
             }
             if certain.is_empty() {
+                let possible = possible || maybe_outside;
                 return Some(no_namespace(context, selector, possible));
             }
             if possible {
@@ -191,7 +195,7 @@ fn fault(context: &Context<'_>, own: NamespaceId, peer: &NetworkPolicyPeer) -> O
             labels.is_some_and(|labels| labels.contains_key(METADATA_NAME))
         });
     Some(
-        if !namespaces.iter().all(has_pods) || meant.is_none() && !is_complete {
+        if !namespaces.iter().all(has_pods) || meant.is_none() && (maybe_outside || !is_complete) {
             Fault::NotKnown
         } else {
             Fault::NoPod(meant)
