@@ -65,9 +65,21 @@ fn finding(
     severity: Severity,
 ) -> Finding {
     let who = context.list(workloads);
-    let (bypass, they, network) = match workloads.len() {
-        1 => ("bypasses", "it reaches", "the network of its node"),
-        _ => ("bypass", "they reach", "the networks of their nodes"),
+    let (bypass, they, network, else_reached, their) = match workloads.len() {
+        1 => (
+            "bypasses",
+            "it reaches",
+            "the network of its node",
+            "whatever else its node reaches",
+            "its",
+        ),
+        _ => (
+            "bypass",
+            "they reach",
+            "the networks of their nodes",
+            "whatever else their nodes reach",
+            "their",
+        ),
     };
     // Host-networked pods differ in nothing that a policy could ask: what one reaches all
     // reach.
@@ -84,7 +96,7 @@ fn finding(
     if internet.is_some_and(crate::context::InternetReach::is_open) {
         reached.push("the internet");
     }
-    reached.push("whatever else its node reaches");
+    reached.push(else_reached);
     let places: Vec<Place> = workloads
         .iter()
         .filter_map(|id| place(context, *id))
@@ -100,7 +112,7 @@ fn finding(
         severity,
         message: format!("{who} {bypass} every policy, in {network} (hostNetwork)"),
         consequence: Some(format!(
-            "{they} {}, and what it sends looks like traffic of the node to the policies of others",
+            "{they} {}; to the policies of others {their} traffic is that of a node",
             reached.join(", ")
         )),
         help: Some(match severity {

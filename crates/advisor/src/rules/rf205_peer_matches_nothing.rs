@@ -11,7 +11,7 @@ use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
 use super::rf204_selects_nothing::label_edits;
-use crate::context::{Context, Group};
+use crate::context::Context;
 use crate::finding::{Finding, Fix, NotVerified, Place, Safety};
 use crate::nearest::{Meant, nearest};
 use crate::report::Findings;
@@ -340,7 +340,11 @@ fn finding(context: &Context<'_>, at: &PeerAt<'_>, fault: Fault) -> Option<Findi
                 Some([one]) => selector.key("matchLabels").key(&one.key),
                 _ => selector.clone(),
             };
-            Place::value(origin, path, "nothing has this")
+            let label = match is_old_name && !is_certain {
+                true => "perhaps no namespace has this",
+                false => "nothing has this",
+            };
+            Place::value(origin, path, label)
         }),
         related: Vec::new(),
         witness: None,
