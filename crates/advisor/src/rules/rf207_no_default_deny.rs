@@ -98,8 +98,8 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, cases: &[Case<'_>]) ->
         message,
         consequence: Some(consequence),
         help: Some(
-            "add a default deny, a policy with `podSelector: {}` and `policyTypes: [Ingress, \
-             Egress]` and no rules: it changes nothing today"
+            "add a default deny, a policy with `podSelector: {}`, `policyTypes: [Egress]` and no \
+             rules: it changes nothing today"
                 .to_owned(),
         ),
         object: context.namespace_ref(namespace),
