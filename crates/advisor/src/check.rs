@@ -40,19 +40,17 @@ pub fn check(input: &Input<'_>) -> Report {
         (rule.check)(&context, &mut findings);
     }
     let Findings {
-        mut found,
+        found,
+        mut suppressed,
         mut not_verified,
     } = findings;
-    for finding in &mut found {
-        let configured = input.options.severities.get(&finding.rule.code);
-        finding.severity = configured.copied().unwrap_or(finding.severity);
-    }
     not_verified.sort();
     not_verified.dedup();
-    let mut suppressed = Vec::new();
+    let options = input.options;
     let mut findings = Vec::new();
-    for finding in sorted(found, input.sources) {
-        let options = input.options;
+    for mut finding in found {
+        let configured = options.severities.get(&finding.rule.code);
+        finding.severity = configured.copied().unwrap_or(finding.severity);
         match suppress::reason(&context, &finding, &options.suppressions, options.today) {
             Some((reason, by)) => suppressed.push(Suppressed {
                 finding,
@@ -63,18 +61,19 @@ pub fn check(input: &Input<'_>) -> Report {
         }
     }
     Report {
-        findings,
-        suppressed,
+        findings: sorted(findings, |finding| finding, input.sources),
+        suppressed: sorted(suppressed, |s| &s.finding, input.sources),
         not_verified,
         posture: posture::of(&context),
     }
 }
 
 /// Worst first; among equals by place, then by rule, object and message.
-fn sorted(findings: Vec<Finding>, sources: &Sources) -> Vec<Finding> {
-    let mut keyed: Vec<_> = findings
+fn sorted<T>(items: Vec<T>, finding: impl Fn(&T) -> &Finding, sources: &Sources) -> Vec<T> {
+    let mut keyed: Vec<_> = items
         .into_iter()
-        .map(|finding| {
+        .map(|item| {
+            let finding = finding(&item);
             let place = finding.primary.as_ref().and_then(|p| p.locate(sources));
             // What has no place comes after what has one.
             let place = (place.is_none(), place);
@@ -85,9 +84,9 @@ fn sorted(findings: Vec<Finding>, sources: &Sources) -> Vec<Finding> {
                 finding.object.clone(),
                 finding.message.clone(),
             );
-            (key, finding)
+            (key, item)
         })
         .collect();
     keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
-    keyed.into_iter().map(|(_, finding)| finding).collect()
+    keyed.into_iter().map(|(_, item)| item).collect()
 }

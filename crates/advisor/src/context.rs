@@ -1,16 +1,23 @@
 //! What every rule may ask: the engine, and facts about the cluster that several rules
 //! need, each computed once.
 
+mod backstop;
+mod cni;
 mod dns;
 mod exposure;
 mod groups;
 mod inventory;
+mod manifest_paths;
+mod node_agents;
 mod roles;
 
+pub use cni::{Cni, CniPart, Enforcement, Plugin, Version};
 pub use dns::{Dns, DnsFlavour, DnsReach, assumed_name_servers};
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
 pub use inventory::{ContainerFacts, Inventory};
+pub use manifest_paths::pod_spec_path;
+pub use node_agents::node_agent;
 pub use roles::Role;
 
 use std::collections::BTreeMap;
@@ -93,10 +100,13 @@ pub struct Context<'a> {
     pub options: &'a Options,
     /// The name servers.
     pub dns: Dns,
+    /// The network plugins.
+    pub cni: Cni,
     groups: Vec<Group>,
     roles: Vec<Role>,
     exposures: OnceLock<Vec<Vec<Exposure>>>,
     internet: OnceLock<Vec<InternetReach>>,
+    deny_all: OnceLock<Vec<backstop::DenyAll>>,
 }
 
 impl<'a> Context<'a> {
@@ -114,10 +124,12 @@ impl<'a> Context<'a> {
             inventory: input.inventory,
             options: input.options,
             dns,
+            cni: Cni::find(input.inventory),
             groups,
             roles: roles::of(snapshot),
             exposures: OnceLock::new(),
             internet: OnceLock::new(),
+            deny_all: OnceLock::new(),
         }
     }
 
@@ -126,6 +138,22 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// The cluster-wide policy that denies a group all egress which nothing else allows,
+    /// if there is one.
+    #[must_use]
+    pub fn cluster_wide_deny(&self, group: &Group) -> Option<PolicyId> {
+        let candidates = self.deny_all.get_or_init(|| backstop::candidates(self));
+        backstop::of(self, candidates, group)
+    }
+
+    /// The groups of a namespace, in the order of their first pods.
+    pub fn groups_in(&self, namespace: NamespaceId) -> impl Iterator<Item = &Group> {
+        // Pods are sorted by namespace, so groups are as well.
+        let start = self.groups.partition_point(|g| g.namespace < namespace);
+        let groups = self.groups.get(start..).unwrap_or_default();
+        groups.iter().take_while(move |g| g.namespace == namespace)
     }
 
     /// What a namespace is for.
@@ -172,6 +200,13 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn is_open(&self, packet: &Packet) -> bool {
         self.engine.can(packet) == Verdict::Allowed
+    }
+
+    /// The namespace of a policy; `None` for a cluster-wide one.
+    #[must_use]
+    pub fn namespace_of(&self, policy: PolicyId) -> Option<NamespaceId> {
+        let policy = self.snapshot.policy(policy);
+        self.snapshot.find_namespace(policy.namespace.as_deref()?)
     }
 
     /// A policy by its name.

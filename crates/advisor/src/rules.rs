@@ -3,8 +3,17 @@
 //! To add a rule, add its file here, its page under `docs/findings/` and a folder of
 //! manifests under `tests/rules/`. No other folder's code changes.
 
+mod rf101_policies_not_enforced;
+mod rf102_old_network_plugin;
+mod rf103_host_network;
+mod rf104_host_network_admitted;
 mod rf201_egress_not_isolated;
 mod rf202_ingress_only_deny;
+mod rf203_egress_not_in_effect;
+mod rf204_selects_nothing;
+mod rf205_peer_matches_nothing;
+mod rf206_misplaced_default_deny;
+mod rf207_no_default_deny;
 mod rf401_metadata_reachable;
 mod rf601_unjustified_allow;
 mod rf603_namespace_conflict;
@@ -16,8 +25,17 @@ use crate::rule::{Code, Rule};
 
 /// Every rule, by code.
 pub const ALL: &[&Rule] = &[
+    &rf101_policies_not_enforced::RULE,
+    &rf102_old_network_plugin::RULE,
+    &rf103_host_network::RULE,
+    &rf104_host_network_admitted::RULE,
     &rf201_egress_not_isolated::RULE,
     &rf202_ingress_only_deny::RULE,
+    &rf203_egress_not_in_effect::RULE,
+    &rf204_selects_nothing::RULE,
+    &rf205_peer_matches_nothing::RULE,
+    &rf206_misplaced_default_deny::RULE,
+    &rf207_no_default_deny::RULE,
     &rf401_metadata_reachable::RULE,
     &rf601_unjustified_allow::RULE,
     &rf603_namespace_conflict::RULE,

@@ -80,6 +80,14 @@ impl Engine {
         }))
     }
 
+    /// Whether a policy covers one direction, so that it isolates its pods there or has
+    /// rules that count.
+    #[must_use]
+    pub fn covers(&self, policy: PolicyId, direction: Direction) -> bool {
+        let resolved = self.policies.get(policy.0 as usize);
+        resolved.is_some_and(|resolved| resolved.rules(direction).is_some())
+    }
+
     /// The pods that a policy applies to, ascending, whatever directions it covers.
     #[must_use]
     pub fn subjects_of(&self, policy: PolicyId) -> Vec<(PodId, Tri)> {

@@ -35,10 +35,39 @@ pub struct ContainerFacts {
     pub image: String,
     /// Its command and arguments.
     pub arguments: Vec<String>,
-    /// Its environment, as far as it is written out.
-    pub environment: BTreeMap<String, String>,
     /// Whether it runs before the others and ends.
     pub init: bool,
+    /// Its index in its list in the manifest.
+    pub index: usize,
+}
+
+impl ContainerFacts {
+    /// The image without registry, folders, tag and digest: `node` of
+    /// `docker.io/calico/node:v3.28.1`.
+    #[must_use]
+    pub fn image_name(&self) -> &str {
+        let repository = self.repository();
+        repository.rsplit('/').next().unwrap_or(repository)
+    }
+
+    /// The image without tag and digest.
+    #[must_use]
+    pub fn repository(&self) -> &str {
+        let image = self.image.split('@').next().unwrap_or_default();
+        // A colon before the last slash is the one of a registry's port.
+        match image.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => repository,
+            _ => image,
+        }
+    }
+
+    /// The tag of the image; `None` where there is none.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        let image = self.image.split('@').next().unwrap_or_default();
+        let (_, tag) = image.rsplit_once(':')?;
+        (!tag.contains('/')).then_some(tag)
+    }
 }
 
 impl Inventory {
@@ -103,6 +132,25 @@ impl Inventory {
         self.get(object).map_or(&[], |facts| &facts.containers)
     }
 
+    /// Every object that runs containers: its kind, namespace and name, its containers,
+    /// and where it was read from. By kind, then namespace, then name.
+    pub fn workloads(
+        &self,
+    ) -> impl Iterator<Item = ((&str, &str, &str), &[ContainerFacts], Option<&Origin>)> {
+        let with_containers = self
+            .objects
+            .iter()
+            .filter(|(_, f)| !f.containers.is_empty());
+        with_containers.map(|((kind, namespace, name), facts)| {
+            let containers = facts.containers.as_slice();
+            (
+                (&**kind, &**namespace, &**name),
+                containers,
+                facts.origin.as_ref(),
+            )
+        })
+    }
+
     /// Where an object was read from.
     #[must_use]
     pub fn origin(&self, object: &ObjectRef) -> Option<&Origin> {
@@ -118,22 +166,20 @@ impl Inventory {
 
 fn containers(spec: &PodSpec) -> Vec<ContainerFacts> {
     let init = spec.init_containers.iter().flatten();
-    let init = init.map(|container| facts(container, true));
-    let rest = spec.containers.iter().map(|c| facts(c, false));
+    let init = init.enumerate().map(|(index, c)| facts(c, index, true));
+    let rest = spec.containers.iter().enumerate();
+    let rest = rest.map(|(index, c)| facts(c, index, false));
     rest.chain(init).collect()
 }
 
-fn facts(container: &Container, init: bool) -> ContainerFacts {
+fn facts(container: &Container, index: usize, init: bool) -> ContainerFacts {
     let command = container.command.iter().flatten();
     let arguments = container.args.iter().flatten();
-    let environment = container.env.iter().flatten();
     ContainerFacts {
         name: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
         arguments: command.chain(arguments).cloned().collect(),
-        environment: environment
-            .filter_map(|variable| Some((variable.name.clone(), variable.value.clone()?)))
-            .collect(),
         init,
+        index,
     }
 }

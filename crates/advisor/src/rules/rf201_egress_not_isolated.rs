@@ -8,10 +8,10 @@ use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::NamespaceId;
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
-use serde_json::json;
 
 use crate::context::{Context, Group};
 use crate::finding::{Edit, Finding, Fix, Place, Safety};
+use crate::proposal;
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
@@ -28,19 +28,34 @@ pub(super) static RULE: Rule = Rule {
 fn check(context: &Context<'_>, findings: &mut Findings) {
     let mut open: BTreeMap<NamespaceId, Vec<&Group>> = BTreeMap::new();
     for group in context.groups() {
-        if !group.host_network && group.egress_isolated != Tri::Yes {
+        let is_open = !group.host_network && group.egress_isolated != Tri::Yes;
+        if is_open && context.cluster_wide_deny(group).is_none() {
             open.entry(group.namespace).or_default().push(group);
         }
     }
     for (namespace, groups) in open {
-        findings.push(finding(context, namespace, &groups));
+        let mut finding = finding(context, namespace, &groups);
+        if context.role(namespace).is_protected() {
+            // What runs there runs the cluster. To add a default deny would be wrong, and
+            // so would be to say nothing.
+            finding.fix = None;
+            finding.help = None;
+            let name = &context.snapshot.namespace(namespace).name;
+            findings.push_suppressed(
+                finding,
+                "a default deny there breaks the cluster",
+                format!("`{name}` is {}", context.role(namespace).describe()),
+            );
+        } else {
+            findings.push(finding);
+        }
     }
 }
 
 fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> Finding {
     let name = &context.snapshot.namespace(namespace).name;
     let affected = context.workloads(groups.iter().flat_map(|g| g.pods.iter().copied()));
-    let of_namespace = context.groups().iter().filter(|g| g.namespace == namespace);
+    let of_namespace = context.groups_in(namespace);
     let is_all = of_namespace.filter(|g| !g.host_network).count() == groups.len();
     let is_certain = groups.iter().any(|group| group.egress_isolated == Tri::No);
     let message = match (is_all, is_certain) {
@@ -69,10 +84,8 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> 
             "this namespace has no default deny for egress",
         )
     });
-    let beside = context
-        .snapshot
-        .workload_ids()
-        .find_map(|(id, workload)| affected.contains(&id).then_some(workload.origin.as_ref())?);
+    let mut written = affected.iter();
+    let beside = written.find_map(|id| context.snapshot.workload(*id).origin.as_ref());
     let witness = groups.iter().find_map(|group| {
         let family = IpFamily::of(metadata::COMMON);
         let families = context
@@ -99,7 +112,7 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> 
         ),
         help: Some(format!(
             "add a default deny with `policyTypes: [Ingress, Egress]`, then allow what is \
-             needed: `ringfence baseline {name}` writes the set"
+             needed, DNS first: `ringfence baseline {name}` writes the set"
         )),
         object: context.namespace_ref(namespace),
         related: match &namespace_place {
@@ -109,18 +122,21 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> 
         primary: namespace_place.or(primary),
         witness,
         affected,
-        fix: declared.or(beside).map(|origin| Fix {
-            title: format!("add a default deny for egress to namespace `{name}`"),
-            safety: Safety::Unsafe,
-            edits: vec![Edit::AddObject {
-                beside: origin.clone(),
-                manifest: json!({
-                    "apiVersion": "networking.k8s.io/v1",
-                    "kind": "NetworkPolicy",
-                    "metadata": {"name": "default-deny-all", "namespace": &**name},
-                    "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
-                }),
-            }],
+        fix: declared.or(beside).map(|origin| {
+            let deny = proposal::deny_egress(context, namespace);
+            let dns = proposal::allow_dns(context, namespace);
+            let and_dns = if dns.is_some() { ", and allow DNS" } else { "" };
+            let manifests = std::iter::once(deny).chain(dns);
+            Fix {
+                title: format!("add a default deny for egress to namespace `{name}`{and_dns}"),
+                safety: Safety::Unsafe,
+                edits: manifests
+                    .map(|manifest| Edit::AddObject {
+                        beside: origin.clone(),
+                        manifest,
+                    })
+                    .collect(),
+            }
         }),
     }
 }

@@ -31,20 +31,30 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         if has_rules || !selector.is_none_or(selects_everything) {
             continue;
         }
-        // `egress: []` without `policyTypes` says that egress was meant: RF203.
-        let types = spec.policy_types.as_deref().unwrap_or_default();
-        let egress_was_meant = types.is_empty() && spec.egress.is_some();
-        if egress_was_meant || types.iter().any(|t| t == Direction::Egress.policy_type()) {
+        // An `egress` key says that egress was meant: RF203. A name that says ingress says
+        // that it was not: RF201 tells where egress is open.
+        let says_ingress = policy.name.to_ascii_lowercase().contains("ingress");
+        if spec.egress.is_some() || says_ingress || context.engine.covers(id, Direction::Egress) {
             continue;
         }
+        let namespace = context.namespace_of(id);
+        if namespace.is_some_and(|namespace| context.role(namespace).is_protected()) {
+            // No default deny belongs there: RF206.
+            continue;
+        }
+        let types = spec.policy_types.as_deref().unwrap_or_default();
         let subjects = context.engine.subjects_of(id);
         let open: Vec<_> = subjects
             .iter()
-            .filter(|(pod, _)| context.engine.isolated(*pod, Direction::Egress) != Tri::Yes)
             .map(|(pod, _)| *pod)
+            .filter(|pod| context.engine.isolated(*pod, Direction::Egress) != Tri::Yes)
             .collect();
         // Another policy isolates egress: two policies, one a direction, are a good habit.
-        if open.is_empty() && !subjects.is_empty() {
+        let is_complemented = match subjects.is_empty() {
+            true => isolates_all_egress(context, policy.namespace.as_deref()),
+            false => open.is_empty(),
+        };
+        if is_complemented {
             continue;
         }
         let spec_path = KeyPath::root().key("spec");
@@ -101,4 +111,16 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             }),
         });
     }
+}
+
+/// Whether a policy isolates the egress of whatever pods a namespace has.
+fn isolates_all_egress(context: &Context<'_>, namespace: Option<&str>) -> bool {
+    context.snapshot.policy_ids().any(|(id, policy)| {
+        let PolicyBody::Network(spec) = &policy.body else {
+            return false;
+        };
+        policy.namespace.as_deref() == namespace
+            && spec.pod_selector.as_ref().is_none_or(selects_everything)
+            && context.engine.covers(id, Direction::Egress)
+    })
 }

@@ -68,16 +68,12 @@ const CONTAINER_PORTS: Mask = Fields(&[
     ("protocol", All),
 ]);
 
-/// Nothing that a verdict depends on: images, arguments and environment tell which
-/// network plugin and which name servers a cluster has.
-const ENVIRONMENT: Mask = Fields(&[("name", All), ("value", Texts)]);
-
 const CONTAINER: Mask = Fields(&[
     ("name", All),
+    // No verdict depends on these: they tell which network plugin a cluster has.
     ("image", Texts),
     ("command", Texts),
     ("args", Texts),
-    ("env", ENVIRONMENT),
     ("restartPolicy", All),
     ("ports", CONTAINER_PORTS),
 ]);

@@ -1,0 +1,76 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ringfence_engine::{Peer, RuleRef};
+use ringfence_model::address::IpFamily;
+use ringfence_model::policy::{Action, Direction, PolicyBody};
+use ringfence_model::protocol::Protocol;
+use ringfence_model::snapshot::PolicyId;
+use ringfence_model::tri::Tri;
+
+use super::{Context, Group};
+
+/// A rule that denies everything that was not allowed before, in one family.
+pub(super) type DenyAll = (RuleRef, IpFamily);
+
+/// A public address of the family, to ask whether a rule covers what is outside.
+fn outside(family: IpFamily) -> IpAddr {
+    match family {
+        IpFamily::V4 => Ipv4Addr::new(8, 8, 8, 8).into(),
+        IpFamily::V6 => Ipv6Addr::new(0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8888).into(),
+    }
+}
+
+/// The egress rules of cluster-wide policies that deny every port to every pod that
+/// selectors see. Whether they cover what is outside the cluster is asked for each pod.
+pub(super) fn candidates(context: &Context<'_>) -> Vec<DenyAll> {
+    let mut found = Vec::new();
+    let pods = context.snapshot.pod_ids();
+    let all = pods.filter(|(_, pod)| !pod.host_network).count();
+    for (policy, written) in context.snapshot.policy_ids() {
+        let PolicyBody::Tiered(body) = &written.body else {
+            continue;
+        };
+        for (index, rule) in body.egress.iter().enumerate() {
+            if rule.action != Action::Deny || rule.ports.is_some() {
+                continue;
+            }
+            let rule = RuleRef {
+                policy,
+                direction: Direction::Egress,
+                rule: index,
+            };
+            found.extend(IpFamily::ALL.into_iter().filter_map(|family| {
+                let peers = context.engine.peers_of(rule, family);
+                let covered = peers.iter().filter(|(_, matches)| *matches == Tri::Yes);
+                (covered.count() >= all).then_some((rule, family))
+            }));
+        }
+    }
+    found
+}
+
+/// The cluster-wide policy that denies a group all egress which nothing else allows, in
+/// every family that it has: a default deny that is no `NetworkPolicy`.
+pub(super) fn of(context: &Context<'_>, candidates: &[DenyAll], group: &Group) -> Option<PolicyId> {
+    if candidates.is_empty() {
+        return None;
+    }
+    let snapshot = context.snapshot;
+    let families = snapshot.families_of(snapshot.pod(group.first));
+    let denying = |family: IpFamily| {
+        let rules = context.engine.matching_rules(
+            group.first,
+            Direction::Egress,
+            Peer::Address(outside(family)),
+            family,
+            (Protocol::Tcp, 443),
+        );
+        rules.into_iter().find_map(|found| {
+            let is_certain = found.matches == Tri::Yes;
+            (is_certain && candidates.contains(&(found.rule, family))).then_some(found.rule.policy)
+        })
+    };
+    let mut policies = families.iter().map(|family| denying(*family));
+    let first = policies.next()??;
+    policies.all(|policy| policy.is_some()).then_some(first)
+}

@@ -1,0 +1,31 @@
+use ringfence_model::source::KeyPath;
+
+/// The way to the pod spec in an object of this kind: that of a pod, or of the template.
+#[must_use]
+pub fn pod_spec_path(kind: &str) -> KeyPath {
+    let spec = KeyPath::root().key("spec");
+    match kind {
+        "Pod" => spec,
+        "CronJob" => {
+            let job = spec.key("jobTemplate").key("spec");
+            job.key("template").key("spec")
+        }
+        _ => spec.key("template").key("spec"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pod_spec_path;
+
+    #[test]
+    fn each_kind_keeps_its_pod_spec_where_the_api_has_it() {
+        for (kind, path) in [
+            ("Pod", "spec"),
+            ("Deployment", "spec.template.spec"),
+            ("CronJob", "spec.jobTemplate.spec.template.spec"),
+        ] {
+            assert_eq!(pod_spec_path(kind).to_string(), path);
+        }
+    }
+}
