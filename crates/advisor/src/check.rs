@@ -41,23 +41,25 @@ pub fn check(input: &Input<'_>) -> Report {
     }
     let Findings {
         found,
+        suppressed,
         mut not_verified,
     } = findings;
     not_verified.sort();
     not_verified.dedup();
     Report {
-        findings: sorted(found, input.sources),
-        suppressed: Vec::new(),
+        findings: sorted(found, |finding| finding, input.sources),
+        suppressed: sorted(suppressed, |s| &s.finding, input.sources),
         not_verified,
         posture: posture::of(&context),
     }
 }
 
 /// Worst first; among equals by place, then by rule, object and message.
-fn sorted(findings: Vec<Finding>, sources: &Sources) -> Vec<Finding> {
-    let mut keyed: Vec<_> = findings
+fn sorted<T>(items: Vec<T>, finding: impl Fn(&T) -> &Finding, sources: &Sources) -> Vec<T> {
+    let mut keyed: Vec<_> = items
         .into_iter()
-        .map(|finding| {
+        .map(|item| {
+            let finding = finding(&item);
             let place = finding.primary.as_ref().and_then(|p| p.locate(sources));
             // What has no place comes after what has one.
             let place = (place.is_none(), place);
@@ -68,9 +70,9 @@ fn sorted(findings: Vec<Finding>, sources: &Sources) -> Vec<Finding> {
                 finding.object.clone(),
                 finding.message.clone(),
             );
-            (key, finding)
+            (key, item)
         })
         .collect();
     keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
-    keyed.into_iter().map(|(_, finding)| finding).collect()
+    keyed.into_iter().map(|(_, item)| item).collect()
 }

@@ -2,21 +2,29 @@
 //! need, each computed once.
 
 mod dns;
+mod exceptions;
 mod exposure;
 mod groups;
 mod inventory;
+mod openings;
 mod roles;
+mod written;
 
 pub use dns::{Dns, DnsFlavour, DnsReach, assumed_name_servers};
+pub use exceptions::Exceptions;
+pub(crate) use exceptions::{append as append_exceptions, listed as list_exceptions};
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
 pub use inventory::{ContainerFacts, Inventory};
+pub use openings::{Cause, Opening};
 pub use roles::Role;
+pub use written::{WrittenBlock, WrittenRule, numbers_of, rule_path};
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use ringfence_engine::Engine;
 use ringfence_engine::explain::{Explanation, explain};
+use ringfence_engine::{Engine, RuleRef};
 use ringfence_engine::{Packet, Verdict};
 use ringfence_model::diagnostic::Diagnostic;
 use ringfence_model::metadata::{ENDPOINTS, MetadataEndpoint};
@@ -83,6 +91,8 @@ pub struct Context<'a> {
     roles: Vec<Role>,
     exposures: OnceLock<Vec<Vec<Exposure>>>,
     internet: OnceLock<Vec<InternetReach>>,
+    openings: OnceLock<BTreeMap<Cause, Vec<Opening>>>,
+    written: OnceLock<Vec<Vec<WrittenRule>>>,
 }
 
 impl<'a> Context<'a> {
@@ -104,6 +114,8 @@ impl<'a> Context<'a> {
             roles: roles::of(snapshot),
             exposures: OnceLock::new(),
             internet: OnceLock::new(),
+            openings: OnceLock::new(),
+            written: OnceLock::new(),
         }
     }
 
@@ -137,6 +149,36 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn internet(&self) -> &[InternetReach] {
         self.internet.get_or_init(|| exposure::internet(self))
+    }
+
+    /// What is open to metadata endpoints, by the rule that opens it.
+    #[must_use]
+    pub fn openings(&self) -> &BTreeMap<Cause, Vec<Opening>> {
+        self.openings.get_or_init(|| openings::of(self))
+    }
+
+    /// The rules of a `NetworkPolicy` that are in effect, as they are written; none of
+    /// another kind of policy.
+    #[must_use]
+    pub fn written_rules(&self, policy: PolicyId) -> &[WrittenRule] {
+        let all = self.written.get_or_init(|| written::of(self.snapshot));
+        let rules = all.get(policy.0 as usize);
+        rules.map_or(&[], Vec::as_slice)
+    }
+
+    /// A rule of a `NetworkPolicy`, as it is written.
+    #[must_use]
+    pub fn written_rule(&self, rule: RuleRef) -> Option<&WrittenRule> {
+        let mut rules = self.written_rules(rule.policy).iter();
+        rules.find(|written| written.rule == rule)
+    }
+
+    /// Whether the input has pods in the namespace of a policy.
+    #[must_use]
+    pub fn has_pods_beside(&self, policy: &Policy) -> bool {
+        let namespace = policy.namespace.as_deref();
+        let id = namespace.and_then(|name| self.snapshot.find_namespace(name));
+        id.is_some_and(|id| self.groups().iter().any(|group| group.namespace == id))
     }
 
     /// Why a packet has its verdict.

@@ -7,6 +7,7 @@ use crate::posture::NamespacePosture;
 #[derive(Debug, Default)]
 pub struct Findings {
     pub(crate) found: Vec<Finding>,
+    pub(crate) suppressed: Vec<Suppressed>,
     pub(crate) not_verified: Vec<NotVerified>,
 }
 
@@ -21,13 +22,28 @@ impl Findings {
         self.found.extend(findings);
     }
 
+    /// Something is as a rule looks for it, and is meant to be so: it is counted, not
+    /// reported. `reason` says why in one sentence without a full stop, `by` who says so.
+    pub fn push_suppressed(
+        &mut self,
+        finding: Finding,
+        reason: impl Into<String>,
+        by: impl Into<String>,
+    ) {
+        self.suppressed.push(Suppressed {
+            finding,
+            reason: reason.into(),
+            by: by.into(),
+        });
+    }
+
     /// Something cannot be told from the input.
     pub fn not_verified(&mut self, question: NotVerified) {
         self.not_verified.push(question);
     }
 }
 
-/// A finding that somebody has decided to live with.
+/// A finding that somebody has decided to live with, or that is as it must be.
 #[derive(Clone, Debug)]
 pub struct Suppressed {
     /// The finding.

@@ -6,6 +6,10 @@
 mod rf201_egress_not_isolated;
 mod rf202_ingress_only_deny;
 mod rf401_metadata_reachable;
+mod rf402_deny_that_allows;
+mod rf403_exception_undone;
+mod rf404_ipv6_metadata_open;
+mod rf405_useless_exception;
 
 use crate::rule::{Code, Rule};
 
@@ -14,6 +18,10 @@ pub const ALL: &[&Rule] = &[
     &rf201_egress_not_isolated::RULE,
     &rf202_ingress_only_deny::RULE,
     &rf401_metadata_reachable::RULE,
+    &rf402_deny_that_allows::RULE,
+    &rf403_exception_undone::RULE,
+    &rf404_ipv6_metadata_open::RULE,
+    &rf405_useless_exception::RULE,
 ];
 
 /// The rule with this code.
