@@ -2,6 +2,7 @@
 //! need, each computed once.
 
 mod dns;
+mod dns_rules;
 mod exceptions;
 mod exposure;
 mod groups;
@@ -11,6 +12,7 @@ mod roles;
 mod written;
 
 pub use dns::{Dns, DnsFlavour, DnsReach, assumed_name_servers};
+pub use dns_rules::{DnsFault, DnsProblem, DnsRule};
 pub use exceptions::Exceptions;
 pub(crate) use exceptions::{append as append_exceptions, listed as list_exceptions};
 pub use exposure::{Exposure, InternetReach};
@@ -93,6 +95,7 @@ pub struct Context<'a> {
     internet: OnceLock<Vec<InternetReach>>,
     openings: OnceLock<BTreeMap<Cause, Vec<Opening>>>,
     written: OnceLock<Vec<Vec<WrittenRule>>>,
+    dns_problems: OnceLock<Vec<DnsProblem>>,
 }
 
 impl<'a> Context<'a> {
@@ -116,6 +119,7 @@ impl<'a> Context<'a> {
             internet: OnceLock::new(),
             openings: OnceLock::new(),
             written: OnceLock::new(),
+            dns_problems: OnceLock::new(),
         }
     }
 
@@ -155,6 +159,12 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn openings(&self) -> &BTreeMap<Cause, Vec<Opening>> {
         self.openings.get_or_init(|| openings::of(self))
+    }
+
+    /// The groups that can ask name servers neither over UDP nor over TCP for certain.
+    #[must_use]
+    pub fn dns_problems(&self) -> &[DnsProblem] {
+        self.dns_problems.get_or_init(|| dns_rules::problems(self))
     }
 
     /// The rules of a `NetworkPolicy` that are in effect, as they are written; none of

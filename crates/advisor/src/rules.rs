@@ -5,6 +5,10 @@
 
 mod rf201_egress_not_isolated;
 mod rf202_ingress_only_deny;
+mod rf301_dns_unreachable;
+mod rf302_dns_one_protocol;
+mod rf303_dns_rule_misses;
+mod rf304_dns_to_anywhere;
 mod rf401_metadata_reachable;
 mod rf402_deny_that_allows;
 mod rf403_exception_undone;
@@ -17,6 +21,10 @@ use crate::rule::{Code, Rule};
 pub const ALL: &[&Rule] = &[
     &rf201_egress_not_isolated::RULE,
     &rf202_ingress_only_deny::RULE,
+    &rf301_dns_unreachable::RULE,
+    &rf302_dns_one_protocol::RULE,
+    &rf303_dns_rule_misses::RULE,
+    &rf304_dns_to_anywhere::RULE,
     &rf401_metadata_reachable::RULE,
     &rf402_deny_that_allows::RULE,
     &rf403_exception_undone::RULE,

@@ -151,3 +151,13 @@ fn no_folder_and_no_page_is_left_without_a_rule() {
         }
     }
 }
+
+#[test]
+fn exceptions_that_the_api_server_rejects_are_found_though_the_policy_is_left_out() {
+    let report = checked(&folder().join("RF405/rejected.yaml"));
+    let rejected = report
+        .findings
+        .iter()
+        .filter(|finding| finding.rule.code == Code(405));
+    assert_eq!(rejected.count(), 2);
+}

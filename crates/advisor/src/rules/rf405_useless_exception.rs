@@ -45,13 +45,12 @@ fn rejected(diagnostic: &Diagnostic) -> Option<Finding> {
         at: At::Location(annotation.location.clone()),
         label: label.to_owned(),
     };
+    // The message begins with the way to the entry, which the place shows.
+    let (_, what) = diagnostic.message.split_once(": ")?;
     Some(Finding {
         rule: &RULE,
         severity: Severity::Error,
-        message: format!(
-            "the API server rejects this exception: {}",
-            diagnostic.message
-        ),
+        message: format!("the API server rejects this exception: {what}"),
         consequence: Some(
             "the whole policy is refused, and what it should have isolated stays as it is"
                 .to_owned(),
