@@ -27,7 +27,7 @@ use std::sync::OnceLock;
 
 use ringfence_engine::explain::{Explanation, explain};
 use ringfence_engine::{Engine, RuleRef};
-use ringfence_engine::{Packet, Verdict};
+use ringfence_engine::{Packet, Peer, Verdict};
 use ringfence_model::diagnostic::Diagnostic;
 use ringfence_model::metadata::{ENDPOINTS, MetadataEndpoint};
 use ringfence_model::object::ObjectRef;
@@ -204,6 +204,17 @@ impl<'a> Context<'a> {
             packet,
             verdict: self.engine.can(&packet),
         }
+    }
+
+    /// A packet with its verdict, if whoever reads it can ask for it: not if it goes to a
+    /// name server that was assumed.
+    #[must_use]
+    pub fn witness_to_show(&self, packet: Packet) -> Option<Witness> {
+        let is_assumed = match packet.destination {
+            Peer::Pod(pod) => self.dns.is_assumed(pod),
+            Peer::Address(_) => false,
+        };
+        (!is_assumed).then(|| self.witness(packet))
     }
 
     /// Whether a verdict is one that a finding may rest on.

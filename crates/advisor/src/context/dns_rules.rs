@@ -348,6 +348,22 @@ fn shown(labels: &BTreeMap<String, String>) -> String {
 }
 
 impl Context<'_> {
+    /// Where the name servers are, for a sentence.
+    #[must_use]
+    pub fn name_servers(&self) -> String {
+        let servers = self.dns.servers.iter();
+        let mut found: Vec<String> = servers
+            .map(|(pod, port)| format!("{} port {port}", self.name_of(*pod)))
+            .collect();
+        found.dedup();
+        let cache = self.dns.cache.iter();
+        found.extend(cache.map(|address| format!("the cache at {address} port 53")));
+        match self.dns.assumed {
+            true => format!("{}, as far as is assumed", found.join(", ")),
+            false => found.join(", "),
+        }
+    }
+
     /// The egress rules that let pods ask the name servers of this cluster, and the cache
     /// on their nodes.
     #[must_use]

@@ -128,7 +128,7 @@ fn finding(
             Direction::Egress => format!(
                 "allow UDP and TCP to the name servers ({}); if these pods never resolve names, \
                  say so with `ringfence.dev/ignore`",
-                servers(context)
+                context.name_servers()
             ),
             Direction::Ingress => {
                 "let these pods in at the name servers: a policy there keeps them out".to_owned()
@@ -140,7 +140,7 @@ fn finding(
         ),
         primary,
         related: Vec::new(),
-        witness: Some(context.witness(packet)),
+        witness: context.witness_to_show(packet),
         affected,
         fix,
     })
@@ -177,23 +177,6 @@ fn place_of_isolation(context: &Context<'_>, id: PolicyId) -> KeyPath {
     match &context.snapshot.policy(id).body {
         PolicyBody::Network(spec) if spec.policy_types.is_some() => spec_path.key("policyTypes"),
         _ => spec_path.key("egress"),
-    }
-}
-
-/// Where the name servers are, for a sentence.
-fn servers(context: &Context<'_>) -> String {
-    let mut found: Vec<String> = context
-        .dns
-        .servers
-        .iter()
-        .map(|(pod, port)| format!("{} port {port}", context.name_of(*pod)))
-        .collect();
-    let cache = context.dns.cache.iter();
-    found.extend(cache.map(|address| format!("the cache at {address} port 53")));
-    found.dedup();
-    match context.dns.assumed {
-        true => format!("{}, as far as is assumed", found.join(", ")),
-        false => found.join(", "),
     }
 }
 

@@ -116,7 +116,7 @@ fn finding(
         object: context.policy_ref(rule.policy),
         primary: place,
         related: Vec::new(),
-        witness: Some(context.witness(*packet)),
+        witness: context.witness_to_show(*packet),
         affected,
         fix: origin.zip(entry).map(|(origin, _)| Fix {
             title: format!("add port {port}/{closed}"),

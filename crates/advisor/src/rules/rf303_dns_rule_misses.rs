@@ -57,8 +57,6 @@ fn misses(context: &Context<'_>, rule: &DnsRule, groups: &[&Group]) -> Option<Fi
     let policy = context.snapshot.policy(rule.rule.policy);
     let origin = policy.origin.as_ref();
     let affected = context.workloads(groups.iter().flat_map(|g| g.pods.iter().copied()));
-    let certain = rule.faults.iter().any(|fault| fault.certain);
-    let first = rule.faults.first()?;
     let mut places = rule.faults.iter().filter_map(|fault| {
         Some(Place::value(
             origin?,
@@ -72,6 +70,8 @@ fn misses(context: &Context<'_>, rule: &DnsRule, groups: &[&Group]) -> Option<Fi
         let packets = context.dns.packets(context.engine, group, Protocol::Udp);
         packets.first().copied()
     });
+    let is_closed = query.is_some_and(|query| context.engine.can(&query) == Verdict::Denied);
+    let certain = is_closed && rule.faults.iter().any(|fault| fault.certain);
     // What was assumed may not be so.
     let safety = match context.dns.assumed {
         true => Safety::Unsafe,
@@ -100,11 +100,14 @@ fn misses(context: &Context<'_>, rule: &DnsRule, groups: &[&Group]) -> Option<Fi
                 context.list(&affected)
             ),
         }),
-        help: Some(first.what.clone()),
+        help: Some(format!(
+            "write what the name servers have: they are {}",
+            context.name_servers()
+        )),
         object: context.policy_ref(rule.rule.policy),
         primary,
         related,
-        witness: query.map(|packet| context.witness(packet)),
+        witness: query.and_then(|query| context.witness_to_show(query)),
         affected,
         fix: origin.map(|origin| Fix {
             title: "make the rule match the name servers".to_owned(),
@@ -180,8 +183,8 @@ fn without_cache(context: &Context<'_>, rule: RuleRef, groups: &[&Group]) -> Opt
             policy.name
         ),
         consequence: Some(format!(
-            "{} ask the cache first; whether a policy comes between a pod and its own node depends \
-             on the CNI, and where it does, names are not resolved",
+            "pods ask the cache first; whether a policy comes between a pod and its own node \
+             depends on the CNI, and where it does, {} cannot resolve names",
             context.list(&affected)
         )),
         help: Some(format!(

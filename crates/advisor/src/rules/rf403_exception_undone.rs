@@ -220,8 +220,8 @@ fn finding(context: &Context<'_>, key: Key, undone: &[Undone]) -> Option<Finding
     let entry = shown.entry;
     let others = match undone.len() - 1 {
         0 => String::new(),
-        1 => " and one more exception".to_owned(),
-        more => format!(" and {more} more exceptions"),
+        1 => " and one more".to_owned(),
+        more => format!(" and {more} more"),
     };
     let undoer = match same_policy {
         true if key.undoing.0 == rule => "another block of the same rule".to_owned(),
@@ -267,7 +267,7 @@ fn finding(context: &Context<'_>, key: Key, undone: &[Undone]) -> Option<Finding
             false => Severity::Warning,
         },
         message: format!(
-            "the exception of {entry} in `{}`{others} is undone by {undoer}",
+            "{undoer} undoes the exception of {entry} in `{}`{others}",
             policy.name
         ),
         consequence: Some(format!(
