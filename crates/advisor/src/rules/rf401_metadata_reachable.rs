@@ -33,11 +33,12 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 !(by_404 && context.leaks_over_ipv6(opening.group))
             })
             .collect();
-        let Some(finding) = finding(context, *cause, &openings) else {
+        let Some(mut finding) = finding(context, *cause, &openings) else {
             continue;
         };
         match cause {
             Cause::NotIsolated(namespace) if context.role(*namespace).is_protected() => {
+                finding.help = None;
                 let name = &context.snapshot.namespace(*namespace).name;
                 findings.push_suppressed(
                     finding,
@@ -111,8 +112,8 @@ fn finding(context: &Context<'_>, cause: Cause, openings: &[&Opening]) -> Option
         (
             RULE.severity,
             format!(
-                "one forged request is enough to read the credentials of the node ({provider} \
-                 answers there whoever asks)"
+                "one forged request is enough to read the credentials of the node (served there by \
+                 {provider} to whoever asks)"
             ),
         )
     } else {
