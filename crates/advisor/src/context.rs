@@ -4,29 +4,37 @@
 mod backstop;
 mod cni;
 mod dns;
+mod dns_rules;
+mod exceptions;
 mod exposure;
 mod groups;
 mod inventory;
 mod manifest_paths;
 mod node_agents;
+mod openings;
 mod roles;
+mod written;
 
 pub use cni::{Cni, CniPart, Enforcement, Plugin, Version};
 pub use dns::{Dns, DnsFlavour, DnsReach, assumed_name_servers};
+pub use dns_rules::{DnsFault, DnsProblem, DnsRule};
+pub use exceptions::Exceptions;
+pub(crate) use exceptions::{append as append_exceptions, listed as list_exceptions};
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
 pub use inventory::{ContainerFacts, Inventory};
 pub use manifest_paths::pod_spec_path;
 pub use node_agents::node_agent;
+pub use openings::{Cause, Opening};
 pub use roles::Role;
+pub use written::{WrittenBlock, WrittenRule, numbers_of, rule_path};
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use jiff::civil::Date;
-use ringfence_engine::Engine;
 use ringfence_engine::explain::{Explanation, explain};
-use ringfence_engine::{Packet, Verdict};
+use ringfence_engine::{Engine, Packet, Peer, RuleRef, Verdict};
 use ringfence_model::diagnostic::{Diagnostic, Severity};
 use ringfence_model::metadata::{ENDPOINTS, MetadataEndpoint};
 use ringfence_model::object::ObjectRef;
@@ -107,6 +115,9 @@ pub struct Context<'a> {
     exposures: OnceLock<Vec<Vec<Exposure>>>,
     internet: OnceLock<Vec<InternetReach>>,
     deny_all: OnceLock<Vec<backstop::DenyAll>>,
+    openings: OnceLock<BTreeMap<Cause, Vec<Opening>>>,
+    written: OnceLock<Vec<Vec<WrittenRule>>>,
+    dns_problems: OnceLock<Vec<DnsProblem>>,
 }
 
 impl<'a> Context<'a> {
@@ -130,6 +141,9 @@ impl<'a> Context<'a> {
             exposures: OnceLock::new(),
             internet: OnceLock::new(),
             deny_all: OnceLock::new(),
+            openings: OnceLock::new(),
+            written: OnceLock::new(),
+            dns_problems: OnceLock::new(),
         }
     }
 
@@ -181,6 +195,42 @@ impl<'a> Context<'a> {
         self.internet.get_or_init(|| exposure::internet(self))
     }
 
+    /// What is open to metadata endpoints, by the rule that opens it.
+    #[must_use]
+    pub fn openings(&self) -> &BTreeMap<Cause, Vec<Opening>> {
+        self.openings.get_or_init(|| openings::of(self))
+    }
+
+    /// The groups that can ask name servers neither over UDP nor over TCP for certain.
+    #[must_use]
+    pub fn dns_problems(&self) -> &[DnsProblem] {
+        self.dns_problems.get_or_init(|| dns_rules::problems(self))
+    }
+
+    /// The rules of a `NetworkPolicy` that are in effect, as they are written; none of
+    /// another kind of policy.
+    #[must_use]
+    pub fn written_rules(&self, policy: PolicyId) -> &[WrittenRule] {
+        let all = self.written.get_or_init(|| written::of(self.snapshot));
+        let rules = all.get(policy.0 as usize);
+        rules.map_or(&[], Vec::as_slice)
+    }
+
+    /// A rule of a `NetworkPolicy`, as it is written.
+    #[must_use]
+    pub fn written_rule(&self, rule: RuleRef) -> Option<&WrittenRule> {
+        let mut rules = self.written_rules(rule.policy).iter();
+        rules.find(|written| written.rule == rule)
+    }
+
+    /// Whether the input has pods in the namespace of a policy.
+    #[must_use]
+    pub fn has_pods_beside(&self, policy: &Policy) -> bool {
+        let namespace = policy.namespace.as_deref();
+        let id = namespace.and_then(|name| self.snapshot.find_namespace(name));
+        id.is_some_and(|id| self.groups().iter().any(|group| group.namespace == id))
+    }
+
     /// Why a packet has its verdict.
     #[must_use]
     pub fn explain(&self, packet: &Packet) -> Explanation {
@@ -194,6 +244,17 @@ impl<'a> Context<'a> {
             packet,
             verdict: self.engine.can(&packet),
         }
+    }
+
+    /// A packet with its verdict, if whoever reads it can ask for it: not if it goes to a
+    /// name server that was assumed.
+    #[must_use]
+    pub fn witness_to_show(&self, packet: Packet) -> Option<Witness> {
+        let is_assumed = match packet.destination {
+            Peer::Pod(pod) => self.dns.is_assumed(pod),
+            Peer::Address(_) => false,
+        };
+        (!is_assumed).then(|| self.witness(packet))
     }
 
     /// Whether a verdict is one that a finding may rest on.

@@ -105,8 +105,12 @@ fn dns(context: &Context<'_>, group: &Group) -> Openness {
         // It has its node's resolver, or is the resolver.
         return Openness::Open;
     }
-    let reach = context.dns.reach(context.engine, group);
+    let reach = context.dns.resolves(context.engine, group);
+    let cache = context.dns.reach_of_cache(context.engine, group);
+    let past_the_cache = cache.is_some_and(|cache| cache != reach);
     match (reach.udp, reach.tcp) {
+        // Not the cache on their nodes, that they ask first.
+        (Verdict::Allowed, Verdict::Allowed) if past_the_cache => Openness::Partly,
         (Verdict::Allowed, Verdict::Allowed) => Openness::Open,
         (Verdict::Denied, Verdict::Denied) => Openness::Closed,
         (Verdict::Allowed, _) | (_, Verdict::Allowed) => Openness::Partly,

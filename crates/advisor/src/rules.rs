@@ -14,7 +14,15 @@ mod rf204_selects_nothing;
 mod rf205_peer_matches_nothing;
 mod rf206_misplaced_default_deny;
 mod rf207_no_default_deny;
+mod rf301_dns_unreachable;
+mod rf302_dns_one_protocol;
+mod rf303_dns_rule_misses;
+mod rf304_dns_to_anywhere;
 mod rf401_metadata_reachable;
+mod rf402_deny_that_allows;
+mod rf403_exception_undone;
+mod rf404_ipv6_metadata_open;
+mod rf405_useless_exception;
 mod rf601_unjustified_allow;
 mod rf603_namespace_conflict;
 mod rf604_misspelt;
@@ -36,7 +44,15 @@ pub const ALL: &[&Rule] = &[
     &rf205_peer_matches_nothing::RULE,
     &rf206_misplaced_default_deny::RULE,
     &rf207_no_default_deny::RULE,
+    &rf301_dns_unreachable::RULE,
+    &rf302_dns_one_protocol::RULE,
+    &rf303_dns_rule_misses::RULE,
+    &rf304_dns_to_anywhere::RULE,
     &rf401_metadata_reachable::RULE,
+    &rf402_deny_that_allows::RULE,
+    &rf403_exception_undone::RULE,
+    &rf404_ipv6_metadata_open::RULE,
+    &rf405_useless_exception::RULE,
     &rf601_unjustified_allow::RULE,
     &rf603_namespace_conflict::RULE,
     &rf604_misspelt::RULE,

@@ -62,7 +62,7 @@ const SERVICES: [(&str, &str); 5] = [
 ];
 
 /// The labels of name server pods in nearly every installation.
-const LABELS: [(&str, &str); 2] = [
+pub(super) const LABELS: [(&str, &str); 2] = [
     ("k8s-app", "kube-dns"),
     ("dns.operator.openshift.io/daemonset-dns", "default"),
 ];
@@ -199,6 +199,74 @@ impl Dns {
         }
     }
 
+    /// What the pods of a group can ask by whatever way there is: of the cache on their
+    /// node, or of the name servers.
+    #[must_use]
+    pub fn resolves(&self, engine: &Engine, group: &Group) -> DnsReach {
+        let servers = self.reach(engine, group);
+        let Some(cache) = self.reach_of_cache(engine, group) else {
+            return servers;
+        };
+        DnsReach {
+            udp: better(servers.udp, cache.udp),
+            tcp: better(servers.tcp, cache.tcp),
+        }
+    }
+
+    /// What the pods of a group can ask of the cache on their node; `None` if there is
+    /// none, or none of their family.
+    #[must_use]
+    pub fn reach_of_cache(&self, engine: &Engine, group: &Group) -> Option<DnsReach> {
+        let over = |protocol| {
+            let packets = self.packets_to_cache(engine, group, protocol);
+            let verdicts = packets.iter().map(|packet| engine.can(packet));
+            (!packets.is_empty()).then(|| worst(verdicts))
+        };
+        Some(DnsReach {
+            udp: over(Protocol::Udp)?,
+            tcp: over(Protocol::Tcp)?,
+        })
+    }
+
+    /// The addresses of the cache that pods are told to ask. It may listen on the address
+    /// of the Service too, for pods that are told that one.
+    #[must_use]
+    pub fn asked_cache(&self) -> Vec<IpAddr> {
+        let is_local = |address: &&IpAddr| match address {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        let local: Vec<IpAddr> = self.cache.iter().filter(is_local).copied().collect();
+        match local.is_empty() {
+            true => self.cache.clone(),
+            false => local,
+        }
+    }
+
+    /// The queries of a group to the cache on its node.
+    #[must_use]
+    pub fn packets_to_cache(
+        &self,
+        engine: &Engine,
+        group: &Group,
+        protocol: Protocol,
+    ) -> Vec<Packet> {
+        let snapshot = engine.snapshot();
+        let families = snapshot.families_of(snapshot.pod(group.first));
+        let asked = self.asked_cache().into_iter();
+        asked
+            .filter(|address| families.contains(&IpFamily::of(*address)))
+            .map(|address| Packet {
+                source: Peer::Pod(group.first),
+                destination: Peer::Address(address),
+                family: IpFamily::of(address),
+                protocol,
+                port: 53,
+                through_service: None,
+            })
+            .collect()
+    }
+
     /// The queries of a group, one to each name server, in the first family that both
     /// ends have.
     #[must_use]
@@ -224,6 +292,15 @@ impl Dns {
             }
         }
         packets
+    }
+}
+
+/// The verdict on what can be had in two ways.
+fn better(a: Verdict, b: Verdict) -> Verdict {
+    match (a, b) {
+        (Verdict::Allowed, _) | (_, Verdict::Allowed) => Verdict::Allowed,
+        (Verdict::Denied, Verdict::Denied) => Verdict::Denied,
+        (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,
     }
 }
 

@@ -1,17 +1,14 @@
-use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ringfence_engine::{RuleRef, Verdict};
-use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::metadata;
-use ringfence_model::policy::{Action, Direction};
-use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::NamespaceId;
+use ringfence_model::snapshot::{NamespaceId, WorkloadId};
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Exposure, Group};
-use crate::finding::{Finding, Place};
+use crate::context::{Cause, Context, Opening, list_exceptions};
+use crate::finding::{Finding, Fix, Place};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
@@ -25,91 +22,80 @@ pub(super) static RULE: Rule = Rule {
     check,
 };
 
-/// What lets the packets through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Cause {
-    /// No policy isolates the pods of this namespace.
-    NotIsolated(NamespaceId),
-    /// This rule, for pods of this namespace.
-    Rule(RuleRef, NamespaceId),
-}
-
-/// One group of pods and one address that it reaches.
-type Case<'a> = (&'a Group, &'a Exposure);
-
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    let mut by_cause: BTreeMap<Cause, Vec<Case<'_>>> = BTreeMap::new();
-    for (group, exposures) in context.groups().iter().zip(context.exposures()) {
-        // They bypass every policy: RF103 says so, and what they reach.
-        if group.host_network {
+    let ipv6_alone_has_a_rule = context.options.wants(Code(404));
+    for (cause, openings) in context.openings() {
+        let openings: Vec<&Opening> = openings
+            .iter()
+            .filter(|opening| {
+                // IPv6 alone is open: RF404.
+                let by_404 = opening.address.is_ipv6() && opening.certain && ipv6_alone_has_a_rule;
+                !(by_404 && context.leaks_over_ipv6(opening.group))
+            })
+            .collect();
+        let Some(mut finding) = finding(context, *cause, &openings) else {
             continue;
-        }
-        for exposure in exposures {
-            for cause in causes(context, group, exposure) {
-                by_cause.entry(cause).or_default().push((group, exposure));
+        };
+        match cause {
+            Cause::NotIsolated(namespace) if context.role(*namespace).is_protected() => {
+                finding.help = None;
+                let name = &context.snapshot.namespace(*namespace).name;
+                findings.push_suppressed(
+                    finding,
+                    "a default deny there breaks the cluster",
+                    format!("`{name}` is {}", context.role(*namespace).describe()),
+                );
             }
+            _ => findings.push(finding),
         }
     }
-    for (cause, cases) in by_cause {
-        findings.extend(finding(context, cause, &cases));
-    }
 }
 
-/// The rules that allow the packet, or that nothing isolates the pod.
-fn causes(context: &Context<'_>, group: &Group, exposure: &Exposure) -> Vec<Cause> {
-    let packet = exposure.packet(group);
-    let rules = context.engine.matching_rules(
-        group.first,
-        Direction::Egress,
-        packet.destination,
-        packet.family,
-        (packet.protocol, packet.port),
-    );
-    let allowing: Vec<Cause> = rules
-        .iter()
-        .filter(|matching| matching.action == Action::Accept)
-        .map(|matching| Cause::Rule(matching.rule, group.namespace))
-        .collect();
-    if allowing.is_empty() {
-        vec![Cause::NotIsolated(group.namespace)]
-    } else {
-        allowing
-    }
+/// What a finding says of the policies at fault.
+struct Blame {
+    object: ringfence_model::object::ObjectRef,
+    primary: Option<Place>,
+    help: String,
+    fix: Option<Fix>,
 }
 
-fn finding(context: &Context<'_>, cause: Cause, cases: &[Case<'_>]) -> Option<Finding> {
-    // The case that shows most: served and open before open, open before perhaps.
-    let (group, exposure) = cases.iter().min_by_key(|(group, exposure)| {
+fn finding(context: &Context<'_>, cause: Cause, openings: &[&Opening]) -> Option<Finding> {
+    // The opening that shows most: the address that everybody knows before others, if it
+    // is open for certain; served before not.
+    let shown = openings.iter().min_by_key(|opening| {
+        let is_common = opening.address == metadata::COMMON;
         (
-            exposure.served_and_open().is_none(),
-            exposure.open.allow.is_empty(),
-            exposure.address != metadata::COMMON,
-            group.first,
+            !opening.certain,
+            !(is_common && opening.served),
+            !opening.served,
+            !is_common,
+            opening.address,
+            opening.group,
         )
     })?;
-    let witness = context.witness(exposure.packet(group));
-    let affected = context.workloads(cases.iter().flat_map(|(g, _)| g.pods.iter().copied()));
-    let mut addresses: Vec<_> = cases.iter().map(|(_, exposure)| exposure.address).collect();
+    let group = context.groups().get(shown.group)?;
+    let witness = context.witness(shown.packet(group));
+    let groups = openings
+        .iter()
+        .filter_map(|o| context.groups().get(o.group));
+    let affected = context.workloads(groups.flat_map(|g| g.pods.iter().copied()));
+    let mut addresses: Vec<IpAddr> = openings.iter().map(|opening| opening.address).collect();
     addresses.sort_unstable();
     addresses.dedup();
+    let provider = context.providers_at(shown.address);
     let others = match addresses.len() - 1 {
         0 => String::new(),
         1 => " and one more metadata address".to_owned(),
         more => format!(" and {more} more metadata addresses"),
     };
-    let address = exposure.address;
-    let port = witness.packet.port;
-    let provider = metadata::endpoints_at(address).next()?.provider;
-    let who = context.list(&affected);
-    let reach = if affected.len() == 1 {
-        "reaches"
-    } else {
-        "reach"
+    let at = match shown.address == metadata::COMMON {
+        true => shown.at(),
+        false => format!("{} ({provider})", shown.at()),
     };
-    let at = match (address, witness.packet.protocol) {
-        (std::net::IpAddr::V6(address), Protocol::Tcp) => format!("[{address}]:{port}"),
-        (address, Protocol::Tcp) => format!("{address}:{port}"),
-        (address, protocol) => format!("{address}, port {port}/{protocol}"),
+    let who = context.list(&affected);
+    let reach = match affected.len() {
+        1 => "reaches",
+        _ => "reach",
     };
     let message = match witness.verdict {
         Verdict::Allowed => format!("{who} {reach} cloud metadata at {at}{others}"),
@@ -117,18 +103,17 @@ fn finding(context: &Context<'_>, cause: Cause, cases: &[Case<'_>]) -> Option<Fi
             format!("it is not known whether {who} {reach} cloud metadata at {at}{others}")
         }
     };
-    let is_served = cases.iter().any(|(_, e)| e.served_and_open().is_some());
     let (severity, consequence) = if witness.verdict != Verdict::Allowed {
         (
             Severity::Warning,
             "the verdict depends on something that the input does not say".to_owned(),
         )
-    } else if is_served {
+    } else if openings.iter().any(|o| o.certain && o.served) {
         (
             RULE.severity,
             format!(
-                "one forged request is enough to read the credentials of the node ({provider} \
-                 serves them there to whoever asks)"
+                "one forged request is enough to read the credentials of the node (served there by \
+                 {provider} to whoever asks)"
             ),
         )
     } else {
@@ -139,63 +124,76 @@ fn finding(context: &Context<'_>, cause: Cause, cases: &[Case<'_>]) -> Option<Fi
                 .to_owned(),
         )
     };
-    let (object, primary, help) = match cause {
-        Cause::NotIsolated(namespace) => {
-            let origin = affected
-                .iter()
-                .find_map(|id| context.snapshot.workload(*id).origin.as_ref());
-            let path = KeyPath::root().key("metadata").key("name");
-            (
-                context.namespace_ref(namespace),
-                origin.map(|origin| {
-                    Place::value(
-                        origin,
-                        path,
-                        "no policy stands between its pods and metadata",
-                    )
-                }),
-                "isolate the egress of these pods: see RF201".to_owned(),
-            )
-        }
-        Cause::Rule(rule, _) => {
-            let policy = context.snapshot.policy(rule.policy);
-            let path = KeyPath::root()
-                .key("spec")
-                .key(rule.direction.rules_key())
-                .index(rule.rule);
-            let except = match IpFamily::of(address) {
-                IpFamily::V4 => "169.254.0.0/16",
-                IpFamily::V6 => "fc00::/7 and fe80::/10",
-            };
-            (
-                context.policy_ref(rule.policy),
-                policy.origin.as_ref().map(|origin| {
-                    Place::value(origin, path, format!("this rule covers {address}"))
-                }),
-                format!("take {except} out of the rule's `ipBlock` with `except`"),
-            )
-        }
+    let blame = match cause {
+        Cause::NotIsolated(namespace) => not_isolated(context, namespace, &affected),
+        Cause::Rule(rule, _) => by_rule(context, rule, shown, &addresses),
     };
-    let undecided = cases
-        .iter()
-        .any(|(group, _)| group.egress_isolated == Tri::Unknown);
+    let undecided = openings.iter().any(|opening| {
+        let group = context.groups().get(opening.group);
+        group.is_some_and(|group| group.egress_isolated == Tri::Unknown)
+    });
+    let help = blame.help;
     Some(Finding {
         rule: &RULE,
         severity,
         message,
         consequence: Some(consequence),
-        help: Some(if undecided {
-            format!(
-                "{help}; whether a policy selects these pods depends on labels that the input does not have"
-            )
-        } else {
-            help
+        help: Some(match undecided {
+            true => format!(
+                "{help}; whether a policy selects these pods depends on labels that the input \
+                 does not have"
+            ),
+            false => help,
         }),
-        object,
-        primary,
+        object: blame.object,
+        primary: blame.primary,
         related: Vec::new(),
         witness: Some(witness),
         affected,
-        fix: None,
+        fix: blame.fix,
     })
+}
+
+fn not_isolated(context: &Context<'_>, namespace: NamespaceId, affected: &[WorkloadId]) -> Blame {
+    let origin = affected
+        .iter()
+        .find_map(|id| context.snapshot.workload(*id).origin.as_ref());
+    let path = KeyPath::root().key("metadata").key("name");
+    let label = "no policy stands between its pods and metadata";
+    Blame {
+        object: context.namespace_ref(namespace),
+        primary: origin.map(|origin| Place::value(origin, path, label)),
+        help: "isolate the egress of these pods: see RF201".to_owned(),
+        fix: None,
+    }
+}
+
+fn by_rule(context: &Context<'_>, rule: RuleRef, shown: &Opening, addresses: &[IpAddr]) -> Blame {
+    let exceptions = context.exceptions(rule, addresses);
+    let is_everybody = context.written_rule(rule).is_some_and(|r| r.everybody);
+    let help = match &exceptions {
+        Some(exceptions) => {
+            let mut help = format!(
+                "add to the `except` of the block: {}",
+                list_exceptions(context, &exceptions.entries)
+            );
+            if context.options.providers.is_empty() {
+                help.push_str("; `--provider` limits this to the clouds that you use");
+            }
+            help
+        }
+        None if is_everybody => "the rule has no `to`, so that it covers every address and has \
+                                 no block to except one from: name the peers that are needed"
+            .to_owned(),
+        None => "leave the address out of what the rule allows; if it is needed, allow it only to \
+                 the pods that need it and say so with `ringfence.dev/ignore`"
+            .to_owned(),
+    };
+    let label = format!("this covers {}", shown.address);
+    Blame {
+        object: context.policy_ref(rule.policy),
+        primary: context.covering_place(rule, shown.address, label),
+        help,
+        fix: exceptions.and_then(|exceptions| exceptions.fix),
+    }
 }

@@ -30,7 +30,10 @@ fn firing() -> Vec<(String, PathBuf)> {
 fn options(manifest: &Path) -> String {
     let text = std::fs::read_to_string(root().join(manifest)).unwrap();
     let first = text.lines().next().unwrap_or_default();
-    first.strip_prefix("# ringfence: ").unwrap_or_default().to_owned()
+    first
+        .strip_prefix("# ringfence: ")
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[test]

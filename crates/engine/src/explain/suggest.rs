@@ -16,9 +16,7 @@ use ringfence_model::labels::METADATA_NAME;
 use ringfence_model::metadata;
 use ringfence_model::policy::{Direction, Policy, PolicyBody, PolicyFamily, Tier};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{
-    NamespaceId, Pod, PodId, PodKind, Service, Snapshot, WorkloadId,
-};
+use ringfence_model::snapshot::{NamespaceId, Pod, PodId, PodKind, Service, Snapshot, WorkloadId};
 
 use super::manifest::manifest;
 use super::{DecidedBy, Explanation, Side, text};
@@ -240,7 +238,9 @@ impl<'a> Suggester<'a> {
 /// was judged by itself, and another port in a rule takes nothing away.
 fn ports_of_all_like(policy: &Policy, drafts: &[Draft]) -> BTreeSet<(Protocol, u16)> {
     let without_ports = with_ports(policy, Vec::new());
-    let missing = drafts.iter().filter_map(|draft| draft.missing.as_ref().ok());
+    let missing = drafts
+        .iter()
+        .filter_map(|draft| draft.missing.as_ref().ok());
     missing
         .filter(|missing| {
             missing.policy.name == policy.name

@@ -1,0 +1,144 @@
+use std::collections::BTreeMap;
+
+use ringfence_engine::{Packet, RuleRef, Verdict};
+use ringfence_model::diagnostic::Severity;
+use ringfence_model::policy::{Action, Direction};
+use ringfence_model::protocol::Protocol;
+use ringfence_model::tri::Tri;
+use serde_json::json;
+
+use crate::context::{Context, Group, WrittenRule, numbers_of, rule_path};
+use crate::finding::{Edit, Finding, Fix, Place, Safety};
+use crate::report::Findings;
+use crate::rule::{Code, Rule};
+
+/// Name servers can be asked over one of UDP and TCP only.
+pub(super) static RULE: Rule = Rule {
+    code: Code(302),
+    name: "dns-one-protocol",
+    severity: Severity::Warning,
+    summary: "name servers can be asked over UDP only, or over TCP only",
+    page: include_str!("../../../../docs/findings/RF302.md"),
+    check,
+};
+
+fn check(context: &Context<'_>, findings: &mut Findings) {
+    let mut by_rule: BTreeMap<(RuleRef, Protocol), Vec<(&Group, Packet)>> = BTreeMap::new();
+    for group in context.groups() {
+        if group.host_network || context.dns.is_server(group.first) {
+            continue;
+        }
+        let reach = context.dns.resolves(context.engine, group);
+        let (open, closed) = match (reach.udp, reach.tcp) {
+            (Verdict::Allowed, Verdict::Denied) => (Protocol::Udp, Protocol::Tcp),
+            (Verdict::Denied, Verdict::Allowed) => (Protocol::Tcp, Protocol::Udp),
+            _ => continue,
+        };
+        if let Some((rule, packet)) = opened_by(context, group, open) {
+            let shown = Packet {
+                protocol: closed,
+                ..packet
+            };
+            by_rule
+                .entry((rule, open))
+                .or_default()
+                .push((group, shown));
+        }
+    }
+    for ((rule, open), groups) in by_rule {
+        findings.extend(finding(context, rule, open, &groups));
+    }
+}
+
+/// The rule that lets the queries of a group through, and one of them.
+fn opened_by(context: &Context<'_>, group: &Group, over: Protocol) -> Option<(RuleRef, Packet)> {
+    let (dns, engine) = (&context.dns, context.engine);
+    let mut packets = dns.packets(engine, group, over);
+    packets.extend(dns.packets_to_cache(engine, group, over));
+    let packet = packets.into_iter().find(|packet| context.is_open(packet))?;
+    let rules = engine.matching_rules(
+        group.first,
+        Direction::Egress,
+        packet.destination,
+        packet.family,
+        (packet.protocol, packet.port),
+    );
+    let mut accepting = rules
+        .iter()
+        .filter(|m| m.action == Action::Accept && m.matches == Tri::Yes);
+    Some((accepting.next()?.rule, packet))
+}
+
+fn finding(
+    context: &Context<'_>,
+    rule: RuleRef,
+    open: Protocol,
+    groups: &[(&Group, Packet)],
+) -> Option<Finding> {
+    let (_, packet) = groups.first()?;
+    let closed = packet.protocol;
+    let affected = context.workloads(groups.iter().flat_map(|(g, _)| g.pods.iter().copied()));
+    let policy = context.snapshot.policy(rule.policy);
+    let written = context.written_rule(rule);
+    let entry = written.and_then(|written| entry_of(written, open, packet.port));
+    let (severity, consequence) = match open {
+        Protocol::Udp => (
+            RULE.severity,
+            "an answer that does not fit into one datagram is asked for again over TCP, and then \
+             fails: names with many addresses break first",
+        ),
+        // Nothing asks over TCP first.
+        _ => (
+            Severity::Error,
+            "resolvers ask over UDP first, and most of them never over TCP unless they are told \
+             to: names are not resolved",
+        ),
+    };
+    let ports = rule_path(rule).key("ports");
+    let origin = policy.origin.as_ref();
+    let place = origin.map(|origin| match entry {
+        Some(index) if written.is_some_and(|w| is_implied(w, index)) => {
+            Place::value(origin, ports.index(index), "without `protocol` this is TCP")
+        }
+        Some(index) => Place::value(origin, ports.index(index), format!("{open} only")),
+        None => Place::value(origin, rule_path(rule), format!("{open} only")),
+    });
+    let port = packet.port;
+    Some(Finding {
+        rule: &RULE,
+        severity,
+        message: format!(
+            "{} may ask the name servers over {open} and not over {closed}",
+            context.list(&affected)
+        ),
+        consequence: Some(consequence.to_owned()),
+        help: Some(format!("allow port {port} over both UDP and TCP")),
+        object: context.policy_ref(rule.policy),
+        primary: place,
+        related: Vec::new(),
+        witness: context.witness_to_show(*packet),
+        affected,
+        fix: origin.zip(entry).map(|(origin, _)| Fix {
+            title: format!("add port {port}/{closed}"),
+            safety: Safety::Safe,
+            edits: vec![Edit::Append {
+                origin: origin.clone(),
+                path: ports,
+                value: json!({"port": port, "protocol": closed.as_str()}),
+            }],
+        }),
+    })
+}
+
+/// The entry of a rule's `ports` that opens a port.
+fn entry_of(rule: &WrittenRule, protocol: Protocol, port: u16) -> Option<usize> {
+    let mut entries = rule.port_entries.iter();
+    let numbered = entries.position(|entry| numbers_of(entry).contains(protocol, port));
+    // Else it is opened by a name.
+    numbered.or_else(|| (!rule.port_entries.is_empty()).then_some(0))
+}
+
+fn is_implied(rule: &WrittenRule, index: usize) -> bool {
+    let entry = rule.port_entries.get(index);
+    entry.is_some_and(|entry| entry.protocol.is_none())
+}

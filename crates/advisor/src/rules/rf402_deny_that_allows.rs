@@ -1,0 +1,314 @@
+use ringfence_engine::{Packet, Peer, Verdict};
+use ringfence_model::address::{IpFamily, private_networks};
+use ringfence_model::diagnostic::Severity;
+use ringfence_model::policy::{Direction, Policy, PolicyBody};
+use ringfence_model::protocol::Protocol;
+use ringfence_model::selector::selects_everything;
+use ringfence_model::snapshot::{PodId, PolicyId};
+use ringfence_model::source::KeyPath;
+use ringfence_model::tri::Tri;
+
+use crate::context::{Context, WrittenRule};
+use crate::finding::{Edit, Finding, Fix, Place, Safety, Witness};
+use crate::report::Findings;
+use crate::rule::{Code, Rule};
+
+/// A policy whose name says deny and which only allows.
+pub(super) static RULE: Rule = Rule {
+    code: Code(402),
+    name: "deny-that-allows",
+    severity: Severity::Error,
+    summary: "a policy whose name says deny and which opens everything but a few addresses",
+    page: include_str!("../../../../docs/findings/RF402.md"),
+    check,
+};
+
+/// Words that say that something is kept out.
+const DENY: [&str; 16] = [
+    "deny",
+    "denies",
+    "denied",
+    "block",
+    "blocks",
+    "blocked",
+    "drop",
+    "drops",
+    "reject",
+    "forbid",
+    "prohibit",
+    "disallow",
+    "isolate",
+    "isolates",
+    "isolated",
+    "quarantine",
+];
+
+/// Words that say that something is let through all the same.
+const BUT: [&str; 14] = [
+    "allow",
+    "allows",
+    "allowed",
+    "allowing",
+    "permit",
+    "permits",
+    "accept",
+    "except",
+    "exceptions",
+    "but",
+    "only",
+    "unless",
+    "whitelist",
+    "allowlist",
+];
+
+/// What follows the word `block` where it is a thing.
+const THINGS: [&str; 4] = ["storage", "device", "devices", "chain"];
+
+/// What follows the word `no` where it says that something is kept out.
+const KEPT_OUT: [&str; 10] = [
+    "access", "egress", "external", "ingress", "internet", "metadata", "network", "outbound",
+    "inbound", "traffic",
+];
+
+fn check(context: &Context<'_>, findings: &mut Findings) {
+    for (id, policy) in context.snapshot.policy_ids() {
+        if let Some(direction) = denied_direction(policy) {
+            findings.extend(finding(context, id, policy, direction));
+        }
+    }
+}
+
+/// What the policy says that it denies: one direction, or both.
+fn denied_direction(policy: &Policy) -> Option<Option<Direction>> {
+    let description = policy.annotations.get("description");
+    // A description says it first, if that is what the policy is for.
+    let described = description.is_some_and(|text| {
+        let first = words(text).into_iter().next();
+        first.is_some_and(|word| DENY.contains(&word.as_str())) && says_deny(text)
+    });
+    let told = says_deny(&policy.name) || described;
+    if !told {
+        return None;
+    }
+    let words = words(&policy.name);
+    let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
+    let ingress = has(&["ingress", "inbound", "incoming"]);
+    let egress = has(&["egress", "outbound", "outgoing", "internet", "metadata"]);
+    Some(match (ingress, egress) {
+        (true, false) => Some(Direction::Ingress),
+        (false, true) => Some(Direction::Egress),
+        _ => None,
+    })
+}
+
+fn words(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    let words = words.filter(|word| !word.is_empty());
+    words.map(str::to_ascii_lowercase).collect()
+}
+
+fn says_deny(text: &str) -> bool {
+    let words = words(text);
+    let is_denial = |(index, word): (usize, &String)| {
+        let next = words.get(index + 1).map_or("", String::as_str);
+        let before = index.checked_sub(1).and_then(|i| words.get(i));
+        match word.as_str() {
+            "no" => KEPT_OUT.contains(&next),
+            "block" => !THINGS.contains(&next) && before.is_none_or(|word| word != "ip"),
+            word => DENY.contains(&word),
+        }
+    };
+    !words.iter().any(|word| BUT.contains(&word.as_str()))
+        && words.iter().enumerate().any(is_denial)
+}
+
+/// What a rule opens, against the name of its policy.
+struct Opened<'a> {
+    rule: &'a WrittenRule,
+    families: Vec<IpFamily>,
+}
+
+fn finding(
+    context: &Context<'_>,
+    id: PolicyId,
+    policy: &Policy,
+    direction: Option<Direction>,
+) -> Option<Finding> {
+    let PolicyBody::Network(spec) = &policy.body else {
+        return None;
+    };
+    let opened: Vec<Opened<'_>> = context
+        .written_rules(id)
+        .iter()
+        .filter(|rule| direction.is_none_or(|direction| rule.rule.direction == direction))
+        .filter(|rule| !rule.is_for_dns_only())
+        .map(|rule| Opened {
+            families: IpFamily::ALL
+                .into_iter()
+                .filter(|family| rule.covers_the_internet(*family))
+                .collect(),
+            rule,
+        })
+        .filter(|opened| !opened.families.is_empty())
+        .collect();
+    let first = opened.first()?;
+    let subjects: Vec<PodId> = context
+        .engine
+        .subjects_of(id)
+        .into_iter()
+        .filter(|(pod, selected)| *selected == Tri::Yes && !context.snapshot.pod(*pod).host_network)
+        .map(|(pod, _)| pod)
+        .collect();
+    let witness = opened.iter().find_map(|o| witness(context, o, &subjects));
+    // With pods in the input that it does not select, or to which something else is
+    // closed, it opens nothing.
+    if witness.is_none() && context.has_pods_beside(policy) {
+        return None;
+    }
+    let everyone = spec.pod_selector.as_ref().is_none_or(selects_everything);
+    let whom = match (everyone, &policy.namespace) {
+        (true, Some(namespace)) => format!("every pod of namespace `{namespace}`"),
+        _ => "every pod that it selects".to_owned(),
+    };
+    let origin = policy.origin.as_ref();
+    let all_isolated = !subjects.is_empty()
+        && opened.iter().all(|opened| {
+            let direction = opened.rule.rule.direction;
+            subjects.iter().all(|pod| {
+                let mut others = context.engine.policies_for(*pod, direction);
+                others.any(|(other, applies)| other != id && applies == Tri::Yes)
+            })
+        });
+    Some(Finding {
+        rule: &RULE,
+        severity: RULE.severity,
+        message: format!(
+            "`{}` denies nothing: a NetworkPolicy only allows, and this one opens {}",
+            policy.name,
+            what(first)
+        ),
+        consequence: Some(format!(
+            "it opens them for {whom}, on top of what other policies allow; no policy takes \
+             away what another one gives"
+        )),
+        help: Some(
+            "keep pods from an address by isolating them (RF201) and leaving it out of every rule \
+             that allows; remove this policy, or name it after what it allows"
+                .to_owned(),
+        ),
+        object: context.policy_ref(id),
+        primary: origin.map(|origin| {
+            let name = KeyPath::root().key("metadata").key("name");
+            Place::value(origin, name, "says that it denies")
+        }),
+        related: origin
+            .map(|origin| Place::value(origin, first.rule.path(), "allows"))
+            .into_iter()
+            .collect(),
+        witness,
+        affected: context.workloads(subjects),
+        fix: origin.filter(|_| all_isolated).map(|origin| Fix {
+            title: "remove the policy (others isolate these pods)".to_owned(),
+            safety: Safety::Unsafe,
+            edits: vec![Edit::RemoveObject {
+                origin: origin.clone(),
+            }],
+        }),
+    })
+}
+
+/// `80 and 443 of the whole IPv4 internet`.
+fn what(opened: &Opened<'_>) -> String {
+    let ports = &opened.rule.ports;
+    let tcp: Vec<String> = ports
+        .ranges(Protocol::Tcp)
+        .into_iter()
+        .map(|(start, end)| match start == end {
+            true => start.to_string(),
+            false => format!("{start}-{end}"),
+        })
+        .collect();
+    let is_tcp_only = ports.is_subset(&ringfence_engine::sets::PortSet::protocol(Protocol::Tcp));
+    let ports = match tcp.as_slice() {
+        _ if ports.is_all() => "every port".to_owned(),
+        [one] if is_tcp_only => format!("port {one}"),
+        [first @ .., last] if is_tcp_only => format!("ports {} and {last}", first.join(", ")),
+        _ => ports.to_string(),
+    };
+    let family = match opened.families.as_slice() {
+        [one] => format!("{one} "),
+        _ => String::new(),
+    };
+    let private = opened.families.iter().any(|family| {
+        let covered = opened.rule.addresses(*family);
+        private_networks(*family).is_subset(&covered)
+    });
+    let private = match private {
+        true => " and of every private network",
+        false => "",
+    };
+    match opened.rule.rule.direction {
+        Direction::Egress => format!("{ports} of the whole {family}internet{private}"),
+        Direction::Ingress => format!("{ports} to the whole {family}internet{private}"),
+    }
+}
+
+fn witness(context: &Context<'_>, opened: &Opened<'_>, subjects: &[PodId]) -> Option<Witness> {
+    let ports = &opened.rule.ports;
+    let (protocol, port) = Protocol::WITH_PORTS.into_iter().find_map(|protocol| {
+        let (start, _) = *ports.ranges(protocol).first()?;
+        let everyday = [443, 80].into_iter().find(|p| ports.contains(protocol, *p));
+        Some((protocol, everyday.unwrap_or(start)))
+    })?;
+    opened.families.iter().find_map(|family| {
+        let address = opened.rule.public_address(*family)?;
+        let pod = subjects.iter().find(|pod| {
+            let families = context.snapshot.families_of(context.snapshot.pod(**pod));
+            families.contains(family)
+        })?;
+        let (source, destination) = match opened.rule.rule.direction {
+            Direction::Egress => (Peer::Pod(*pod), Peer::Address(address)),
+            Direction::Ingress => (Peer::Address(address), Peer::Pod(*pod)),
+        };
+        let witness = context.witness(Packet {
+            source,
+            destination,
+            family: *family,
+            protocol,
+            port,
+            through_service: None,
+        });
+        (witness.verdict == Verdict::Allowed).then_some(witness)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_deny;
+
+    #[test]
+    fn a_name_says_deny_unless_it_says_what_it_lets_through() {
+        for name in [
+            "deny-metadata-service",
+            "deny-all",
+            "block-internet",
+            "no-egress",
+            "default-deny-all-egress",
+            "isolate-namespace",
+        ] {
+            assert!(says_deny(name), "{name}");
+        }
+        for name in [
+            "allow-https",
+            "deny-all-except-dns",
+            "default-deny-allow-dns",
+            "block-storage-csi",
+            "no-op",
+            "ip-block-partners",
+            "nodeny",
+            "",
+        ] {
+            assert!(!says_deny(name), "{name}");
+        }
+    }
+}
