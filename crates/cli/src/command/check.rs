@@ -1,15 +1,21 @@
 //! `check`: what is wrong, at which line, and what to write instead.
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use ringfence_advisor::{CodePrefix, Input, Options, Report};
+use ringfence_engine::Engine;
+use ringfence_engine::reach::Selection;
 use ringfence_model::diagnostic::Severity;
+use ringfence_model::snapshot::WorkloadId;
 
 use super::Stop;
 use crate::args::InputOptions;
 use crate::cluster::Cluster;
+use crate::entry_points;
 use crate::exit::Exit;
 use crate::output::Printer;
 use crate::output::check::{Format, Printed, print};
+use crate::output::reach;
 
 /// Find what is wrong with policies, with the line and the fix
 ///
@@ -63,15 +69,19 @@ pub(crate) enum FailOn {
 impl FailOn {
     /// How a run with this report ends.
     fn exit(self, report: &Report) -> Exit {
-        let threshold = match self {
-            Self::Error => Severity::Error,
-            Self::Warning => Severity::Warning,
-            Self::Note => Severity::Note,
-            Self::Never => return Exit::Fine,
-        };
-        match report.worst() {
-            Some(worst) if worst >= threshold => Exit::No,
+        match (report.worst(), self.severity()) {
+            (Some(worst), Some(threshold)) if worst >= threshold => Exit::No,
             _ => Exit::Fine,
+        }
+    }
+
+    /// The mildest finding that fails the run.
+    fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Error => Some(Severity::Error),
+            Self::Warning => Some(Severity::Warning),
+            Self::Note => Some(Severity::Note),
+            Self::Never => None,
         }
     }
 }
@@ -94,6 +104,10 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         options: &options,
     });
     drop(working);
+    let picture = match args.output {
+        Format::Html => picture(&cluster, &engine)?,
+        _ => None,
+    };
     let printed = Printed {
         report: &report,
         snapshot: &cluster.snapshot,
@@ -101,7 +115,38 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         diagnostics: &cluster.diagnostics,
         profile: &cluster.profile,
         assumed_dns: facts.assumed_dns,
+        options: &options,
+        fail_on: args.fail_on.severity(),
+        picture: picture.as_deref(),
     };
     print(&printed, args.output, printer)?;
     Ok(cluster.exit(args.fail_on.exit(&report)))
+}
+
+/// Nobody finds anything in a picture of more workloads than this.
+const MOST_DRAWN: usize = 120;
+
+/// Who can reach whom, as SVG; `None` where that would be too much to look at.
+fn picture(cluster: &Cluster, engine: &Engine) -> Result<Option<String>, Stop> {
+    let snapshot = &cluster.snapshot;
+    let sources: Vec<WorkloadId> = snapshot.workload_ids().map(|(id, _)| id).collect();
+    if sources.is_empty() || sources.len() > MOST_DRAWN {
+        return Ok(None);
+    }
+    let everything = Selection::default();
+    let reachability = engine.reach(&everything, &everything);
+    let mut drawn = Vec::new();
+    reach::draw(
+        &reach::Report {
+            snapshot,
+            profile: &cluster.profile,
+            diagnostics: &cluster.diagnostics,
+            reachability: &reachability,
+            sources: &sources,
+            entry_points: &entry_points::find(engine, &everything),
+        },
+        &mut drawn,
+    )
+    .context("drawing the picture")?;
+    Ok(Some(String::from_utf8_lossy(&drawn).into_owned()))
 }
