@@ -5,7 +5,7 @@ mod source;
 
 use std::io::{self, Write};
 
-use ringfence_advisor::Finding;
+use ringfence_advisor::{Finding, Place};
 use ringfence_model::diagnostic::Severity;
 
 use super::words::Tone;
@@ -112,9 +112,13 @@ fn write_posture(printed: &Printed<'_>, out: &mut dyn Write) -> io::Result<()> {
     for namespace in posture {
         write!(out, "<tr>")?;
         let cells = words::posture(namespace);
-        for (position, ((text, tone), name)) in cells.iter().zip(words::POSTURE).enumerate() {
-            let text = escape::text(text);
-            let class = match tone {
+        for (position, (cell, name)) in cells.iter().zip(words::POSTURE).enumerate() {
+            let text = escape::text(&cell.text);
+            let aside = match cell.aside.as_str() {
+                "" => String::new(),
+                aside => format!(r#" <span class="dim">{}</span>"#, escape::text(aside)),
+            };
+            let class = match cell.tone {
                 Tone::Good => "good",
                 Tone::Doubtful => "doubtful",
                 Tone::Bad => "bad",
@@ -128,7 +132,7 @@ fn write_posture(printed: &Printed<'_>, out: &mut dyn Write) -> io::Result<()> {
             } else {
                 write!(
                     out,
-                    r#"<td data-name="{name}"><span class="pill {class}">{text}</span></td>"#
+                    r#"<td data-name="{name}"><span class="pill {class}">{text}</span>{aside}</td>"#
                 )?;
             }
         }
@@ -191,28 +195,37 @@ fn write_finding(
     let state = if id.is_empty() { " suppressed" } else { "" };
     writeln!(
         out,
-        r#"<article class="card finding {severity}{state}"{id}><p class="about"><span class="pill {severity}">{severity}</span><a href="{}">{} {}</a><span>{}</span></p><h3>{}</h3>"#,
+        r#"<article class="card finding {severity}{state}"{id}><div class="lead"><p class="about"><span class="pill {severity}">{severity}</span><a href="{}">{} {}</a><span>{}</span></p><h3>{}</h3>"#,
         words::page(rule.code),
         rule.code,
         rule.name,
         escape::text(&finding.object.to_string()),
         escape::sentence(&finding.message),
     )?;
-    let places = finding
-        .primary
-        .iter()
-        .map(|place| (place, true))
-        .chain(finding.related.iter().map(|place| (place, false)));
-    for (place, primary) in places {
-        let Some(location) = place.locate(printed.sources) else {
-            continue;
-        };
-        if let Some(file) = printed.sources.text_of(&location.file) {
-            source::write(&location, file, &place.label, primary, out)?;
-        }
+    if let Some(place) = &finding.primary {
+        write_place(printed, place, true, out)?;
+    }
+    writeln!(out, "</div>")?;
+    for place in &finding.related {
+        write_place(printed, place, false, out)?;
     }
     write_facts(printed, names, finding, out)?;
     writeln!(out, "</article>")
+}
+
+fn write_place(
+    printed: &Printed<'_>,
+    place: &Place,
+    primary: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let Some(location) = place.locate(printed.sources) else {
+        return Ok(());
+    };
+    match printed.sources.text_of(&location.file) {
+        Some(file) => source::write(&location, file, &place.label, primary, out),
+        None => Ok(()),
+    }
 }
 
 fn write_facts(

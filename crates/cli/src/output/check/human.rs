@@ -34,7 +34,7 @@ pub(super) fn write(
     }
     if !quiet {
         write_posture(printed, theme, out)?;
-        write_not_verified(printed, theme, out)?;
+        write_not_verified(printed, theme, width, out)?;
     }
     incomplete::human(printed.diagnostics, theme, out)?;
     if !quiet {
@@ -147,15 +147,15 @@ fn write_posture(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io
     if posture.is_empty() {
         return Ok(());
     }
-    let styled = |(text, tone): (String, words::Tone)| {
-        let style = match tone {
+    let styled = |cell: words::Cell| {
+        let style = match cell.tone {
             words::Tone::Good => theme.allowed,
             words::Tone::Doubtful => theme.warning,
             words::Tone::Bad => theme.denied,
             words::Tone::Unknown => theme.unknown,
             words::Tone::Plain => Style::new(),
         };
-        Word::styled(visible::line(&text), style)
+        Word::styled(visible::line(&cell.line()), style)
     };
     let header = words::POSTURE.map(|name| Word::styled(name.to_uppercase(), theme.strong));
     let rows: Vec<[Word; 7]> = posture
@@ -183,14 +183,21 @@ fn write_posture(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io
     writeln!(out)
 }
 
-fn write_not_verified(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
+fn write_not_verified(
+    printed: &Printed<'_>,
+    theme: Theme,
+    width: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let questions = &printed.report.not_verified;
     let style = theme.unknown;
     for question in questions {
-        let text = format!("{}: {}; {}", question.what, question.why, question.how);
-        let text = visible::line(&text);
-        let code = question.code;
-        writeln!(out, "{style}not verified[{code}]{style:#}: {text}")?;
+        let (code, what) = (question.code, visible::line(&question.what));
+        writeln!(out, "{style}not verified[{code}]{style:#}: {what}")?;
+        let why = format!("{}; {}", question.why, question.how);
+        for line in wrapped(&visible::line(&why), width.saturating_sub(2)).lines() {
+            writeln!(out, "  {line}")?;
+        }
     }
     if !questions.is_empty() {
         writeln!(out)?;

@@ -8,7 +8,7 @@ use ringfence_model::source::Location;
 
 use super::words::Tone;
 use super::{Printed, escape, human, words};
-use crate::output::markdown::{cell, code};
+use crate::output::markdown::{cell, code, sentence};
 use crate::output::{incomplete, uri};
 
 /// A comment on GitHub has at most 65 536 characters: of more findings than this, the
@@ -50,7 +50,7 @@ fn write_findings(printed: &Printed<'_>, out: &mut dyn Write) -> io::Result<()> 
             finding.rule.code,
             words::page(finding.rule.code),
             finding.rule.name,
-            cell(&finding.message),
+            sentence(&finding.message),
             place(words::location(printed, finding), finding),
         )?;
     }
@@ -84,15 +84,15 @@ fn write_posture(printed: &Printed<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "| {} |", words::POSTURE.join(" | "))?;
     writeln!(out, "|---|--:|---|---|---|---|---|")?;
     for namespace in posture {
-        let cells = words::posture(namespace).map(|(text, tone)| {
-            let sign = match tone {
+        let cells = words::posture(namespace).map(|posture| {
+            let sign = match posture.tone {
                 Tone::Good => "🟢 ",
                 Tone::Doubtful => "🟡 ",
                 Tone::Bad => "🔴 ",
                 Tone::Unknown => "⚪ ",
                 Tone::Plain => "",
             };
-            format!("{sign}{}", cell(&text))
+            format!("{sign}{}", cell(&posture.line()))
         });
         writeln!(out, "| {} |", cells.join(" | "))?;
     }
@@ -127,7 +127,7 @@ fn write_not_verified(printed: &Printed<'_>, out: &mut dyn Write) -> io::Result<
         .iter()
         .map(|question| {
             let text = format!("{}: {}; {}", question.what, question.why, question.how);
-            format!("- {} {}", question.code, cell(&text))
+            format!("- {} {}", question.code, sentence(&text))
         })
         .collect();
     let summary = format!("{} not verified", questions.len());
@@ -147,7 +147,7 @@ fn write_suppressed(printed: &Printed<'_>, out: &mut dyn Write) -> io::Result<()
             format!(
                 "- {} {} ({place}): {} ({})",
                 finding.rule.code,
-                cell(&finding.message),
+                sentence(&finding.message),
                 cell(&suppressed.reason),
                 cell(&suppressed.by),
             )

@@ -190,25 +190,50 @@ pub(super) const POSTURE: [&str; 7] = [
     "internet",
 ];
 
+/// One cell of the posture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) tone: Tone,
+    /// What has to be known to read it; mostly empty.
+    pub(super) aside: String,
+}
+
+impl Cell {
+    fn new(text: impl ToString, tone: Tone) -> Self {
+        Self {
+            text: text.to_string(),
+            tone,
+            aside: String::new(),
+        }
+    }
+
+    /// Everything in one line.
+    pub(super) fn line(&self) -> String {
+        if self.aside.is_empty() {
+            return self.text.clone();
+        }
+        format!("{} ({})", self.text, self.aside)
+    }
+}
+
 /// The posture of a namespace, in the order of [`POSTURE`].
-pub(super) fn posture(posture: &NamespacePosture) -> [(String, Tone); 7] {
+pub(super) fn posture(posture: &NamespacePosture) -> [Cell; 7] {
     let isolated = |number: usize| {
         let tone = match number {
             n if n == posture.pods => Tone::Good,
             0 => Tone::Bad,
             _ => Tone::Doubtful,
         };
-        (format!("{number}/{}", posture.pods), tone)
+        Cell::new(format!("{number}/{}", posture.pods), tone)
     };
     let mut egress = isolated(posture.egress_isolated);
     if posture.host_network > 0 {
-        egress
-            .0
-            .push_str(&format!(" ({} hostNetwork)", posture.host_network));
+        egress.aside = format!("{} hostNetwork", posture.host_network);
     }
     [
-        (posture.namespace.to_string(), Tone::Plain),
-        (posture.pods.to_string(), Tone::Plain),
+        Cell::new(&posture.namespace, Tone::Plain),
+        Cell::new(posture.pods, Tone::Plain),
         egress,
         isolated(posture.ingress_isolated),
         needed(posture.dns),
@@ -218,25 +243,25 @@ pub(super) fn posture(posture: &NamespacePosture) -> [(String, Tone); 7] {
 }
 
 /// The word for something that pods need.
-fn needed(openness: Openness) -> (String, Tone) {
+fn needed(openness: Openness) -> Cell {
     let (word, tone) = match openness {
         Openness::Open => ("reachable", Tone::Good),
         Openness::Partly => ("partly", Tone::Doubtful),
         Openness::Closed => ("blocked", Tone::Bad),
         Openness::Unknown => ("unknown", Tone::Unknown),
     };
-    (word.to_owned(), tone)
+    Cell::new(word, tone)
 }
 
 /// The word for something that pods should not have.
-fn unwanted(openness: Openness) -> (String, Tone) {
+fn unwanted(openness: Openness) -> Cell {
     let tone = match openness {
         Openness::Closed => Tone::Good,
         Openness::Partly => Tone::Doubtful,
         Openness::Open => Tone::Bad,
         Openness::Unknown => Tone::Unknown,
     };
-    (openness.as_str().to_owned(), tone)
+    Cell::new(openness.as_str(), tone)
 }
 
 #[cfg(test)]
