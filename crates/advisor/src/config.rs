@@ -136,15 +136,21 @@ pub enum FailOn {
 }
 
 impl FailOn {
+    /// The mildest finding that makes a run fail.
+    #[must_use]
+    pub fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Error => Some(Severity::Error),
+            Self::Warning => Some(Severity::Warning),
+            Self::Note => Some(Severity::Note),
+            Self::Never => None,
+        }
+    }
+
     /// Whether a finding of this severity makes a run fail.
     #[must_use]
     pub fn fails(self, worst: Severity) -> bool {
-        match self {
-            Self::Error => worst >= Severity::Error,
-            Self::Warning => worst >= Severity::Warning,
-            Self::Note => true,
-            Self::Never => false,
-        }
+        self.severity().is_some_and(|mildest| worst >= mildest)
     }
 }
 

@@ -22,6 +22,7 @@ mod schema;
 pub(crate) mod snippet;
 pub(crate) mod structured;
 pub(crate) mod theme;
+pub(crate) mod uri;
 pub(crate) mod visible;
 
 pub(crate) use names::Names;

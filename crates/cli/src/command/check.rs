@@ -2,17 +2,23 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use ringfence_advisor::config::{CheckConfig, FailOn};
 use ringfence_advisor::{Code, CodePrefix, Input, Options, Report, rules};
+use ringfence_engine::Engine;
+use ringfence_engine::reach::Selection;
+use ringfence_model::snapshot::WorkloadId;
 
 use super::Stop;
 use crate::args::InputOptions;
 use crate::cluster::Cluster;
 use crate::config_file;
+use crate::entry_points;
 use crate::exit::Exit;
 use crate::output::Printer;
 use crate::output::check::{Format, Printed, print, print_rules};
+use crate::output::reach;
 
 /// Find what is wrong with policies, with the line and the fix
 ///
@@ -110,7 +116,11 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         return Ok(Exit::Fine);
     }
     let config = config_file::read(args.config.as_deref(), args.no_config, printer)?.check;
-    let fail_on = args.fail_on.map(FailOn::from).or(config.fail_on);
+    let fail_on = args
+        .fail_on
+        .map(FailOn::from)
+        .or(config.fail_on)
+        .unwrap_or_default();
     let options = options(args, config);
     let (cluster, facts) = Cluster::read_for_check(&args.input, printer)?;
     let engine = cluster.engine(printer);
@@ -124,6 +134,10 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         options: &options,
     });
     drop(working);
+    let picture = match args.output {
+        Format::Html => picture(&cluster, &engine)?,
+        _ => None,
+    };
     let printed = Printed {
         report: &report,
         snapshot: &cluster.snapshot,
@@ -132,9 +146,12 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         profile: &cluster.profile,
         assumed_dns: facts.assumed_dns,
         show_suppressed: args.show_suppressed,
+        options: &options,
+        fail_on: fail_on.severity(),
+        picture: picture.as_deref(),
     };
     print(&printed, args.output, printer)?;
-    Ok(cluster.exit_of_check(exit(&report, fail_on.unwrap_or_default())))
+    Ok(cluster.exit_of_check(exit(&report, fail_on)))
 }
 
 /// What the command line says, and the configuration where it says nothing. Rules to
@@ -176,4 +193,33 @@ fn explain(code: Code, printer: &mut Printer) -> Result<Exit, Stop> {
     };
     printer.out().write_all(rule.page.as_bytes())?;
     Ok(Exit::Fine)
+}
+
+/// Nobody finds anything in a picture of more workloads than this.
+const MOST_DRAWN: usize = 120;
+
+/// Who can reach whom, as SVG; `None` where that would be too much to look at.
+fn picture(cluster: &Cluster, engine: &Engine) -> Result<Option<String>, Stop> {
+    let snapshot = &cluster.snapshot;
+    let sources: Vec<WorkloadId> = snapshot.workload_ids().map(|(id, _)| id).collect();
+    if sources.is_empty() || sources.len() > MOST_DRAWN {
+        return Ok(None);
+    }
+    let everything = Selection::default();
+    let reachability = engine.reach(&everything, &everything);
+    let mut drawn = Vec::new();
+    reach::draw(
+        &reach::Report {
+            snapshot,
+            profile: &cluster.profile,
+            diagnostics: &cluster.diagnostics,
+            unread: &cluster.unread,
+            reachability: &reachability,
+            sources: &sources,
+            entry_points: &entry_points::find(engine, &everything),
+        },
+        &mut drawn,
+    )
+    .context("drawing the picture")?;
+    Ok(Some(String::from_utf8_lossy(&drawn).into_owned()))
 }

@@ -1,8 +1,17 @@
 //! What is wrong: the report of `check`.
 
+mod escape;
+mod github;
+mod html;
 mod human;
 mod json;
+mod junit;
+mod markdown;
+mod sarif;
 mod words;
+
+#[cfg(test)]
+mod tests;
 
 #[cfg(test)]
 pub(crate) use json::CheckReportOut;
@@ -10,13 +19,13 @@ pub(crate) use json::CheckReportOut;
 use std::io;
 
 use clap::ValueEnum;
-use ringfence_advisor::{Report, rules};
+use ringfence_advisor::{Options, Report, rules};
 use ringfence_engine::Profile;
-use ringfence_model::diagnostic::Diagnostic;
+use ringfence_model::diagnostic::{Diagnostic, Severity};
 use ringfence_model::parse::Sources;
 use ringfence_model::snapshot::Snapshot;
 
-use super::{Printer, structured};
+use super::{Printer, Theme, structured};
 
 /// The formats of `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,6 +34,16 @@ pub(crate) enum Format {
     Human,
     Json,
     Yaml,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit XML, for CI systems that show test results
+    Junit,
+    /// Annotations of GitHub Actions
+    Github,
+    /// For a comment on a pull request
+    Markdown,
+    /// One page with everything, the picture included
+    Html,
 }
 
 /// Everything that is printed.
@@ -39,6 +58,12 @@ pub(crate) struct Printed<'a> {
     pub(crate) assumed_dns: bool,
     /// Whether suppressed findings are shown to a person; other formats have them anyway.
     pub(crate) show_suppressed: bool,
+    /// Which rules looked.
+    pub(crate) options: &'a Options,
+    /// How bad a finding must be to fail the run.
+    pub(crate) fail_on: Option<Severity>,
+    /// Who can reach whom, as SVG; for the format that shows it.
+    pub(crate) picture: Option<&'a str>,
 }
 
 /// Prints every rule in one line.
@@ -65,10 +90,26 @@ pub(crate) fn print(
     format: Format,
     printer: &mut Printer,
 ) -> io::Result<()> {
-    let (theme, width) = (printer.theme(), printer.width());
+    let (theme, width, quiet) = (printer.theme(), printer.width(), printer.is_quiet());
+    write(printed, format, theme, width, quiet, printer.out())
+}
+
+fn write(
+    printed: &Printed<'_>,
+    format: Format,
+    theme: Theme,
+    width: usize,
+    quiet: bool,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
     match format {
-        Format::Human => human::write(printed, theme, width, printer.out()),
-        Format::Json => structured::json(printer.out(), &json::document(printed)),
-        Format::Yaml => structured::yaml(printer.out(), &json::document(printed)),
+        Format::Human => human::write(printed, theme, width, quiet, out),
+        Format::Json => structured::json(out, &json::document(printed)),
+        Format::Yaml => structured::yaml(out, &json::document(printed)),
+        Format::Sarif => structured::json(out, &sarif::log(printed)),
+        Format::Junit => junit::write(printed, out),
+        Format::Github => github::write(printed, out),
+        Format::Markdown => markdown::write(printed, out),
+        Format::Html => html::write(printed, out),
     }
 }

@@ -68,6 +68,11 @@ pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) 
     unless_reader_left(write(report, format, theme, width, printer.out()))
 }
 
+/// Draws the picture, for a page that shows it.
+pub(crate) fn draw(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    svg::write(report, out)
+}
+
 fn write(
     report: &Report<'_>,
     format: Format,

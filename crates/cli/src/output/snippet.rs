@@ -66,15 +66,16 @@ pub(crate) fn untitled<'a>(marks: &[Marked<'a>]) -> Group<'a> {
 
 /// The lines around a span, cut out of a file that may be large.
 #[derive(Debug, PartialEq, Eq)]
-struct Window<'a> {
-    text: &'a str,
-    first_line: usize,
+pub(crate) struct Window<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) first_line: usize,
     /// The span inside `text`.
-    span: Range<usize>,
+    pub(crate) span: Range<usize>,
 }
 
 impl<'a> Window<'a> {
-    fn around(text: &'a str, span: Span) -> Self {
+    /// The lines around `span` in `text`.
+    pub(crate) fn around(text: &'a str, span: Span) -> Self {
         let start = floor_boundary(text, span.start.offset);
         let end = floor_boundary(text, span.end.offset).max(start);
         // A span often ends behind the newline of its last line.
@@ -96,7 +97,7 @@ impl<'a> Window<'a> {
 }
 
 /// The nearest character boundary at or before `offset`.
-fn floor_boundary(text: &str, offset: usize) -> usize {
+pub(crate) fn floor_boundary(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {
         offset -= 1;

@@ -8,12 +8,15 @@
 )]
 
 mod assert;
+mod check;
 mod diff;
 mod docs;
 mod explain;
 mod findings;
 mod input;
+mod page;
 mod reach;
+mod sarif;
 mod schema;
 mod usage;
 

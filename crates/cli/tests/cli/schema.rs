@@ -47,6 +47,12 @@ fn real_output_has_the_documented_form() {
             format!("assert {assertions} -f - -o json"),
             SMALL,
         ),
+        ("check-report", "check -f - -o json".to_owned(), SMALL),
+        (
+            "check-report",
+            "check -f - -o json".to_owned(),
+            broken.as_str(),
+        ),
     ] {
         let run = ringfence_with(&arguments, stdin);
         let schema = schema(name);

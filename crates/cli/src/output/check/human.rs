@@ -4,29 +4,37 @@
 use std::io::{self, Write};
 
 use annotate_snippets::{Group, Level};
+use anstyle::Style;
 use ringfence_advisor::Finding;
 use ringfence_advisor::finding::Place;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::source::Location;
 
 use super::{Printed, words};
-use crate::output::layout::count;
+use crate::output::layout::{Word, write_words};
 use crate::output::snippet::{Marked, render, with_snippets};
-use crate::output::{Theme, incomplete};
+use crate::output::{Theme, incomplete, visible};
 
-/// Writes everything.
+/// What stands before a note, besides the column of line numbers: ` ├ note: `.
+const BEFORE_NOTE: usize = 9;
+/// Notes are not wrapped to less than this.
+const NARROWEST_NOTE: usize = 40;
+
+/// Writes everything; when quiet, only the findings and how many there are.
 pub(super) fn write(
     printed: &Printed<'_>,
     theme: Theme,
     width: usize,
+    quiet: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     for finding in &printed.report.findings {
-        writeln!(
-            out,
-            "{}\n",
-            rendered(printed, finding, theme.colored, width)
-        )?;
+        let text = rendered(printed, finding, theme.colored, width);
+        writeln!(out, "{text}\n")?;
+    }
+    if !quiet {
+        write_posture(printed, theme, out)?;
+        write_not_verified(printed, theme, width, out)?;
     }
     if printed.show_suppressed {
         for suppressed in &printed.report.suppressed {
@@ -36,24 +44,28 @@ pub(super) fn write(
             writeln!(out, "{shown}\n{dim}suppressed by {by}: {reason}{dim:#}\n")?;
         }
     }
-    write_posture(printed, theme, out)?;
-    write_not_verified(printed, theme, out)?;
     incomplete::human(printed.diagnostics, theme, out)?;
+    if !quiet {
+        write_where_to_read(printed, theme, out)?;
+    }
     write_counts(printed, theme, out)
 }
 
 /// One finding with its source lines.
-fn rendered(printed: &Printed<'_>, finding: &Finding, colored: bool, width: usize) -> String {
+pub(super) fn rendered(
+    printed: &Printed<'_>,
+    finding: &Finding,
+    colored: bool,
+    width: usize,
+) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
     let code = finding.rule.code.to_string();
-    let url = words::page(finding.rule.code);
-    let title = level
-        .primary_title(finding.message.as_str())
-        .id(code.as_str());
+    let message = visible::line(&finding.message);
+    let title = level.primary_title(&*message).id(code.as_str());
     let located: Vec<(Location, &Place, bool)> = finding
         .primary
         .iter()
@@ -61,38 +73,81 @@ fn rendered(printed: &Printed<'_>, finding: &Finding, colored: bool, width: usiz
         .chain(finding.related.iter().map(|place| (place, false)))
         .filter_map(|(place, primary)| Some((place.locate(printed.sources)?, place, primary)))
         .collect();
+    let labels: Vec<_> = located
+        .iter()
+        .map(|(_, place, _)| visible::line(&place.label))
+        .collect();
     let marks: Vec<Marked<'_>> = located
         .iter()
-        .filter_map(|(location, place, primary)| {
+        .zip(&labels)
+        .filter_map(|((location, _, primary), label)| {
             Some(Marked {
                 location,
                 text: printed.sources.text_of(&location.file)?,
-                label: &place.label,
+                label,
                 primary: *primary,
             })
         })
         .collect();
-    let mut group = with_snippets(Group::with_title(title), &marks);
-    let object = finding.object.to_string();
+    let last_line = located.iter().map(|(at, ..)| at.span.end.line).max();
+    let numbers = last_line.unwrap_or(0).to_string().len();
+    let wide = width
+        .saturating_sub(numbers + BEFORE_NOTE)
+        .max(NARROWEST_NOTE);
+    let mut notes: Vec<(Level<'_>, String)> = Vec::new();
     if marks.is_empty() {
-        group = group.element(Level::NOTE.message(format!("in {object}")));
+        notes.push((Level::NOTE, format!("in {}", finding.object)));
     }
-    if let Some(consequence) = &finding.consequence {
-        group = group.element(Level::NOTE.message(consequence.as_str()));
+    let consequence = finding.consequence.clone();
+    notes.extend(consequence.map(|text| (Level::NOTE, text)));
+    notes.extend(words::witness(printed, finding).map(|text| (Level::NOTE, text)));
+    notes.extend(finding.help.clone().map(|text| (Level::HELP, text)));
+    notes.extend(finding.fix.as_ref().map(|fix| {
+        let text = format!("`--fix` can {}", fix.title);
+        (Level::HELP, text)
+    }));
+    notes.push((Level::NOTE, words::page(finding.rule.code)));
+    let notes: Vec<(Level<'_>, String)> = notes
+        .into_iter()
+        .map(|(level, text)| (level, wrapped(&visible::line(&text), wide)))
+        .collect();
+    let mut group = with_snippets(Group::with_title(title), &marks);
+    for (level, text) in &notes {
+        group = group.element(level.clone().message(text.as_str()));
     }
-    if let Some(witness) = &finding.witness {
-        let (from, to) = words::explain_arguments(printed.snapshot, witness);
-        let text = format!("{}: see `ringfence explain {from} {to}`", witness.verdict);
-        group = group.element(Level::NOTE.message(text));
-    }
-    if let Some(help) = &finding.help {
-        group = group.element(Level::HELP.message(help.as_str()));
-    }
-    if let Some(fix) = &finding.fix {
-        group = group.element(Level::HELP.message(format!("`--fix` can {}", fix.title)));
-    }
-    group = group.element(Level::NOTE.message(url));
     render(&[group], colored, width)
+}
+
+/// Text in lines of at most `width` characters, broken at spaces. What is in backticks
+/// stays together: it is there to be copied.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::with_capacity(text.len());
+    let mut used = 0;
+    let mut word = String::new();
+    let mut quoted = false;
+    let mut put = |word: &mut String| {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push('\n');
+            used = 0;
+        } else if used > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += length;
+        word.clear();
+    };
+    for c in text.chars() {
+        quoted ^= c == '`';
+        if c == ' ' && !quoted {
+            put(&mut word);
+        } else {
+            word.push(c);
+        }
+    }
+    put(&mut word);
+    lines
 }
 
 fn write_posture(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
@@ -100,68 +155,57 @@ fn write_posture(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io
     if posture.is_empty() {
         return Ok(());
     }
-    let header = [
-        "NAMESPACE",
-        "PODS",
-        "EGRESS ISOLATED",
-        "INGRESS ISOLATED",
-        "DNS",
-        "METADATA",
-        "INTERNET",
-    ];
-    let rows: Vec<[String; 7]> = posture
+    let styled = |cell: words::Cell| {
+        let style = match cell.tone {
+            words::Tone::Good => theme.allowed,
+            words::Tone::Doubtful => theme.warning,
+            words::Tone::Bad => theme.denied,
+            words::Tone::Unknown => theme.unknown,
+            words::Tone::Plain => Style::new(),
+        };
+        Word::styled(visible::line(&cell.line()), style)
+    };
+    let header = words::POSTURE.map(|name| Word::styled(name.to_uppercase(), theme.strong));
+    let rows: Vec<[Word; 7]> = posture
         .iter()
-        .map(|p| {
-            let of = |isolated: usize| match (isolated, p.host_network) {
-                (n, 0) => format!("{n}/{}", p.pods),
-                (n, host) => format!("{n}/{} ({host} hostNetwork)", p.pods),
-            };
-            [
-                p.namespace.to_string(),
-                p.pods.to_string(),
-                of(p.egress_isolated),
-                format!("{}/{}", p.ingress_isolated, p.pods),
-                p.dns.as_str().to_owned(),
-                p.metadata.as_str().to_owned(),
-                p.internet.as_str().to_owned(),
-            ]
-        })
+        .map(|namespace| words::posture(namespace).map(styled))
         .collect();
-    let mut widths = header.map(str::len);
-    for row in &rows {
+    let mut widths = [0; 7];
+    for row in std::iter::once(&header).chain(&rows) {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.text.chars().count());
         }
     }
-    let strong = theme.strong;
-    let line = |cells: &[String; 7]| {
-        let cells = cells.iter().zip(widths);
-        let text: String = cells
-            .map(|(cell, width)| format!("{cell:width$}  "))
-            .collect();
-        text.trim_end().to_owned()
-    };
-    writeln!(
-        out,
-        "{strong}{}{strong:#}",
-        line(&header.map(str::to_owned))
-    )?;
-    for row in &rows {
-        writeln!(out, "{}", line(row))?;
+    for row in std::iter::once(&header).chain(&rows) {
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            // Nothing behind the last column.
+            let pad = if column + 1 == row.len() {
+                0
+            } else {
+                width + 2
+            };
+            write_words(out, std::slice::from_ref(cell), pad)?;
+        }
+        writeln!(out)?;
     }
     writeln!(out)
 }
 
-fn write_not_verified(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
+fn write_not_verified(
+    printed: &Printed<'_>,
+    theme: Theme,
+    width: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let questions = &printed.report.not_verified;
     let style = theme.unknown;
     for question in questions {
-        let (what, why, how) = (&question.what, &question.why, &question.how);
-        let code = question.code;
-        writeln!(
-            out,
-            "{style}not verified[{code}]{style:#}: {what}: {why}; {how}"
-        )?;
+        let (code, what) = (question.code, visible::line(&question.what));
+        writeln!(out, "{style}not verified[{code}]{style:#}: {what}")?;
+        let why = format!("{}; {}", question.why, question.how);
+        for line in wrapped(&visible::line(&why), width.saturating_sub(2)).lines() {
+            writeln!(out, "  {line}")?;
+        }
     }
     if !questions.is_empty() {
         writeln!(out)?;
@@ -169,33 +213,59 @@ fn write_not_verified(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) 
     Ok(())
 }
 
-fn write_counts(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
-    let report = printed.report;
-    let mut parts = Vec::new();
-    for (severity, style, one, many) in [
-        (Severity::Error, theme.denied, "error", "errors"),
-        (Severity::Warning, theme.warning, "warning", "warnings"),
-        (Severity::Note, theme.strong, "note", "notes"),
-    ] {
-        let number = report.count(severity);
-        if number > 0 {
-            parts.push(format!("{style}{}{style:#}", count(number, one, many)));
+/// The command that describes what was found, once.
+fn write_where_to_read(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
+    let codes = words::codes(printed.report);
+    let Some(first) = codes.first() else {
+        return Ok(());
+    };
+    let style = theme.strong;
+    let more = match codes.len() {
+        1 => String::new(),
+        _ => {
+            let rest: Vec<String> = codes.iter().skip(1).map(ToString::to_string).collect();
+            format!(" (or {})", rest.join(", "))
         }
-    }
+    };
+    writeln!(
+        out,
+        "to read what a finding means: {style}ringfence check --explain {first}{style:#}{more}"
+    )
+}
+
+fn write_counts(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
+    let mut parts: Vec<String> = words::severities(printed.report)
+        .into_iter()
+        .map(|(severity, text)| {
+            let style = match severity {
+                Severity::Error => theme.denied,
+                Severity::Warning => theme.warning,
+                Severity::Note => theme.strong,
+            };
+            format!("{style}{text}{style:#}")
+        })
+        .collect();
     if parts.is_empty() {
         let style = theme.allowed;
         parts.push(format!("{style}no findings{style:#}"));
     }
-    if !report.suppressed.is_empty() {
-        parts.push(format!("{} suppressed", report.suppressed.len()));
+    parts.extend(words::besides(printed.report));
+    let assumptions = words::assumptions(printed);
+    writeln!(out, "{} ({assumptions})", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn notes_are_wrapped_and_commands_are_not() {
+        assert_eq!(wrapped("one two three", 7), "one two\nthree");
+        assert_eq!(
+            wrapped("see `a b c d e` there", 6),
+            "see\n`a b c d e`\nthere"
+        );
+        assert_eq!(wrapped("", 6), "");
+        assert_eq!(wrapped("unbroken", 3), "unbroken");
     }
-    if !report.not_verified.is_empty() {
-        parts.push(format!("{} not verified", report.not_verified.len()));
-    }
-    let assumed = match printed.assumed_dns {
-        true => "; the input has no name servers: CoreDNS in kube-system is assumed",
-        false => "",
-    };
-    let profile = printed.profile.name;
-    writeln!(out, "{} (profile {profile}{assumed})", parts.join(", "))
 }

@@ -26,6 +26,8 @@ pub(crate) struct CheckReportOut {
     pub(crate) assumed_name_servers: bool,
     /// Worst first.
     pub(crate) findings: Vec<FindingOut>,
+    /// Findings that somebody has decided to live with, in the same order.
+    pub(crate) suppressed: Vec<SuppressedOut>,
     /// What cannot be told from the input.
     pub(crate) not_verified: Vec<NotVerifiedOut>,
     /// One entry for each namespace that has pods.
@@ -65,6 +67,16 @@ pub(crate) struct FindingOut {
     pub(crate) affected: Vec<ObjectOut>,
     /// What can be written instead.
     pub(crate) fix: Option<FixOut>,
+}
+
+/// A finding that somebody has decided to live with.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct SuppressedOut {
+    /// Why.
+    pub(crate) reason: String,
+    /// Who says so, in words.
+    pub(crate) by: String,
+    pub(crate) finding: FindingOut,
 }
 
 /// An object by all of its names.
@@ -146,6 +158,15 @@ pub(crate) fn document(printed: &Printed<'_>) -> CheckReportOut {
             .findings
             .iter()
             .map(|f| finding(printed, f))
+            .collect(),
+        suppressed: report
+            .suppressed
+            .iter()
+            .map(|suppressed| SuppressedOut {
+                reason: suppressed.reason.clone(),
+                by: suppressed.by.clone(),
+                finding: finding(printed, &suppressed.finding),
+            })
             .collect(),
         not_verified: report
             .not_verified

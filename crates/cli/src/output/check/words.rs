@@ -2,11 +2,17 @@
 
 use std::net::IpAddr;
 
-use ringfence_advisor::{Code, Witness};
+use ringfence_advisor::posture::{NamespacePosture, Openness};
+use ringfence_advisor::{Code, Finding, Report, Witness};
 use ringfence_engine::Peer;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodKind, Snapshot};
+use ringfence_model::source::Location;
+
+use super::Printed;
+use crate::output::layout::count;
+use crate::output::visible;
 
 /// Where the page of a rule can be read.
 pub(super) fn page(code: Code) -> String {
@@ -20,6 +26,106 @@ pub(super) fn severity(severity: Severity) -> &'static str {
         Severity::Warning => "warning",
         Severity::Note => "note",
     }
+}
+
+/// How many findings of each severity there are, worst first, in words: `2 errors`. None
+/// that is zero.
+pub(super) fn severities(report: &Report) -> Vec<(Severity, String)> {
+    let words = [
+        (Severity::Error, "error", "errors"),
+        (Severity::Warning, "warning", "warnings"),
+        (Severity::Note, "note", "notes"),
+    ];
+    let counted = words.into_iter().map(|(severity, one, many)| {
+        let number = report.count(severity);
+        (number, severity, count(number, one, many))
+    });
+    counted
+        .filter(|(number, ..)| *number > 0)
+        .map(|(_, severity, text)| (severity, text))
+        .collect()
+}
+
+/// What there is besides findings: `1 suppressed`, `3 not verified`.
+pub(super) fn besides(report: &Report) -> Vec<String> {
+    let parts = [
+        (report.suppressed.len(), "suppressed"),
+        (report.not_verified.len(), "not verified"),
+    ];
+    let present = parts.into_iter().filter(|(number, _)| *number > 0);
+    present
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect()
+}
+
+/// All counts in one line.
+pub(super) fn counts(report: &Report) -> String {
+    let mut parts: Vec<String> = severities(report)
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    if parts.is_empty() {
+        parts.push("no findings".to_owned());
+    }
+    parts.extend(besides(report));
+    parts.join(", ")
+}
+
+/// What was assumed, to be said beside the counts: `profile upstream; ...`.
+pub(super) fn assumptions(printed: &Printed<'_>) -> String {
+    let assumed = if printed.assumed_dns {
+        "; the input has no name servers: CoreDNS in kube-system is assumed"
+    } else {
+        ""
+    };
+    format!("profile {}{assumed}", printed.profile.name)
+}
+
+/// The codes of the rules that found something, ascending.
+pub(super) fn codes(report: &Report) -> Vec<Code> {
+    let mut codes: Vec<Code> = report.findings.iter().map(|f| f.rule.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+/// Where the finding is written.
+pub(super) fn location(printed: &Printed<'_>, finding: &Finding) -> Option<Location> {
+    finding.primary.as_ref()?.locate(printed.sources)
+}
+
+/// Message, consequence and help, each on a line of plain text.
+pub(super) fn explanation(printed: &Printed<'_>, finding: &Finding) -> String {
+    let mut lines = vec![finding.message.clone()];
+    lines.extend(finding.consequence.clone());
+    lines.extend(witness(printed, finding));
+    lines.extend(finding.help.as_ref().map(|help| format!("help: {help}")));
+    lines.extend(finding.fix.as_ref().map(|fix| {
+        let title = &fix.title;
+        format!("fix: {title}")
+    }));
+    let lines: Vec<_> = lines.iter().map(|line| visible::line(line)).collect();
+    lines.join("\n")
+}
+
+/// The packet that shows it: its verdict, and the command that confirms it.
+pub(super) fn witness(printed: &Printed<'_>, finding: &Finding) -> Option<String> {
+    let witness = finding.witness.as_ref()?;
+    let (from, to) = explain_arguments(printed.snapshot, witness);
+    let (from, to) = (shell_word(&from), shell_word(&to));
+    let verdict = witness.verdict;
+    Some(format!("{verdict}: see `ringfence explain {from} {to}`"))
+}
+
+/// A word of a command that somebody will copy: a name in a manifest must not become
+/// another command.
+fn shell_word(word: &str) -> String {
+    let word = visible::line(word);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._/:[]%".contains(c);
+    if word.chars().all(is_plain) {
+        return word.into_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The two arguments of the `explain` that confirms a witness.
@@ -58,5 +164,115 @@ fn end(snapshot: &Snapshot, peer: Peer) -> String {
                 }
             }
         }
+    }
+}
+
+/// How a cell of the posture is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    /// Partly good.
+    Doubtful,
+    Bad,
+    Unknown,
+    /// Neither good nor bad.
+    Plain,
+}
+
+/// The headings of the posture.
+pub(super) const POSTURE: [&str; 7] = [
+    "namespace",
+    "pods",
+    "egress isolated",
+    "ingress isolated",
+    "DNS",
+    "metadata",
+    "internet",
+];
+
+/// One cell of the posture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) tone: Tone,
+    /// What has to be known to read it; mostly empty.
+    pub(super) aside: String,
+}
+
+impl Cell {
+    fn new(text: impl ToString, tone: Tone) -> Self {
+        Self {
+            text: text.to_string(),
+            tone,
+            aside: String::new(),
+        }
+    }
+
+    /// Everything in one line.
+    pub(super) fn line(&self) -> String {
+        if self.aside.is_empty() {
+            return self.text.clone();
+        }
+        format!("{} ({})", self.text, self.aside)
+    }
+}
+
+/// The posture of a namespace, in the order of [`POSTURE`].
+pub(super) fn posture(posture: &NamespacePosture) -> [Cell; 7] {
+    let isolated = |number: usize| {
+        let tone = match number {
+            n if n == posture.pods => Tone::Good,
+            0 => Tone::Bad,
+            _ => Tone::Doubtful,
+        };
+        Cell::new(format!("{number}/{}", posture.pods), tone)
+    };
+    let mut egress = isolated(posture.egress_isolated);
+    if posture.host_network > 0 {
+        egress.aside = format!("{} hostNetwork", posture.host_network);
+    }
+    [
+        Cell::new(&posture.namespace, Tone::Plain),
+        Cell::new(posture.pods, Tone::Plain),
+        egress,
+        isolated(posture.ingress_isolated),
+        needed(posture.dns),
+        unwanted(posture.metadata),
+        unwanted(posture.internet),
+    ]
+}
+
+/// The word for something that pods need.
+fn needed(openness: Openness) -> Cell {
+    let (word, tone) = match openness {
+        Openness::Open => ("reachable", Tone::Good),
+        Openness::Partly => ("partly", Tone::Doubtful),
+        Openness::Closed => ("blocked", Tone::Bad),
+        Openness::Unknown => ("unknown", Tone::Unknown),
+    };
+    Cell::new(word, tone)
+}
+
+/// The word for something that pods should not have.
+fn unwanted(openness: Openness) -> Cell {
+    let tone = match openness {
+        Openness::Closed => Tone::Good,
+        Openness::Partly => Tone::Doubtful,
+        Openness::Open => Tone::Bad,
+        Openness::Unknown => Tone::Unknown,
+    };
+    Cell::new(openness.as_str(), tone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_word;
+
+    #[test]
+    fn a_name_does_not_become_a_command() {
+        assert_eq!(shell_word("web/shop:8080/udp"), "web/shop:8080/udp");
+        assert_eq!(shell_word("[fd00::1]:80"), "[fd00::1]:80");
+        assert_eq!(shell_word("web/x; rm"), "'web/x; rm'");
+        assert_eq!(shell_word("it's\n"), r"'it'\''s␊'");
     }
 }
