@@ -75,6 +75,11 @@ fn explain_confirms_every_witness() {
     for (code, manifest) in firing() {
         let manifest = manifest.display();
         let report = ringfence(&format!("check -f {manifest} -o json")).json();
+        if !report["problems"].is_null() {
+            // A policy was left out: what it may change is Unknown to `explain`, and the
+            // finding about it says that the others do not count it.
+            continue;
+        }
         for finding in report["findings"].as_array().unwrap() {
             let witness = &finding["witness"];
             if witness.is_null() {
