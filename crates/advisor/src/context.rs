@@ -6,12 +6,16 @@ mod exposure;
 mod groups;
 mod inventory;
 mod roles;
+mod service_ports;
+mod written;
 
 pub use dns::{Dns, DnsFlavour, DnsReach, assumed_name_servers};
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
 pub use inventory::{ContainerFacts, Inventory};
 pub use roles::Role;
+pub use service_ports::{ServicePorts, Translated};
+pub use written::{WrittenRule, port_text};
 
 use std::sync::OnceLock;
 
@@ -81,6 +85,10 @@ pub struct Context<'a> {
     pub dns: Dns,
     groups: Vec<Group>,
     roles: Vec<Role>,
+    /// Pod by pod.
+    first_in_group: Vec<PodId>,
+    written: OnceLock<Vec<WrittenRule<'a>>>,
+    service_ports: OnceLock<ServicePorts>,
     exposures: OnceLock<Vec<Vec<Exposure>>>,
     internet: OnceLock<Vec<InternetReach>>,
 }
@@ -92,6 +100,7 @@ impl<'a> Context<'a> {
         let snapshot = &**input.engine.snapshot();
         let dns = Dns::find(snapshot, input.inventory, input.assumed_dns);
         let groups = groups::of(input.engine, &dns);
+        let first_in_group = written::first_in_group(snapshot.pods.len(), &groups);
         Self {
             engine: input.engine,
             snapshot,
@@ -102,6 +111,9 @@ impl<'a> Context<'a> {
             dns,
             groups,
             roles: roles::of(snapshot),
+            first_in_group,
+            written: OnceLock::new(),
+            service_ports: OnceLock::new(),
             exposures: OnceLock::new(),
             internet: OnceLock::new(),
         }
@@ -112,6 +124,18 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// The rules of network policies that have an effect, in the order of the policies.
+    #[must_use]
+    pub fn rules(&self) -> &[WrittenRule<'a>] {
+        self.written.get_or_init(|| written::rules(self))
+    }
+
+    /// What Services do with ports.
+    #[must_use]
+    pub fn service_ports(&self) -> &ServicePorts {
+        self.service_ports.get_or_init(|| service_ports::of(self))
     }
 
     /// What a namespace is for.

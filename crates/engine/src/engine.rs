@@ -8,7 +8,7 @@ use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
 use ringfence_model::tri::Tri;
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::packet::{Packet, Peer, Verdict};
 use crate::profile::Profile;
@@ -383,19 +383,34 @@ impl Engine {
         names: &[String],
         signatures: impl IntoIterator<Item = &'a Signature>,
     ) -> Vec<Outcome> {
+        let omitted = FxHashSet::default();
+        self.with_judge(key, sets, names, &omitted, |judge| {
+            signatures.into_iter().map(|s| judge.outcome(s)).collect()
+        })
+    }
+
+    /// Asks the judge of one side, with some of its rules left out.
+    pub(crate) fn with_judge<T>(
+        &self,
+        key: &SideKey,
+        sets: &[PeerSetId],
+        names: &[String],
+        omitted: &FxHashSet<(u32, usize)>,
+        ask: impl FnOnce(&Judge<'_>) -> T,
+    ) -> T {
         let own_ports = |name: &str| match &key.ports {
             Some((outside, ports)) => side::meaning_of(*outside, ports, name),
             None => side::NamedPorts::default(),
         };
-        let judge = Judge {
+        ask(&Judge {
             direction: key.direction,
             policies: &self.policies,
             applicable: &key.applicable,
             sets,
             names,
             own_ports: &own_ports,
-        };
-        signatures.into_iter().map(|s| judge.outcome(s)).collect()
+            omitted,
+        })
     }
 
     /// The outcome for a pair of classes in one family, own-node traffic aside.

@@ -230,6 +230,19 @@ impl Engine {
         of_pods.chain(of_nodes)
     }
 
+    /// What the policies of one end alone let through, of all ports at once: the egress
+    /// of `end` towards `other`, or its ingress from there.
+    #[must_use]
+    pub fn one_sided(
+        &self,
+        end: PodId,
+        direction: Direction,
+        other: Peer,
+        family: IpFamily,
+    ) -> OpenPorts {
+        open(&self.side_outcome(direction, Peer::Pod(end), other, family))
+    }
+
     fn side_outcome(
         &self,
         direction: Direction,

@@ -3,6 +3,7 @@
 use ringfence_model::policy::{Action, Direction, Tier};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::tri::Tri;
+use rustc_hash::FxHashSet;
 
 use super::{Applicable, Signature};
 use crate::resolve::peers::PeerSetId;
@@ -38,6 +39,13 @@ impl Possible {
     }
 }
 
+/// A policy that applies to the side, with its index.
+#[derive(Clone, Copy)]
+struct Selecting<'a> {
+    index: u32,
+    policy: &'a ResolvedPolicy,
+}
+
 /// Judges the cells of one side.
 pub(crate) struct Judge<'a> {
     pub(crate) direction: Direction,
@@ -49,6 +57,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) names: &'a [String],
     /// What names stand for where that does not depend on the peer (ingress).
     pub(crate) own_ports: &'a dyn Fn(&str) -> NamedPorts,
+    /// Rules to leave out, to see what they are good for: (policy, rule).
+    pub(crate) omitted: &'a FxHashSet<(u32, usize)>,
 }
 
 impl Judge<'_> {
@@ -72,11 +82,21 @@ impl Judge<'_> {
         }
     }
 
-    fn of_tier(&self, tier: Tier) -> impl Iterator<Item = (&ResolvedPolicy, bool)> {
+    fn of_tier(&self, tier: Tier) -> impl Iterator<Item = (Selecting<'_>, bool)> {
         self.applicable.iter().filter_map(move |(index, certain)| {
             let policy = self.policies.get(*index as usize)?;
-            (policy.tier == tier).then_some((policy, *certain))
+            let index = *index;
+            (policy.tier == tier).then_some((Selecting { index, policy }, *certain))
         })
+    }
+
+    fn rules<'p>(&'p self, of: Selecting<'p>) -> impl Iterator<Item = &'p ResolvedRule> {
+        let rules = of.policy.rules(self.direction).unwrap_or_default();
+        rules
+            .iter()
+            .enumerate()
+            .filter(move |(rule, _)| !self.omitted.contains(&(of.index, *rule)))
+            .map(|(_, rule)| rule)
     }
 
     fn network_policies(&self, signature: &Signature) -> Possible {
@@ -86,7 +106,7 @@ impl Judge<'_> {
         let mut isolated = false;
         for (policy, certain) in self.of_tier(Tier::NetworkPolicy) {
             let mut surely = PortSet::none();
-            for rule in policy.rules(self.direction).unwrap_or_default() {
+            for rule in self.rules(policy) {
                 let (rule_certain, rule_possible) = self.ports(rule, signature);
                 surely = surely.union(&rule_certain);
                 accept = accept.union(&rule_possible);
@@ -113,14 +133,14 @@ impl Judge<'_> {
         // Policies of which no rule can match decide nothing, wherever they stand.
         let mut ordered: Vec<_> = self
             .of_tier(tier)
-            .filter(|(policy, _)| !policy.unordered && self.may_match(policy, signature))
+            .filter(|(of, _)| !of.policy.unordered && self.may_match(*of, signature))
             .collect();
-        ordered.sort_by_key(|(policy, _)| policy.priority);
+        ordered.sort_by_key(|(of, _)| of.policy.priority);
         let mut in_order = Possible::undecided();
-        for equals in ordered.chunk_by(|(a, _), (b, _)| a.priority == b.priority) {
+        for equals in ordered.chunk_by(|(a, _), (b, _)| a.policy.priority == b.policy.priority) {
             let outcomes = equals
                 .iter()
-                .map(|(policy, certain)| self.policy(policy, *certain, signature));
+                .map(|(of, certain)| self.policy(*of, *certain, signature));
             let next = any_order(outcomes);
             let open = &in_order.undecided;
             in_order = Possible {
@@ -132,28 +152,26 @@ impl Judge<'_> {
         }
         let unordered = self
             .of_tier(tier)
-            .filter(|(policy, _)| policy.unordered && self.may_match(policy, signature))
-            .map(|(policy, certain)| self.policy(policy, certain, signature));
+            .filter(|(of, _)| of.policy.unordered && self.may_match(*of, signature))
+            .map(|(of, certain)| self.policy(of, certain, signature));
         any_order(std::iter::once(in_order).chain(unordered))
     }
 
-    fn may_match(&self, policy: &ResolvedPolicy, signature: &Signature) -> bool {
-        let rules = policy.rules(self.direction).unwrap_or_default();
-        rules
-            .iter()
+    fn may_match(&self, of: Selecting<'_>, signature: &Signature) -> bool {
+        self.rules(of)
             .any(|rule| self.member(rule, signature).possible())
     }
 
     /// Whether peers with this signature are among those of a rule.
-    fn member(&self, rule: &ResolvedRule, signature: &Signature) -> Tri {
+    pub(crate) fn member(&self, rule: &ResolvedRule, signature: &Signature) -> Tri {
         let position = self.sets.binary_search(&rule.peers).ok();
         let member = position.and_then(|position| signature.members.get(position));
         member.copied().unwrap_or(Tri::No)
     }
 
-    fn policy(&self, policy: &ResolvedPolicy, certain: bool, signature: &Signature) -> Possible {
+    fn policy(&self, of: Selecting<'_>, certain: bool, signature: &Signature) -> Possible {
         let mut possible = Possible::undecided();
-        for rule in policy.rules(self.direction).unwrap_or_default() {
+        for rule in self.rules(of) {
             let (surely, maybe) = self.ports(rule, signature);
             let reached = possible.undecided.intersection(&maybe);
             let decided = match rule.action {
@@ -172,7 +190,7 @@ impl Judge<'_> {
 
     /// The ports that a rule matches for peers with this signature: for sure, and
     /// possibly.
-    fn ports(&self, rule: &ResolvedRule, signature: &Signature) -> (PortSet, PortSet) {
+    pub(crate) fn ports(&self, rule: &ResolvedRule, signature: &Signature) -> (PortSet, PortSet) {
         let member = self.member(rule, signature);
         if member == Tri::No {
             return (PortSet::none(), PortSet::none());
