@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Packet, Peer, RuleRef, Verdict};
 use ringfence_model::address::{IpBlock, IpFamily, IpRangeSet, from_number, public_internet};
 use ringfence_model::k8s_openapi::api::networking::v1::{
@@ -344,6 +345,25 @@ impl<'a> Context<'a> {
             })
             .take(TRIED)
             .collect()
+    }
+
+    /// A port of a set that people recognise: one that the destination declares, else
+    /// that of HTTPS or HTTP, else the first. `None` where ICMP is all there is.
+    #[must_use]
+    pub fn telling_port(&self, ports: &PortSet, destination: Peer) -> Option<(Protocol, u16)> {
+        let declared = match destination {
+            Peer::Pod(pod) => Some(self.snapshot.pod(pod).ports.iter()),
+            Peer::Address(_) => None,
+        };
+        let declared = declared.into_iter().flatten().map(|p| (p.protocol, p.port));
+        let common = [(Protocol::Tcp, 443), (Protocol::Tcp, 80)];
+        let mut known = declared.chain(common);
+        known
+            .find(|(protocol, port)| ports.contains(*protocol, *port))
+            .or_else(|| {
+                let mut protocols = Protocol::WITH_PORTS.into_iter();
+                protocols.find_map(|p| Some((p, ports.ranges(p).first()?.0)))
+            })
     }
 
     /// The first of the pods that no policy can tell from this one.

@@ -1,3 +1,4 @@
+use ringfence_engine::Peer;
 use ringfence_engine::sets::PortSet;
 use ringfence_model::address::{IpFamily, public_internet};
 use ringfence_model::diagnostic::Severity;
@@ -31,7 +32,8 @@ fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
         .filter(|family| rule.is_wide(*family))
         .collect();
     let ports = context.engine.ports_of(rule.id, None).allow;
-    let port = telling_port(&ports)?;
+    let anywhere = Peer::Address(std::net::Ipv4Addr::UNSPECIFIED.into());
+    let port = context.telling_port(&ports, anywhere)?;
     // A way out through DNS is another finding, RF304.
     if wide.is_empty() || ports.is_subset(&dns()) {
         return None;
@@ -98,14 +100,4 @@ fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
 fn dns() -> PortSet {
     let udp = PortSet::range(Protocol::Udp, 53, 53);
     udp.union(&PortSet::range(Protocol::Tcp, 53, 53))
-}
-
-/// A port of a rule that people recognise: 443, else the first.
-pub(super) fn telling_port(ports: &PortSet) -> Option<(Protocol, u16)> {
-    if ports.contains(Protocol::Tcp, 443) {
-        return Some((Protocol::Tcp, 443));
-    }
-    Protocol::WITH_PORTS
-        .into_iter()
-        .find_map(|protocol| Some((protocol, ports.ranges(protocol).first()?.0)))
 }

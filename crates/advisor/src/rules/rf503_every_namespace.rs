@@ -1,5 +1,4 @@
-use ringfence_engine::Verdict;
-use ringfence_engine::sets::PortSet;
+use ringfence_engine::{Peer, Verdict};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use ringfence_model::policy::Direction;
@@ -125,12 +124,8 @@ fn shown_by(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Witness> {
         .partition(|pod| Some(namespace(**pod)) != home);
     let port = |destination: PodId| {
         let ports = context.engine.ports_of(rule.id, Some(destination)).allow;
-        let declared = context.snapshot.pod(destination).ports.iter();
-        let mut served = declared.filter(|p| ports.contains(p.protocol, p.port));
-        let served = served.next().map(|p| (p.protocol, p.port));
-        served
-            .or_else(|| first_port(&ports))
-            .unwrap_or((Protocol::Tcp, 80))
+        let port = context.telling_port(&ports, Peer::Pod(destination));
+        port.unwrap_or((Protocol::Tcp, 80))
     };
     for others in [&away, &at_home] {
         let ends = match rule.id.direction {
@@ -145,10 +140,4 @@ fn shown_by(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Witness> {
         }
     }
     None
-}
-
-/// The first port of a set.
-pub(super) fn first_port(ports: &PortSet) -> Option<(Protocol, u16)> {
-    let mut protocols = Protocol::WITH_PORTS.into_iter();
-    protocols.find_map(|protocol| Some((protocol, ports.ranges(protocol).first()?.0)))
 }

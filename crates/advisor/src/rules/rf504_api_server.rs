@@ -155,10 +155,18 @@ fn finding(
     let (peer, what) = match (of_service, of_endpoint) {
         (Some(peer), _) => (
             Some(peer),
-            "is about the address of the API server's Service",
+            "is about the address of the API server's Service, not its own",
         ),
         (None, Some(peer)) => (Some(peer), "has another port than the API server"),
         (None, None) => (None, "doesn't match the API server"),
+    };
+    let is_selector = rule.peers.iter().any(|peer| peer.ip_block.is_none());
+    let consequence = match is_selector {
+        true => "selectors match pods, and the API server is an address to them: it is denied",
+        false => {
+            "the Service's address and port are replaced by the endpoint's before a policy sees \
+             the connection: it is denied"
+        }
     };
     let numbers: Vec<usize> = rule
         .ports
@@ -175,12 +183,8 @@ fn finding(
     Some(Finding {
         rule: &RULE,
         severity: RULE.severity,
-        message: format!("{} {what}, which answers at {at}", rule.name()),
-        consequence: Some(
-            "the Service's address and port are replaced by the endpoint's before a policy \
-             sees the connection: it is denied"
-                .to_owned(),
-        ),
+        message: format!("{} {what}: it answers at {at}", rule.name()),
+        consequence: Some(consequence.to_owned()),
         help: Some(format!(
             "allow the endpoint: an `ipBlock` of {}, port {port}",
             host(address)

@@ -1,13 +1,15 @@
+use std::collections::BTreeSet;
+
 use ringfence_engine::sets::PortSet;
-use ringfence_engine::{Packet, Verdict};
+use ringfence_engine::{Packet, Peer, Verdict};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::{Direction, Tier};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::PodId;
+use ringfence_model::snapshot::{PodId, PolicyId};
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use super::rf503_every_namespace::first_port;
+use super::rf506_service_port;
 use crate::context::{Context, WrittenRule, port_text};
 use crate::finding::{Finding, Place};
 use crate::report::Findings;
@@ -24,8 +26,17 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    let rules = context.rules().iter().filter(|rule| rule.is_specific());
-    findings.extend(rules.filter_map(|rule| finding(context, rule)));
+    // Where a port is a Service's by mistake, that is the finding, on both sides.
+    let mistaken: BTreeSet<PolicyId> = rf506_service_port::mistaken_rules(context)
+        .map(|rule| rule.id.policy)
+        .collect();
+    let rules = context
+        .rules()
+        .iter()
+        .filter(|rule| rule.is_specific() && !mistaken.contains(&rule.id.policy));
+    for rule in rules {
+        findings.extend(finding(context, rule, &mistaken));
+    }
 }
 
 /// A packet that the rule allows and the other side denies, unless there is one that the
@@ -37,7 +48,7 @@ fn refused(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Packet> {
     for destination in &destinations {
         let ports = context.engine.ports_of(rule.id, Some(*destination));
         let offered = ports.allow.difference(&icmp);
-        let Some(port) = first_port(&offered) else {
+        let Some(port) = context.telling_port(&offered, Peer::Pod(*destination)) else {
             continue;
         };
         for source in &sources {
@@ -65,7 +76,11 @@ fn refused(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Packet> {
     first
 }
 
-fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
+fn finding(
+    context: &Context<'_>,
+    rule: &WrittenRule<'_>,
+    mistaken: &BTreeSet<PolicyId>,
+) -> Option<Finding> {
     let packet = refused(context, rule)?;
     let witness = context.witness(packet);
     if witness.verdict != Verdict::Denied {
@@ -98,6 +113,10 @@ fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
             ),
         ),
     };
+    let mut policies = context.engine.policies_for(end, direction);
+    if policies.any(|(id, _)| mistaken.contains(&id)) {
+        return None;
+    }
     let isolating = context
         .engine
         .policies_for(end, direction)
@@ -132,9 +151,9 @@ fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
     })
 }
 
-fn pod(peer: ringfence_engine::Peer) -> Option<PodId> {
+fn pod(peer: Peer) -> Option<PodId> {
     match peer {
-        ringfence_engine::Peer::Pod(pod) => Some(pod),
-        ringfence_engine::Peer::Address(_) => None,
+        Peer::Pod(pod) => Some(pod),
+        Peer::Address(_) => None,
     }
 }

@@ -23,15 +23,24 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for rule in context.rules() {
-        // Judged before translation, the Service's port is right.
-        let before = context.engine.profile().judges_before_dnat;
-        if before && rule.id.direction == Direction::Egress || rule.ports.is_empty() {
-            continue;
-        }
-        for index in 0..rule.ports.len() {
-            findings.extend(finding(context, rule, index));
-        }
+        findings.extend(of_rule(context, rule));
     }
+}
+
+/// The rules that have such a port.
+pub(super) fn mistaken_rules<'a>(
+    context: &'a Context<'_>,
+) -> impl Iterator<Item = &'a WrittenRule<'a>> {
+    let rules = context.rules().iter();
+    rules.filter(|rule| of_rule(context, rule).next().is_some())
+}
+
+fn of_rule(context: &Context<'_>, rule: &WrittenRule<'_>) -> impl Iterator<Item = Finding> {
+    // Judged before translation, the Service's port is right.
+    let before = context.engine.profile().judges_before_dnat;
+    let is_right = before && rule.id.direction == Direction::Egress;
+    let ports = if is_right { 0 } else { rule.ports.len() };
+    (0..ports).filter_map(|index| finding(context, rule, index))
 }
 
 /// A pod that a Service leads to on another port than the rule allows, so that clients
@@ -44,10 +53,8 @@ fn mistaken(
 ) -> Option<(PodId, Translated)> {
     let services = context.service_ports();
     destinations.iter().find_map(|pod| {
-        let listens = context.snapshot.pod(*pod).ports.iter();
-        let listens = listens
-            .clone()
-            .any(|p| (p.protocol, p.port) == (protocol, number));
+        let mut declared = context.snapshot.pod(*pod).ports.iter();
+        let listens = declared.any(|p| (p.protocol, p.port) == (protocol, number));
         if listens || services.is_target(*pod, (protocol, number)) {
             return None;
         }

@@ -1,10 +1,10 @@
 use ipnet::IpNet;
+use ringfence_engine::Peer;
 use ringfence_model::address::{IpFamily, IpRangeSet, private_networks};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::Direction;
 use serde_json::json;
 
-use super::rf501_internet_egress::telling_port;
 use crate::context::{Context, WrittenRule};
 use crate::finding::{Edit, Finding, Fix, Safety};
 use crate::report::Findings;
@@ -62,7 +62,8 @@ fn finding(
 ) -> Option<Finding> {
     let (_, block) = rule.blocks().find(|(index, _)| *index == peer)?;
     let family = block.family();
-    let port = telling_port(&context.engine.ports_of(rule.id, None).allow)?;
+    let ports = context.engine.ports_of(rule.id, None).allow;
+    let port = context.telling_port(&ports, Peer::Address(block.cidr.addr()))?;
     let subjects = context.subjects(rule.id.policy);
     let open = IpRangeSet::from_nets(family, missing).intersection(&block.addresses());
     let open = open.intersection(private_networks(family));

@@ -7,7 +7,6 @@ use ringfence_model::snapshot::PodId;
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use super::rf503_every_namespace::first_port;
 use crate::context::{Context, port_text};
 use crate::finding::{Finding, Place, Witness};
 use crate::report::Findings;
@@ -64,7 +63,6 @@ fn shown_by(
     influence: &Influence,
     wanted: Verdict,
 ) -> Option<Shown> {
-    let (protocol, port) = first_port(ports)?;
     let family = influence.family;
     influence.pods.iter().take(TRIED).find_map(|pod| {
         let has_family = context
@@ -78,6 +76,7 @@ fn shown_by(
             Direction::Egress => (Peer::Pod(*pod), influence.other),
             Direction::Ingress => (influence.other, Peer::Pod(*pod)),
         };
+        let (protocol, port) = context.telling_port(ports, destination)?;
         let is_one = source == destination;
         let witness = context.witness(Packet {
             source,

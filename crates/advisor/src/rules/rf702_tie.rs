@@ -6,7 +6,6 @@ use ringfence_model::policy::{Direction, PolicyBody};
 use ringfence_model::snapshot::PolicyId;
 use ringfence_model::source::KeyPath;
 
-use super::rf503_every_namespace::first_port;
 use crate::context::{Context, port_text};
 use crate::finding::{Finding, Place, Witness};
 use crate::report::Findings;
@@ -87,7 +86,6 @@ fn finding(
 }
 
 fn shown_by(context: &Context<'_>, tie: &Tie) -> Option<Witness> {
-    let (protocol, port) = first_port(&tie.ports)?;
     tie.pods.iter().take(64).find_map(|pod| {
         let pod_families = context.snapshot.families_of(context.snapshot.pod(*pod));
         if !pod_families.contains(&tie.family) {
@@ -97,6 +95,7 @@ fn shown_by(context: &Context<'_>, tie: &Tie) -> Option<Witness> {
             Direction::Egress => (Peer::Pod(*pod), tie.other),
             Direction::Ingress => (tie.other, Peer::Pod(*pod)),
         };
+        let (protocol, port) = context.telling_port(&tie.ports, destination)?;
         let witness = context.witness(Packet {
             source,
             destination,

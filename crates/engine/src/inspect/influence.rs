@@ -16,7 +16,7 @@ use crate::packet::Peer;
 use crate::resolve::atoms::FIRST_ATOM;
 use crate::resolve::classes::family_index;
 use crate::sets::{Outcome, PortSet};
-use crate::side::{Cell, Side};
+use crate::side::{Cell, Side, SideKey};
 
 /// What one rule does to the connections between some pods and one kind of peer, as
 /// against the same cluster without the rule. One side of the connections alone.
@@ -165,7 +165,8 @@ impl Engine {
         let mut without = omitted.clone();
         without.insert((rule.policy.0, rule.rule));
         let mut matches_something = false;
-        for Used { side, .. } in sides.with_policy(rule.policy.0, rule.direction) {
+        let tier = self.policies.get(rule.policy.0 as usize).map(|p| p.tier);
+        for Used { side, classes, .. } in sides.with_policy(rule.policy.0, rule.direction) {
             let (sets, names) = (&side.sets, &side.names);
             let applies = side.key.applicable.iter();
             let applies = applies.filter(|(policy, _)| *policy == rule.policy.0);
@@ -186,15 +187,24 @@ impl Engine {
                     Tri::Yes if certain != possible => return false,
                     Tri::Yes => matches_something |= !certain.is_empty(),
                 }
-                let judge = |omitted| {
-                    self.with_judge(&side.key, sets, names, omitted, |judge| {
+                let judge = |key, omitted| {
+                    self.with_judge(key, sets, names, omitted, |judge| {
                         judge.outcome(&cell.signature)
                     })
                 };
-                let with = judge(omitted);
+                let with = judge(&*side.key, omitted);
                 let unknown = with.allow.intersection(&with.deny);
-                if !unknown.intersection(&possible).is_empty() || with != judge(&without) {
+                if !unknown.intersection(&possible).is_empty()
+                    || with != judge(&*side.key, &without)
+                {
                     return false;
+                }
+                // To itself through a Service a pod is judged by cluster-wide policies alone.
+                if tier != Some(Tier::NetworkPolicy) && !cell.peers.is_disjoint(classes) {
+                    let key = self.cluster_wide_only(&side.key);
+                    if judge(&key, omitted) != judge(&key, &without) {
+                        return false;
+                    }
                 }
             }
         }
@@ -278,6 +288,16 @@ impl Engine {
         };
         found.sort_by(|a, b| (key(a), a.other).cmp(&(key(b), b.other)));
         found
+    }
+
+    /// What makes up a side, without network policies.
+    pub(crate) fn cluster_wide_only(&self, key: &SideKey) -> SideKey {
+        let mut key = key.clone();
+        key.applicable.retain(|(index, _)| {
+            let policy = self.policies.get(*index as usize);
+            policy.is_some_and(|policy| policy.tier != Tier::NetworkPolicy)
+        });
+        key
     }
 
     /// Pairs of policies of one side that no priority puts in order.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
-use ringfence_model::policy::{Direction, Tier};
+use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::{PodId, PodKind};
 use ringfence_model::tri::Tri;
 
@@ -86,11 +86,7 @@ impl Engine {
         let class = self.class_of(pod);
         let sides = [Direction::Egress, Direction::Ingress].map(|direction| {
             let side = self.side(class, direction, family);
-            let mut key = (*side.key).clone();
-            key.applicable.retain(|(index, _)| {
-                let policy = self.policies.get(*index as usize);
-                policy.is_some_and(|policy| policy.tier != Tier::NetworkPolicy)
-            });
+            let key = self.cluster_wide_only(&side.key);
             let (sets, names) = (&side.sets, &side.names);
             let own = signature(class, sets, names, family, &self.peers, &self.classes);
             let outcome = self.judge(&key, sets, names, [&own]).into_iter().next();
