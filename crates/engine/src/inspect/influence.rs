@@ -286,7 +286,7 @@ impl Engine {
             let pods = tie.pods.first().copied();
             (tie.accepting, tie.denying, tie.direction, pods, tie.family)
         };
-        found.sort_by(|a, b| (key(a), a.other).cmp(&(key(b), b.other)));
+        found.sort_by_key(|tie| (key(tie), tie.other));
         found
     }
 
