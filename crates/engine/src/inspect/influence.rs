@@ -173,20 +173,23 @@ impl Engine {
             if applies.clone().any(|(_, certain)| !certain) {
                 return false;
             }
+            let Ok(position) = sets.binary_search(&resolved.peers) else {
+                continue;
+            };
             for cell in &side.cells {
-                let (member, (certain, possible)) =
-                    self.with_judge(&side.key, sets, names, omitted, |judge| {
-                        (
-                            judge.member(resolved, &cell.signature),
-                            judge.ports(resolved, &cell.signature),
-                        )
-                    });
-                match member {
-                    Tri::No => continue,
-                    Tri::Unknown => return false,
-                    Tri::Yes if certain != possible => return false,
-                    Tri::Yes => matches_something |= !certain.is_empty(),
+                match cell.signature.members.get(position) {
+                    None | Some(Tri::No) => continue,
+                    Some(Tri::Unknown) => return false,
+                    Some(Tri::Yes) => {}
                 }
+                let (certain, possible) =
+                    self.with_judge(&side.key, sets, names, omitted, |judge| {
+                        judge.ports(resolved, &cell.signature)
+                    });
+                if certain != possible {
+                    return false;
+                }
+                matches_something |= !certain.is_empty();
                 let judge = |key, omitted| {
                     self.with_judge(key, sets, names, omitted, |judge| {
                         judge.outcome(&cell.signature)

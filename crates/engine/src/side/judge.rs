@@ -163,7 +163,7 @@ impl Judge<'_> {
     }
 
     /// Whether peers with this signature are among those of a rule.
-    pub(crate) fn member(&self, rule: &ResolvedRule, signature: &Signature) -> Tri {
+    fn member(&self, rule: &ResolvedRule, signature: &Signature) -> Tri {
         let position = self.sets.binary_search(&rule.peers).ok();
         let member = position.and_then(|position| signature.members.get(position));
         member.copied().unwrap_or(Tri::No)
