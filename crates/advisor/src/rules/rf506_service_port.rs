@@ -38,7 +38,10 @@ pub(super) fn mistaken_rules<'a>(
 fn of_rule(context: &Context<'_>, rule: &WrittenRule<'_>) -> impl Iterator<Item = Finding> {
     // Judged before translation, the Service's port is right.
     let before = context.engine.profile().judges_before_dnat;
-    let is_right = before && rule.id.direction == Direction::Egress;
+    let is_egress = rule.id.direction == Direction::Egress;
+    // A rule for addresses is about what is outside, even where a block covers pods.
+    let names_pods = !rule.peers.is_empty() && rule.peers.iter().all(|p| p.ip_block.is_none());
+    let is_right = is_egress && (before || !names_pods);
     let ports = if is_right { 0 } else { rule.ports.len() };
     (0..ports).filter_map(|index| finding(context, rule, index))
 }
@@ -103,20 +106,21 @@ fn finding(context: &Context<'_>, rule: &WrittenRule<'_>, index: usize) -> Optio
         let namespace = &context.snapshot.namespace(service.namespace).name;
         format!("{namespace}/{}", service.name)
     };
-    // Where the number is right for other pods of the rule, it has to stay.
+    // Where the number is right for other pods of the rule, it is there for them.
     let services = context.service_ports();
-    let is_right_elsewhere = destinations.iter().any(|other| {
-        let declared = context.snapshot.pod(*other).ports.iter();
-        let mut declared = declared.map(|p| (p.protocol, p.port));
-        declared.any(|p| p == (protocol, number)) || services.is_target(*other, (protocol, number))
-    });
-    let agrees = |other: &PodId| {
-        let mut translated = services.translated(*other).iter();
-        translated
-            .find(|t| (t.protocol, t.port) == (protocol, number))
-            .is_none_or(|t| t.target == target)
+    let is_right = |other: &PodId| {
+        let mut declared = context.snapshot.pod(*other).ports.iter();
+        declared.any(|p| (p.protocol, p.port) == (protocol, number))
+            || services.is_target(*other, (protocol, number))
     };
-    let is_evident = !is_right_elsewhere && destinations.iter().all(agrees);
+    if destinations.iter().any(is_right) {
+        return None;
+    }
+    let is_translated = |other: &PodId| {
+        let mut translated = services.translated(*other).iter();
+        translated.any(|t| (t.protocol, t.port, t.target) == (protocol, number, target))
+    };
+    let is_evident = destinations.iter().all(is_translated);
     let path = rule.port_path(index).key("port");
     let fix = rule.policy.origin.as_ref().map(|origin| {
         let (title, edit) = if is_evident {
@@ -158,7 +162,10 @@ fn finding(context: &Context<'_>, rule: &WrittenRule<'_>, index: usize) -> Optio
     let subjects = context.subjects(rule.id.policy);
     Some(Finding {
         rule: &RULE,
-        severity: RULE.severity,
+        severity: match is_evident {
+            true => RULE.severity,
+            false => Severity::Warning,
+        },
         message: format!(
             "{} allows {}, the port of Service {}, and {} listens on {target}",
             rule.name(),
