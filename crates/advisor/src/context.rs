@@ -5,6 +5,7 @@ mod backstop;
 mod cni;
 mod dns;
 mod dns_rules;
+mod effective_rules;
 mod exceptions;
 mod exposure;
 mod groups;
@@ -13,11 +14,13 @@ mod manifest_paths;
 mod node_agents;
 mod openings;
 mod roles;
+mod service_ports;
 mod written;
 
 pub use cni::{Cni, CniPart, Enforcement, Plugin, Version};
 pub use dns::{Dns, DnsFlavour, DnsReach, assumed_name_servers};
 pub use dns_rules::{DnsFault, DnsProblem, DnsRule};
+pub use effective_rules::{EffectiveRule, port_text};
 pub use exceptions::Exceptions;
 pub(crate) use exceptions::{append as append_exceptions, listed as list_exceptions};
 pub use exposure::{Exposure, InternetReach};
@@ -27,6 +30,7 @@ pub use manifest_paths::pod_spec_path;
 pub use node_agents::node_agent;
 pub use openings::{Cause, Opening};
 pub use roles::Role;
+pub use service_ports::{ServicePorts, Translated};
 pub use written::{WrittenBlock, WrittenRule, numbers_of, rule_path};
 
 use std::collections::BTreeMap;
@@ -112,6 +116,10 @@ pub struct Context<'a> {
     pub cni: Cni,
     groups: Vec<Group>,
     roles: Vec<Role>,
+    /// Pod by pod.
+    first_in_group: Vec<PodId>,
+    effective: OnceLock<Vec<EffectiveRule<'a>>>,
+    service_ports: OnceLock<ServicePorts>,
     exposures: OnceLock<Vec<Vec<Exposure>>>,
     internet: OnceLock<Vec<InternetReach>>,
     deny_all: OnceLock<Vec<backstop::DenyAll>>,
@@ -127,6 +135,7 @@ impl<'a> Context<'a> {
         let snapshot = &**input.engine.snapshot();
         let dns = Dns::find(snapshot, input.inventory, input.assumed_dns);
         let groups = groups::of(input.engine, &dns);
+        let first_in_group = effective_rules::first_in_group(snapshot.pods.len(), &groups);
         Self {
             engine: input.engine,
             snapshot,
@@ -138,6 +147,9 @@ impl<'a> Context<'a> {
             cni: Cni::find(input.inventory),
             groups,
             roles: roles::of(snapshot),
+            first_in_group,
+            effective: OnceLock::new(),
+            service_ports: OnceLock::new(),
             exposures: OnceLock::new(),
             internet: OnceLock::new(),
             deny_all: OnceLock::new(),
@@ -168,6 +180,18 @@ impl<'a> Context<'a> {
         let start = self.groups.partition_point(|g| g.namespace < namespace);
         let groups = self.groups.get(start..).unwrap_or_default();
         groups.iter().take_while(move |g| g.namespace == namespace)
+    }
+
+    /// The rules of network policies that have an effect, in the order of the policies.
+    #[must_use]
+    pub fn rules(&self) -> &[EffectiveRule<'a>] {
+        self.effective.get_or_init(|| effective_rules::rules(self))
+    }
+
+    /// What Services do with ports.
+    #[must_use]
+    pub fn service_ports(&self) -> &ServicePorts {
+        self.service_ports.get_or_init(|| service_ports::of(self))
     }
 
     /// What a namespace is for.

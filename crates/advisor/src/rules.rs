@@ -23,11 +23,23 @@ mod rf402_deny_that_allows;
 mod rf403_exception_undone;
 mod rf404_ipv6_metadata_open;
 mod rf405_useless_exception;
+mod rf501_internet_egress;
+mod rf502_no_ports;
+mod rf503_every_namespace;
+mod rf504_api_server;
+mod rf505_one_sided;
+mod rf506_service_port;
+mod rf507_named_port;
+mod rf508_private_in_internet;
+mod rf509_blocked_needs;
 mod rf601_unjustified_allow;
+mod rf602_redundant;
 mod rf603_namespace_conflict;
 mod rf604_misspelt;
 mod rf605_rejected;
 mod rf606_ignore_says_nothing;
+mod rf701_overrides;
+mod rf702_tie;
 
 use crate::rule::{Code, Rule};
 
@@ -53,11 +65,23 @@ pub const ALL: &[&Rule] = &[
     &rf403_exception_undone::RULE,
     &rf404_ipv6_metadata_open::RULE,
     &rf405_useless_exception::RULE,
+    &rf501_internet_egress::RULE,
+    &rf502_no_ports::RULE,
+    &rf503_every_namespace::RULE,
+    &rf504_api_server::RULE,
+    &rf505_one_sided::RULE,
+    &rf506_service_port::RULE,
+    &rf507_named_port::RULE,
+    &rf508_private_in_internet::RULE,
+    &rf509_blocked_needs::RULE,
     &rf601_unjustified_allow::RULE,
+    &rf602_redundant::RULE,
     &rf603_namespace_conflict::RULE,
     &rf604_misspelt::RULE,
     &rf605_rejected::RULE,
     &rf606_ignore_says_nothing::RULE,
+    &rf701_overrides::RULE,
+    &rf702_tie::RULE,
 ];
 
 /// The rule with this code.

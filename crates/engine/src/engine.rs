@@ -8,7 +8,7 @@ use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
 use ringfence_model::tri::Tri;
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::packet::{Packet, Peer, Verdict};
 use crate::profile::Profile;
@@ -402,17 +402,19 @@ impl Engine {
         names: &[String],
         signatures: impl IntoIterator<Item = &'a Signature>,
     ) -> Vec<Outcome> {
-        self.with_judge(key, sets, names, |judge| {
+        let omitted = FxHashSet::default();
+        self.with_judge(key, sets, names, &omitted, |judge| {
             signatures.into_iter().map(|s| judge.outcome(s)).collect()
         })
     }
 
-    /// Uses the judge of one side.
+    /// Asks the judge of one side, with some of its rules left out.
     pub(crate) fn with_judge<T>(
         &self,
         key: &SideKey,
         sets: &[PeerSetId],
         names: &[String],
+        omitted: &FxHashSet<(u32, usize)>,
         ask: impl FnOnce(&Judge<'_>) -> T,
     ) -> T {
         let own_ports = |name: &str| match &key.ports {
@@ -426,6 +428,7 @@ impl Engine {
             sets,
             names,
             own_ports: &own_ports,
+            omitted,
         })
     }
 

@@ -3,6 +3,10 @@
 //! Everything here is looked up in the tables that verdicts are computed from, so that
 //! what is said about a policy is what the policy does.
 
+mod influence;
+
+pub use influence::{Influence, Tie};
+
 use ringfence_model::address::IpFamily;
 use ringfence_model::policy::{Action, Direction, Tier};
 use ringfence_model::protocol::Protocol;
@@ -11,9 +15,10 @@ use ringfence_model::tri::Tri;
 
 use crate::engine::{Engine, direction_index};
 use crate::packet::Peer;
+use crate::reach::OpenPorts;
 use crate::resolve::classes::ClassId;
 use crate::resolve::policies::ResolvedRule;
-use crate::sets::TriSet;
+use crate::sets::{PortSet, TriSet};
 
 /// One rule of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -155,6 +160,36 @@ impl Engine {
             }
         }
         found
+    }
+
+    /// The ports of a rule: those given by number, and what its names stand for on
+    /// `destination`. Everything for a rule that gives none; nothing for a rule of a
+    /// direction that its policy does not cover.
+    #[must_use]
+    pub fn ports_of(&self, rule: RuleRef, destination: Option<PodId>) -> OpenPorts {
+        let Some(resolved) = self.rule(rule) else {
+            return OpenPorts::default();
+        };
+        let mut open = OpenPorts {
+            allow: resolved.ports.fixed.clone(),
+            maybe: PortSet::none(),
+        };
+        if let Some(destination) = destination {
+            let features = self.classes.get(self.class_of(destination));
+            for named in &resolved.ports.named {
+                let of_protocol = named.protocol.map_or_else(PortSet::all, PortSet::protocol);
+                let (outside, ports) = (features.outside, &features.ports);
+                let numbers = crate::side::meaning_of(outside, ports, &named.name);
+                open.allow = open
+                    .allow
+                    .union(&numbers.certain.intersection(&of_protocol));
+                open.maybe = open
+                    .maybe
+                    .union(&numbers.possible.intersection(&of_protocol));
+            }
+        }
+        open.maybe = open.maybe.difference(&open.allow);
+        open
     }
 
     fn port_matches(

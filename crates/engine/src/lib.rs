@@ -20,7 +20,7 @@ mod side;
 mod update;
 
 pub use engine::{Engine, Size};
-pub use inspect::{MatchingRule, RuleRef};
+pub use inspect::{Influence, MatchingRule, RuleRef, Tie};
 pub use packet::{Frontend, Packet, Peer, Verdict};
 pub use profile::Profile;
 pub use update::Affected;

@@ -8,6 +8,7 @@ use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{ContainerPort, Pod, PodId, PortRef, Service};
 use ringfence_model::tri::Tri;
+use rustc_hash::FxHashSet;
 
 use crate::engine::Engine;
 use crate::packet::{Frontend, Packet, Peer, Verdict};
@@ -58,11 +59,13 @@ impl Engine {
             return Some(Outcome::allowed());
         }
         let side = self.side(self.class_of(source), Direction::Egress, family);
-        Some(
-            self.with_judge(&side.key, &side.sets, &side.names, |judge| {
-                seen.outcome(judge)
-            }),
-        )
+        Some(self.with_judge(
+            &side.key,
+            &side.sets,
+            &side.names,
+            &FxHashSet::default(),
+            |judge| seen.outcome(judge),
+        ))
     }
 
     /// The verdict of egress rules that see a Service.

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
-use ringfence_model::policy::{Direction, Tier};
+use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, PodKind};
 use ringfence_model::tri::Tri;
+use rustc_hash::FxHashSet;
 
 use super::external;
 use crate::engine::{Engine, with_own_node};
@@ -100,16 +101,14 @@ impl Engine {
         let class = self.class_of(pod);
         let sides = [Direction::Egress, Direction::Ingress].map(|direction| {
             let side = self.side(class, direction, family);
-            let mut key = (*side.key).clone();
-            key.applicable.retain(|(index, _)| {
-                let policy = self.policies.get(*index as usize);
-                policy.is_some_and(|policy| policy.tier != Tier::NetworkPolicy)
-            });
+            let key = self.cluster_wide_only(&side.key);
             let (sets, names) = (&side.sets, &side.names);
             if direction == Direction::Egress
                 && let Some(seen) = self.service_seen(family, protocol, frontend)
             {
-                return self.with_judge(&key, sets, names, |judge| seen.outcome(judge));
+                return self.with_judge(&key, sets, names, &FxHashSet::default(), |judge| {
+                    seen.outcome(judge)
+                });
             }
             let own = signature(self.classes.get(class), sets, names, |set| {
                 self.peers.members(set, family).contains(class)
@@ -249,6 +248,19 @@ impl Engine {
             .map(|address| (address, Peer::Address(address)))
             .filter(move |(_, node)| self.on_node_of(pod, *node) != Tri::No);
         of_pods.chain(of_nodes)
+    }
+
+    /// What the policies of one end alone let through, of all ports at once: the egress
+    /// of `end` towards `other`, or its ingress from there.
+    #[must_use]
+    pub fn one_sided(
+        &self,
+        end: PodId,
+        direction: Direction,
+        other: Peer,
+        family: IpFamily,
+    ) -> OpenPorts {
+        open(&self.side_outcome(direction, Peer::Pod(end), other, family))
     }
 
     fn side_outcome(

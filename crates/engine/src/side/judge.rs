@@ -3,6 +3,7 @@
 use ringfence_model::policy::{Action, Direction, Tier};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::tri::Tri;
+use rustc_hash::FxHashSet;
 
 use super::{Applicable, Signature};
 use crate::resolve::peers::PeerSetId;
@@ -47,6 +48,13 @@ impl Possible {
     }
 }
 
+/// A policy that applies to the side, with its index.
+#[derive(Clone, Copy)]
+struct Selecting<'a> {
+    index: u32,
+    policy: &'a ResolvedPolicy,
+}
+
 /// Judges the cells of one side.
 pub(crate) struct Judge<'a> {
     pub(crate) direction: Direction,
@@ -58,6 +66,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) names: &'a [String],
     /// What names stand for where that does not depend on the peer (ingress).
     pub(crate) own_ports: &'a dyn Fn(&str) -> NamedPorts,
+    /// Rules to leave out, to see what they are good for: (policy, rule).
+    pub(crate) omitted: &'a FxHashSet<(u32, usize)>,
 }
 
 impl Judge<'_> {
@@ -67,6 +77,16 @@ impl Judge<'_> {
             judge: self,
             signature,
         })
+    }
+
+    /// The ports that a rule matches for peers with this signature: for sure, and
+    /// possibly.
+    pub(crate) fn ports(&self, rule: &ResolvedRule, signature: &Signature) -> (PortSet, PortSet) {
+        let cell = Cell {
+            judge: self,
+            signature,
+        };
+        cell.ports(rule)
     }
 
     /// The outcome for anything that rules can be asked about.
@@ -89,11 +109,21 @@ impl Judge<'_> {
         }
     }
 
-    fn of_tier(&self, tier: Tier) -> impl Iterator<Item = (&ResolvedPolicy, bool)> {
+    fn of_tier(&self, tier: Tier) -> impl Iterator<Item = (Selecting<'_>, bool)> {
         self.applicable.iter().filter_map(move |(index, certain)| {
             let policy = self.policies.get(*index as usize)?;
-            (policy.tier == tier).then_some((policy, *certain))
+            let index = *index;
+            (policy.tier == tier).then_some((Selecting { index, policy }, *certain))
         })
+    }
+
+    fn rules<'p>(&'p self, of: Selecting<'p>) -> impl Iterator<Item = &'p ResolvedRule> {
+        let rules = of.policy.rules(self.direction).unwrap_or_default();
+        rules
+            .iter()
+            .enumerate()
+            .filter(move |(rule, _)| !self.omitted.contains(&(of.index, *rule)))
+            .map(|(_, rule)| rule)
     }
 
     fn network_policies(&self, other: &dyn Matching) -> Possible {
@@ -103,7 +133,7 @@ impl Judge<'_> {
         let mut isolated = false;
         for (policy, certain) in self.of_tier(Tier::NetworkPolicy) {
             let mut surely = PortSet::none();
-            for rule in policy.rules(self.direction).unwrap_or_default() {
+            for rule in self.rules(policy) {
                 let (rule_certain, rule_possible) = other.ports(rule);
                 surely = surely.union(&rule_certain);
                 accept = accept.union(&rule_possible);
@@ -130,14 +160,14 @@ impl Judge<'_> {
         // Policies of which no rule can match decide nothing, wherever they stand.
         let mut ordered: Vec<_> = self
             .of_tier(tier)
-            .filter(|(policy, _)| !policy.unordered && self.may_match(policy, other))
+            .filter(|(of, _)| !of.policy.unordered && self.may_match(*of, other))
             .collect();
-        ordered.sort_by_key(|(policy, _)| policy.priority);
+        ordered.sort_by_key(|(of, _)| of.policy.priority);
         let mut in_order = Possible::undecided();
-        for equals in ordered.chunk_by(|(a, _), (b, _)| a.priority == b.priority) {
+        for equals in ordered.chunk_by(|(a, _), (b, _)| a.policy.priority == b.policy.priority) {
             let outcomes = equals
                 .iter()
-                .map(|(policy, certain)| self.policy(policy, *certain, other));
+                .map(|(of, certain)| self.policy(*of, *certain, other));
             let next = any_order(outcomes);
             let open = &in_order.undecided;
             in_order = Possible {
@@ -149,19 +179,18 @@ impl Judge<'_> {
         }
         let unordered = self
             .of_tier(tier)
-            .filter(|(policy, _)| policy.unordered && self.may_match(policy, other))
-            .map(|(policy, certain)| self.policy(policy, certain, other));
+            .filter(|(of, _)| of.policy.unordered && self.may_match(*of, other))
+            .map(|(of, certain)| self.policy(of, certain, other));
         any_order(std::iter::once(in_order).chain(unordered))
     }
 
-    fn may_match(&self, policy: &ResolvedPolicy, other: &dyn Matching) -> bool {
-        let rules = policy.rules(self.direction).unwrap_or_default();
-        rules.iter().any(|rule| other.member(rule).possible())
+    fn may_match(&self, of: Selecting<'_>, other: &dyn Matching) -> bool {
+        self.rules(of).any(|rule| other.member(rule).possible())
     }
 
-    fn policy(&self, policy: &ResolvedPolicy, certain: bool, other: &dyn Matching) -> Possible {
+    fn policy(&self, of: Selecting<'_>, certain: bool, other: &dyn Matching) -> Possible {
         let mut possible = Possible::undecided();
-        for rule in policy.rules(self.direction).unwrap_or_default() {
+        for rule in self.rules(of) {
             let (surely, maybe) = other.ports(rule);
             let reached = possible.undecided.intersection(&maybe);
             let decided = match rule.action {

@@ -1,0 +1,390 @@
+use std::net::IpAddr;
+
+use ringfence_engine::sets::PortSet;
+use ringfence_engine::{Packet, Peer, RuleRef, Verdict};
+use ringfence_model::address::{IpBlock, IpFamily, IpRangeSet, from_number, public_internet};
+use ringfence_model::k8s_openapi::api::networking::v1::{
+    NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
+use ringfence_model::policy::{Direction, Policy, PolicyBody};
+use ringfence_model::protocol::Protocol;
+use ringfence_model::selector::selects_everything;
+use ringfence_model::snapshot::{PodId, PodKind, PolicyId};
+use ringfence_model::source::KeyPath;
+use ringfence_model::tri::Tri;
+
+use super::Context;
+use crate::finding::{Place, Witness};
+
+/// How many pods of each end are tried when a packet is looked for that shows something.
+const TRIED: usize = 16;
+
+/// One rule of a `NetworkPolicy`, as it is written, in a direction that the policy covers.
+#[derive(Clone, Copy, Debug)]
+pub struct EffectiveRule<'a> {
+    /// Which one it is.
+    pub id: RuleRef,
+    /// Its policy.
+    pub policy: &'a Policy,
+    /// The policy's `spec`.
+    pub spec: &'a NetworkPolicySpec,
+    /// Its `to` or `from`; empty for everyone.
+    pub peers: &'a [NetworkPolicyPeer],
+    /// Its `ports`; empty for all.
+    pub ports: &'a [NetworkPolicyPort],
+}
+
+impl EffectiveRule<'_> {
+    /// The way to the rule.
+    #[must_use]
+    pub fn path(&self) -> KeyPath {
+        let rules = self.id.direction.rules_key();
+        KeyPath::root().key("spec").key(rules).index(self.id.rule)
+    }
+
+    /// The way to one of its peers.
+    #[must_use]
+    pub fn peer_path(&self, peer: usize) -> KeyPath {
+        self.path().key(self.id.direction.peers_key()).index(peer)
+    }
+
+    /// The way to one of its ports.
+    #[must_use]
+    pub fn port_path(&self, port: usize) -> KeyPath {
+        self.path().key("ports").index(port)
+    }
+
+    /// A value inside the policy.
+    #[must_use]
+    pub fn place(&self, path: KeyPath, label: &str) -> Option<Place> {
+        let origin = self.policy.origin.as_ref()?;
+        Some(Place::value(origin, path, label))
+    }
+
+    /// `egress rule 2 of \`web\``: rules are counted from 1 for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let number = self.id.rule + 1;
+        format!(
+            "{} rule {number} of `{}`",
+            self.id.direction, self.policy.name
+        )
+    }
+
+    /// The addresses that its blocks cover in one family; everything if it has no peers.
+    #[must_use]
+    pub fn addresses(&self, family: IpFamily) -> IpRangeSet {
+        if self.peers.is_empty() {
+            return IpRangeSet::full(family);
+        }
+        let mut covered = IpRangeSet::empty(family);
+        for (_, block) in self.blocks() {
+            covered = covered.union(&block.addresses());
+        }
+        covered
+    }
+
+    /// Its blocks that can be read, each with the index of the peer.
+    pub fn blocks(&self) -> impl Iterator<Item = (usize, IpBlock)> {
+        self.peers.iter().enumerate().filter_map(|(index, peer)| {
+            let block = peer.ip_block.as_ref()?;
+            let except = block.except.as_deref().unwrap_or_default();
+            Some((index, IpBlock::parse(&block.cidr, except).ok()?))
+        })
+    }
+
+    /// Whether its blocks cover more than half of the public addresses of a family.
+    #[must_use]
+    pub fn is_wide(&self, family: IpFamily) -> bool {
+        let size = |set: &IpRangeSet| -> u128 {
+            // Counted by the 2^64: half of a family never fails by one address.
+            let unit = match family {
+                IpFamily::V4 => 1,
+                IpFamily::V6 => 1 << 64,
+            };
+            set.ranges().iter().map(|(a, b)| (b - a) / unit + 1).sum()
+        };
+        let public = public_internet(family);
+        size(&self.addresses(family).intersection(public)) > size(public) / 2
+    }
+
+    /// Whether every peer names namespaces or pods by labels, none of them all.
+    #[must_use]
+    pub fn is_specific(&self) -> bool {
+        let narrows = |peer: &NetworkPolicyPeer| {
+            let selectors = [&peer.pod_selector, &peer.namespace_selector];
+            peer.ip_block.is_none()
+                && selectors
+                    .into_iter()
+                    .flatten()
+                    .any(|s| !selects_everything(s))
+        };
+        !self.peers.is_empty() && self.peers.iter().all(narrows)
+    }
+
+    /// Whether some peer can be outside the policy's own namespace.
+    #[must_use]
+    pub fn leaves_namespace(&self) -> bool {
+        let leaves = |peer: &NetworkPolicyPeer| {
+            peer.pod_selector.is_none() || peer.namespace_selector.is_some()
+        };
+        self.peers.is_empty() || self.peers.iter().any(leaves)
+    }
+}
+
+/// The rules of network policies that have an effect, in the order of the policies.
+pub(super) fn rules<'a>(context: &Context<'a>) -> Vec<EffectiveRule<'a>> {
+    let mut found = Vec::new();
+    for (id, policy) in context.snapshot.policy_ids() {
+        let PolicyBody::Network(spec) = &policy.body else {
+            continue;
+        };
+        let mut add = |direction, rule, peers: &'a Option<Vec<_>>, ports: &'a Option<Vec<_>>| {
+            found.push(EffectiveRule {
+                id: RuleRef {
+                    policy: id,
+                    direction,
+                    rule,
+                },
+                policy,
+                spec,
+                peers: peers.as_deref().unwrap_or_default(),
+                ports: ports.as_deref().unwrap_or_default(),
+            });
+        };
+        if context.engine.covers(id, Direction::Egress) {
+            for (index, rule) in spec.egress.iter().flatten().enumerate() {
+                add(Direction::Egress, index, &rule.to, &rule.ports);
+            }
+        }
+        if context.engine.covers(id, Direction::Ingress) {
+            for (index, rule) in spec.ingress.iter().flatten().enumerate() {
+                add(Direction::Ingress, index, &rule.from, &rule.ports);
+            }
+        }
+    }
+    found
+}
+
+impl<'a> Context<'a> {
+    /// Whether there are pods in the input: without any, nothing can be said about what
+    /// selectors select.
+    #[must_use]
+    pub fn has_pods(&self) -> bool {
+        !self.groups().is_empty()
+    }
+
+    /// Those of some pods that are certain, in the input, and subject to policies: one of
+    /// each group.
+    #[must_use]
+    pub fn telling(&self, pods: &[(PodId, Tri)]) -> Vec<PodId> {
+        let is_real = |id: PodId| {
+            let pod = self.snapshot.pod(id);
+            !pod.host_network && pod.kind != PodKind::Outside && !self.dns.is_assumed(id)
+        };
+        let pods = pods
+            .iter()
+            .filter(|(id, applies)| applies.certain() && is_real(*id));
+        let mut first: Vec<PodId> = pods.map(|(id, _)| self.first_of_group(*id)).collect();
+        first.sort_unstable();
+        first.dedup();
+        first
+    }
+
+    /// The pods that a policy applies to for certain, one of each group.
+    #[must_use]
+    pub fn subjects(&self, policy: PolicyId) -> Vec<PodId> {
+        self.telling(&self.engine.subjects_of(policy))
+    }
+
+    /// The pods that the peers of a rule are for certain, one of each group.
+    #[must_use]
+    pub fn peers(&self, rule: RuleRef) -> Vec<PodId> {
+        let mut pods = self.engine.peers_of(rule, IpFamily::V4);
+        pods.extend(self.engine.peers_of(rule, IpFamily::V6));
+        pods.sort_unstable();
+        pods.dedup();
+        self.telling(&pods)
+    }
+
+    /// The workloads of the groups that these pods are the first of.
+    #[must_use]
+    pub fn workloads_like(&self, pods: &[PodId]) -> Vec<ringfence_model::snapshot::WorkloadId> {
+        let groups = self
+            .groups()
+            .iter()
+            .filter(|g| pods.binary_search(&g.first).is_ok());
+        self.workloads(groups.flat_map(|group| group.pods.iter().copied()))
+    }
+
+    /// The pods at the two ends of the connections that a rule is about: those that open
+    /// them, and those that accept them.
+    #[must_use]
+    pub fn ends(&self, rule: RuleRef) -> (Vec<PodId>, Vec<PodId>) {
+        let (subjects, peers) = (self.subjects(rule.policy), self.peers(rule));
+        match rule.direction {
+            Direction::Egress => (subjects, peers),
+            Direction::Ingress => (peers, subjects),
+        }
+    }
+
+    /// Two pods as the ends of a packet in the first family that both have; not one pod
+    /// and itself.
+    #[must_use]
+    pub fn between(
+        &self,
+        source: PodId,
+        destination: PodId,
+        (protocol, port): (Protocol, u16),
+    ) -> Option<Packet> {
+        let of_source = self.snapshot.families_of(self.snapshot.pod(source));
+        let of_destination = self.snapshot.families_of(self.snapshot.pod(destination));
+        let mut common = of_source.into_iter().filter(|f| of_destination.contains(f));
+        if source == destination && self.snapshot.pod(source).kind != PodKind::Template {
+            return None;
+        }
+        common.next().map(|family| Packet {
+            source: Peer::Pod(source),
+            destination: Peer::Pod(destination),
+            family,
+            protocol,
+            port,
+            through_service: None,
+        })
+    }
+
+    /// A packet between pods of two lists with the verdict that is wanted, if some of the
+    /// first pods of the lists have one; `port` chooses the port for a destination.
+    #[must_use]
+    pub fn witness_between(
+        &self,
+        (sources, destinations): (&[PodId], &[PodId]),
+        port: &dyn Fn(PodId) -> (Protocol, u16),
+        wanted: Verdict,
+    ) -> Option<Witness> {
+        for destination in destinations.iter().take(TRIED) {
+            for source in sources.iter().take(TRIED) {
+                let packet = self.between(*source, *destination, port(*destination));
+                let witness = packet.map(|packet| self.witness(packet));
+                if let Some(witness) = witness.filter(|w| w.verdict == wanted) {
+                    return Some(witness);
+                }
+            }
+        }
+        None
+    }
+
+    /// A packet from one of some pods to one of some addresses that is let through. An
+    /// address of which nothing but the address is known is preferred.
+    #[must_use]
+    pub fn witness_to(
+        &self,
+        sources: &[PodId],
+        addresses: &IpRangeSet,
+        (protocol, port): (Protocol, u16),
+    ) -> Option<Witness> {
+        let family = addresses.family();
+        let candidates = self.unremarkable(addresses);
+        for source in sources.iter().take(TRIED) {
+            if !self
+                .snapshot
+                .families_of(self.snapshot.pod(*source))
+                .contains(&family)
+            {
+                continue;
+            }
+            for address in &candidates {
+                let witness = self.witness(Packet {
+                    source: Peer::Pod(*source),
+                    destination: Peer::Address(*address),
+                    family,
+                    protocol,
+                    port,
+                    through_service: None,
+                });
+                if witness.verdict == Verdict::Allowed {
+                    return Some(witness);
+                }
+            }
+        }
+        None
+    }
+
+    /// Some addresses of a set that are neither pods' nor nodes', as far as is known;
+    /// public ones if there are any.
+    #[must_use]
+    pub fn unremarkable(&self, addresses: &IpRangeSet) -> Vec<IpAddr> {
+        let family = addresses.family();
+        let outside_pods = match self.snapshot.pod_range(family) {
+            Some(pods) => addresses.difference(pods),
+            None => addresses.clone(),
+        };
+        let public = outside_pods.intersection(public_internet(family));
+        let outside_pods = if public.is_empty() {
+            outside_pods
+        } else {
+            public
+        };
+        let candidates = outside_pods.ranges().iter().flat_map(|(start, end)| {
+            let last = (*end).min(start + 8);
+            (start + 1..=last).chain([*start]).filter(move |n| n <= end)
+        });
+        candidates
+            .map(|number| from_number(family, number))
+            .filter(|address| {
+                self.snapshot.pod_with_address(*address).is_none()
+                    && self.snapshot.node_name_with_address(*address).is_none()
+            })
+            .take(TRIED)
+            .collect()
+    }
+
+    /// A port of a set that people recognise: one that the destination declares, else
+    /// that of HTTPS or HTTP, else the first. `None` where ICMP is all there is.
+    #[must_use]
+    pub fn telling_port(&self, ports: &PortSet, destination: Peer) -> Option<(Protocol, u16)> {
+        let declared = match destination {
+            Peer::Pod(pod) => Some(self.snapshot.pod(pod).ports.iter()),
+            Peer::Address(_) => None,
+        };
+        let declared = declared.into_iter().flatten().map(|p| (p.protocol, p.port));
+        let common = [(Protocol::Tcp, 443), (Protocol::Tcp, 80)];
+        let mut known = declared.chain(common);
+        known
+            .find(|(protocol, port)| ports.contains(*protocol, *port))
+            .or_else(|| {
+                let mut protocols = Protocol::WITH_PORTS.into_iter();
+                protocols.find_map(|p| Some((p, ports.ranges(p).first()?.0)))
+            })
+    }
+
+    /// The first of the pods that no policy can tell from this one.
+    fn first_of_group(&self, pod: PodId) -> PodId {
+        self.first_in_group
+            .get(pod.0 as usize)
+            .copied()
+            .unwrap_or(pod)
+    }
+}
+
+/// For each pod, the first of its group.
+pub(super) fn first_in_group(pods: usize, groups: &[super::Group]) -> Vec<PodId> {
+    let mut first: Vec<PodId> = (0u32..).map(PodId).take(pods).collect();
+    for group in groups {
+        for pod in &group.pods {
+            if let Some(slot) = first.get_mut(pod.0 as usize) {
+                *slot = group.first;
+            }
+        }
+    }
+    first
+}
+
+/// `443/TCP`, or `ICMP`.
+#[must_use]
+pub fn port_text((protocol, port): (Protocol, u16)) -> String {
+    match protocol {
+        Protocol::Icmp => "ICMP".to_owned(),
+        protocol => format!("{port}/{protocol}"),
+    }
+}

@@ -1,0 +1,143 @@
+use ringfence_engine::{Peer, Verdict};
+use ringfence_model::diagnostic::Severity;
+use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+use ringfence_model::policy::Direction;
+use ringfence_model::protocol::Protocol;
+use ringfence_model::selector::selects_everything;
+use ringfence_model::snapshot::PodId;
+
+use crate::context::{Context, EffectiveRule};
+use crate::finding::{Finding, Witness};
+use crate::report::Findings;
+use crate::rule::{Code, Rule};
+
+/// `namespaceSelector: {}` as a peer.
+pub(super) static RULE: Rule = Rule {
+    code: Code(503),
+    name: "every-namespace",
+    severity: Severity::Warning,
+    summary: "`namespaceSelector: {}` as a peer: every namespace, not the cluster's own",
+    page: include_str!("../../../../docs/findings/RF503.md"),
+    check,
+};
+
+fn check(context: &Context<'_>, findings: &mut Findings) {
+    for rule in context.rules() {
+        for (index, peer) in rule.peers.iter().enumerate() {
+            if peer
+                .namespace_selector
+                .as_ref()
+                .is_some_and(selects_everything)
+            {
+                findings.extend(finding(context, rule, index, peer));
+            }
+        }
+    }
+}
+
+fn finding(
+    context: &Context<'_>,
+    rule: &EffectiveRule<'_>,
+    index: usize,
+    peer: &NetworkPolicyPeer,
+) -> Option<Finding> {
+    let subjects = context.subjects(rule.id.policy);
+    let witness = shown_by(context, rule);
+    // Nothing is selected by it: another finding says so.
+    if witness.is_none() && context.has_pods() {
+        return None;
+    }
+    let narrowed = peer
+        .pod_selector
+        .as_ref()
+        .filter(|s| !selects_everything(s));
+    let (severity, who) = match narrowed {
+        Some(selector) => {
+            let labels: Vec<String> = selector
+                .match_labels
+                .iter()
+                .flatten()
+                .map(|(key, value)| format!("`{key}: {value}`"))
+                .collect();
+            let who = match labels.is_empty() {
+                true => "the selected pods of every namespace".to_owned(),
+                false => format!(
+                    "the pods of every namespace that are labelled {}",
+                    labels.join(", ")
+                ),
+            };
+            (Severity::Note, who)
+        }
+        None => (RULE.severity, "all pods of every namespace".to_owned()),
+    };
+    let (verb, consequence) = match (rule.id.direction, narrowed) {
+        (_, Some(_)) => (
+            match rule.id.direction {
+                Direction::Egress => "allows connections to",
+                Direction::Ingress => "allows connections from",
+            },
+            "whoever may make pods in any namespace can make one that this rule is about",
+        ),
+        (Direction::Egress, None) => (
+            "allows connections to",
+            "there is no boundary left between this namespace and the others, kube-system \
+             included, but what those deny themselves",
+        ),
+        (Direction::Ingress, None) => (
+            "allows connections from",
+            "a pod that is taken over in any namespace, however little it is trusted, can \
+             connect",
+        ),
+    };
+    let path = rule.peer_path(index).key("namespaceSelector");
+    Some(Finding {
+        rule: &RULE,
+        severity,
+        message: format!("{} {verb} {who}", rule.name()),
+        consequence: Some(consequence.to_owned()),
+        help: Some(
+            "name the namespace: `matchLabels: {kubernetes.io/metadata.name: NAME}`; for the \
+             policy's own namespace leave `namespaceSelector` out and write `podSelector: {}`"
+                .to_owned(),
+        ),
+        object: context.policy_ref(rule.id.policy),
+        primary: rule.place(path, "an empty selector selects every namespace"),
+        related: Vec::new(),
+        witness,
+        affected: context.workloads_like(&subjects),
+        fix: None,
+    })
+}
+
+/// A packet that crosses namespaces and is let through; else one that is not.
+fn shown_by(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Witness> {
+    let (sources, destinations) = context.ends(rule.id);
+    let namespace = |pod: PodId| context.snapshot.pod(pod).namespace;
+    let others = match rule.id.direction {
+        Direction::Egress => &destinations,
+        Direction::Ingress => &sources,
+    };
+    let home = rule.policy.namespace.as_deref();
+    let home = home.and_then(|name| context.snapshot.find_namespace(name));
+    let (away, at_home): (Vec<PodId>, Vec<PodId>) = others
+        .iter()
+        .partition(|pod| Some(namespace(**pod)) != home);
+    let port = |destination: PodId| {
+        let ports = context.engine.ports_of(rule.id, Some(destination)).allow;
+        let port = context.telling_port(&ports, Peer::Pod(destination));
+        port.unwrap_or((Protocol::Tcp, 80))
+    };
+    for others in [&away, &at_home] {
+        let ends = match rule.id.direction {
+            Direction::Egress => (sources.as_slice(), others.as_slice()),
+            Direction::Ingress => (others.as_slice(), destinations.as_slice()),
+        };
+        for verdict in [Verdict::Allowed, Verdict::Denied, Verdict::Unknown] {
+            let witness = context.witness_between(ends, &port, verdict);
+            if witness.is_some() {
+                return witness;
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,297 @@
+use std::net::IpAddr;
+
+use ringfence_engine::{Packet, Peer, Verdict};
+use ringfence_model::address::IpFamily;
+use ringfence_model::diagnostic::Severity;
+use ringfence_model::k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use ringfence_model::policy::Direction;
+use ringfence_model::protocol::Protocol;
+use ringfence_model::selector::selects_everything;
+use ringfence_model::snapshot::ServiceEndpoint;
+use serde_json::json;
+
+use crate::context::{Context, EffectiveRule, Role};
+use crate::finding::{Edit, Finding, Fix, NotVerified, Safety, Witness};
+use crate::report::Findings;
+use crate::rule::{Code, Rule};
+
+/// A rule for the API server that doesn't match its endpoints, or that is for every pod.
+pub(super) static RULE: Rule = Rule {
+    code: Code(504),
+    name: "api-server",
+    severity: Severity::Error,
+    summary: "a rule for the API server doesn't match its endpoints, or lets every pod reach it",
+    page: include_str!("../../../../docs/findings/RF504.md"),
+    check,
+};
+
+/// What the names of policies for the API server have in common.
+const NAMES: [&str; 5] = [
+    "kube-api",
+    "apiserver",
+    "api-server",
+    "kubernetes-api",
+    "kubeapi",
+];
+
+/// What is known of the API server.
+struct ApiServer {
+    /// The addresses of its Service.
+    service: Vec<IpAddr>,
+    /// Where it answers.
+    endpoints: Vec<(Peer, Option<IpAddr>, u16)>,
+}
+
+fn check(context: &Context<'_>, findings: &mut Findings) {
+    let server = find(context);
+    // Judged before translation, the Service's address is right.
+    if context.engine.profile().judges_before_dnat {
+        return;
+    }
+    for rule in context.rules() {
+        if rule.id.direction != Direction::Egress {
+            continue;
+        }
+        let is_named = NAMES.iter().any(|name| rule.policy.name.contains(name));
+        if server.endpoints.is_empty() {
+            if is_named {
+                findings.not_verified(NotVerified {
+                    code: RULE.code,
+                    what: format!("whether {} leads to the API server", rule.name()),
+                    why: "a policy sees the address and port of the API server itself, not those \
+                          of its Service, and the input doesn't have them"
+                        .to_owned(),
+                    how: "add them to the input: `kubectl get -n default \
+                          service,endpointslice kubernetes -o yaml`"
+                        .to_owned(),
+                });
+            }
+            continue;
+        }
+        findings.extend(finding(context, rule, &server, is_named));
+    }
+}
+
+fn find(context: &Context<'_>) -> ApiServer {
+    let Some(id) = context.snapshot.find_service("default", "kubernetes") else {
+        return ApiServer {
+            service: Vec::new(),
+            endpoints: Vec::new(),
+        };
+    };
+    let service = context.snapshot.service(id);
+    let endpoints = service
+        .ports
+        .iter()
+        .flat_map(|port| context.snapshot.service_endpoints(id, port));
+    let endpoints = endpoints.map(|endpoint| match endpoint {
+        ServiceEndpoint::Pod { pod, port, .. } => {
+            let address = context.snapshot.pod(pod).addresses.first().copied();
+            (Peer::Pod(pod), address, port)
+        }
+        ServiceEndpoint::Address { address, port } => (Peer::Address(address), Some(address), port),
+    });
+    ApiServer {
+        service: service.cluster_ips.clone(),
+        endpoints: endpoints.collect(),
+    }
+}
+
+fn finding(
+    context: &Context<'_>,
+    rule: &EffectiveRule<'_>,
+    server: &ApiServer,
+    is_named: bool,
+) -> Option<Finding> {
+    let only = |address: IpAddr| {
+        rule.blocks()
+            .find(|(_, block)| {
+                block.cidr.prefix_len() == block.cidr.max_prefix_len()
+                    && block.cidr.addr() == address
+            })
+            .map(|(index, _)| index)
+    };
+    let of_service = server.service.iter().find_map(|address| only(*address));
+    let of_endpoint = server
+        .endpoints
+        .iter()
+        .find_map(|(_, address, _)| only((*address)?));
+    if of_service.is_none() && of_endpoint.is_none() && !is_named {
+        return None;
+    }
+    let subjects = context.subjects(rule.id.policy);
+    let packet = |(to, address, port): &(Peer, Option<IpAddr>, u16)| {
+        let family = address.map_or(IpFamily::V4, IpFamily::of);
+        let source = subjects.iter().find(|pod| {
+            let pod = context.snapshot.pod(**pod);
+            context.snapshot.families_of(pod).contains(&family)
+        })?;
+        Some(context.witness(Packet {
+            source: Peer::Pod(*source),
+            destination: *to,
+            family,
+            protocol: Protocol::Tcp,
+            port: *port,
+            through_service: None,
+        }))
+    };
+    let witnesses: Vec<Witness> = server.endpoints.iter().filter_map(packet).collect();
+    if let Some(witness) = witnesses.iter().find(|w| w.verdict == Verdict::Allowed) {
+        return for_every_pod(
+            context,
+            rule,
+            server,
+            *witness,
+            is_named || of_endpoint.is_some(),
+        );
+    }
+    let witness = *witnesses.iter().find(|w| w.verdict == Verdict::Denied)?;
+    let (_, address, port) = server.endpoints.first()?;
+    let address = (*address)?;
+    let at = match address {
+        IpAddr::V4(address) => format!("{address}:{port}"),
+        IpAddr::V6(address) => format!("[{address}]:{port}"),
+    };
+    let (peer, what) = match (of_service, of_endpoint) {
+        (Some(peer), _) => (
+            Some(peer),
+            "is about the address of the API server's Service, not its own",
+        ),
+        (None, Some(peer)) => (Some(peer), "has another port than the API server"),
+        (None, None) => (None, "doesn't match the API server"),
+    };
+    let is_selector = rule.peers.iter().any(|peer| peer.ip_block.is_none());
+    let consequence = match is_selector {
+        true => "selectors match pods, and the API server is an address to them: it is denied",
+        false => {
+            "the Service's address and port are replaced by the endpoint's before a policy sees \
+             the connection: it is denied"
+        }
+    };
+    let numbers: Vec<usize> = rule
+        .ports
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| matches!(&p.port, Some(IntOrString::Int(443))))
+        .map(|(index, _)| index)
+        .collect();
+    let fix = fix(rule, server, (of_service, address, *port), &numbers);
+    let path = match peer {
+        Some(peer) => rule.peer_path(peer).key("ipBlock").key("cidr"),
+        None => rule.path(),
+    };
+    Some(Finding {
+        rule: &RULE,
+        severity: RULE.severity,
+        message: format!("{} {what}: it answers at {at}", rule.name()),
+        consequence: Some(consequence.to_owned()),
+        help: Some(format!(
+            "allow the endpoint: an `ipBlock` of {}, port {port}",
+            host(address)
+        )),
+        object: context.policy_ref(rule.id.policy),
+        primary: rule.place(path, "the API server isn't here"),
+        related: Vec::new(),
+        witness: Some(witness),
+        affected: context.workloads_like(&subjects),
+        fix,
+    })
+}
+
+/// One address as a block.
+fn host(address: IpAddr) -> String {
+    ipnet::IpNet::from(address).to_string()
+}
+
+fn fix(
+    rule: &EffectiveRule<'_>,
+    server: &ApiServer,
+    (of_service, address, port): (Option<usize>, IpAddr, u16),
+    numbers: &[usize],
+) -> Option<Fix> {
+    let origin = rule.policy.origin.as_ref()?;
+    let mut edits = Vec::new();
+    if let Some(peer) = of_service {
+        edits.push(Edit::Set {
+            origin: origin.clone(),
+            path: rule.peer_path(peer).key("ipBlock").key("cidr"),
+            value: json!(host(address)),
+        });
+    }
+    for index in numbers {
+        edits.push(Edit::Set {
+            origin: origin.clone(),
+            path: rule.port_path(*index).key("port"),
+            value: json!(port),
+        });
+    }
+    let is_all = server.endpoints.len() == 1 && rule.peers.len() == 1;
+    // A selector stays what it is: the API server is no pod.
+    let is_block = rule.peers.iter().all(|peer| peer.ip_block.is_some());
+    (!edits.is_empty() && is_block).then(|| Fix {
+        title: "allow the address and port at which the API server answers".to_owned(),
+        safety: if is_all && of_service.is_some() {
+            Safety::Safe
+        } else {
+            Safety::Unsafe
+        },
+        edits,
+    })
+}
+
+/// A rule for the API server in a policy for all pods of a namespace.
+fn for_every_pod(
+    context: &Context<'_>,
+    rule: &EffectiveRule<'_>,
+    server: &ApiServer,
+    witness: Witness,
+    is_meant: bool,
+) -> Option<Finding> {
+    let everyone = rule
+        .spec
+        .pod_selector
+        .as_ref()
+        .is_none_or(selects_everything);
+    let namespace = context
+        .snapshot
+        .find_namespace(rule.policy.namespace.as_deref()?)?;
+    let covers = server.endpoints.iter().any(|(_, address, port)| {
+        let ports = context.engine.ports_of(rule.id, None).allow;
+        address.is_some_and(|a| rule.addresses(IpFamily::of(a)).contains(a))
+            && ports.contains(Protocol::Tcp, *port)
+    });
+    if !is_meant || !everyone || !covers || context.role(namespace) != Role::Workloads {
+        return None;
+    }
+    let subjects = context.subjects(rule.id.policy);
+    let affected = context.workloads_like(&subjects);
+    if affected.len() < 2 {
+        return None;
+    }
+    let name = &context.snapshot.namespace(namespace).name;
+    Some(Finding {
+        rule: &RULE,
+        severity: Severity::Warning,
+        message: format!(
+            "{} lets every pod of namespace `{name}` reach the API server",
+            rule.name()
+        ),
+        consequence: Some(
+            "whoever gets into any of them can try its token, and everything that the API \
+             server offers without one"
+                .to_owned(),
+        ),
+        help: Some("select the pods that use the Kubernetes API with `podSelector`".to_owned()),
+        object: context.policy_ref(rule.id.policy),
+        primary: rule.place(
+            ringfence_model::source::KeyPath::root()
+                .key("spec")
+                .key("podSelector"),
+            "every pod of the namespace",
+        ),
+        related: Vec::new(),
+        witness: Some(witness),
+        affected,
+        fix: None,
+    })
+}

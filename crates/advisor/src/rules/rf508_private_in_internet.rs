@@ -1,0 +1,124 @@
+use ipnet::IpNet;
+use ringfence_engine::Peer;
+use ringfence_model::address::{IpFamily, IpRangeSet, private_networks};
+use ringfence_model::diagnostic::Severity;
+use ringfence_model::policy::Direction;
+use serde_json::json;
+
+use crate::context::{Context, EffectiveRule};
+use crate::finding::{Edit, Finding, Fix, Safety};
+use crate::report::Findings;
+use crate::rule::{Code, Rule};
+
+/// An "internet" rule that covers private ranges too.
+pub(super) static RULE: Rule = Rule {
+    code: Code(508),
+    name: "private-in-internet",
+    severity: Severity::Warning,
+    summary: "a rule for the internet covers private ranges too",
+    page: include_str!("../../../../docs/findings/RF508.md"),
+    check,
+};
+
+/// RFC 1918, RFC 6598, RFC 4193.
+const PRIVATE: [&str; 5] = [
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+];
+
+fn check(context: &Context<'_>, findings: &mut Findings) {
+    for rule in context.rules() {
+        if rule.id.direction != Direction::Egress {
+            continue;
+        }
+        for (index, block) in rule.blocks() {
+            if !rule.is_wide(block.family()) {
+                continue;
+            }
+            let family = block.family();
+            let open = block.addresses().intersection(private_networks(family));
+            let missing: Vec<IpNet> = PRIVATE
+                .iter()
+                .filter_map(|net| net.parse::<IpNet>().ok())
+                .filter(|net| IpFamily::of(net.addr()) == family && block.cidr.contains(net))
+                .filter(|net| block.cidr != *net)
+                .filter(|net| !IpRangeSet::from_nets(family, [net]).is_disjoint(&open))
+                .collect();
+            if !missing.is_empty() {
+                findings.extend(finding(context, rule, index, &missing));
+            }
+        }
+    }
+}
+
+fn finding(
+    context: &Context<'_>,
+    rule: &EffectiveRule<'_>,
+    peer: usize,
+    missing: &[IpNet],
+) -> Option<Finding> {
+    let (_, block) = rule.blocks().find(|(index, _)| *index == peer)?;
+    let family = block.family();
+    let ports = context.engine.ports_of(rule.id, None).allow;
+    let port = context.telling_port(&ports, Peer::Address(block.cidr.addr()))?;
+    let subjects = context.subjects(rule.id.policy);
+    let open = IpRangeSet::from_nets(family, missing).intersection(&block.addresses());
+    let open = open.intersection(private_networks(family));
+    let witness = context.witness_to(&subjects, &open, port);
+    if witness.is_none() && context.has_pods_beside(rule.policy) {
+        return None;
+    }
+    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    let list = match names.as_slice() {
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        [] => return None,
+    };
+    let path = rule.peer_path(peer).key("ipBlock");
+    let written = rule.peers.get(peer)?.ip_block.as_ref()?;
+    let has_list = written.except.as_ref().is_some_and(|list| !list.is_empty());
+    let edits = rule.policy.origin.as_ref().map(|origin| {
+        let except = path.key("except");
+        if has_list {
+            let append = |net: &String| Edit::Append {
+                origin: origin.clone(),
+                path: except.clone(),
+                value: json!(net),
+            };
+            names.iter().map(append).collect()
+        } else {
+            vec![Edit::Set {
+                origin: origin.clone(),
+                path: except,
+                value: json!(names),
+            }]
+        }
+    });
+    Some(Finding {
+        rule: &RULE,
+        severity: RULE.severity,
+        message: format!(
+            "{} is about the internet and covers the private ranges {list} too",
+            rule.name()
+        ),
+        consequence: Some(
+            "pods, nodes, Services and the networks that the cluster is connected to are in \
+             those ranges; nothing on their side takes this back"
+                .to_owned(),
+        ),
+        help: Some("take private ranges out of it with `except`".to_owned()),
+        object: context.policy_ref(rule.id.policy),
+        primary: rule.place(path.key("cidr"), "private ranges are in it"),
+        related: Vec::new(),
+        witness,
+        affected: context.workloads_like(&subjects),
+        fix: edits.map(|edits| Fix {
+            title: format!("except {list}"),
+            safety: Safety::Unsafe,
+            edits,
+        }),
+    })
+}
