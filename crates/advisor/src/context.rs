@@ -7,6 +7,7 @@ mod groups;
 mod inventory;
 mod roles;
 
+pub(crate) use dns::{CACHE_ADDRESS, has_labelled_name_servers, name_server_labels};
 pub use dns::{Dns, DnsFlavour, DnsReach, assumed_name_servers};
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;

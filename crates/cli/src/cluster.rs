@@ -68,6 +68,32 @@ impl Cluster {
         Ok((cluster, facts))
     }
 
+    /// Reads everything that the options name, with what findings need besides, and with
+    /// what `stand_ins` adds to it: objects, and whether name servers are among them. No
+    /// input at all is fine where `may_be_empty`.
+    ///
+    /// # Errors
+    /// If an input cannot be read at all; broken documents are no error here.
+    pub(crate) fn read_with(
+        options: &InputOptions,
+        may_be_empty: bool,
+        printer: &mut Printer,
+        stand_ins: impl FnOnce(&[Object]) -> (Vec<Object>, bool),
+    ) -> Result<(Self, Facts), Stop> {
+        let files = match may_be_empty && options.filenames.is_empty() {
+            true => Files::default(),
+            false => read_files(options, printer)?,
+        };
+        let mut facts = Facts::default();
+        let cluster = Self::build(files, &options.reading, printer, |objects| {
+            facts.inventory = Inventory::of(objects, &options.reading.namespace);
+            let (added, assumed_dns) = stand_ins(objects);
+            facts.assumed_dns = assumed_dns;
+            objects.extend(added);
+        });
+        Ok((cluster, facts))
+    }
+
     /// Builds the snapshot of texts that were read already.
     pub(crate) fn from_files(
         files: Files,

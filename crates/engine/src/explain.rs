@@ -4,7 +4,7 @@
 mod suggest;
 mod text;
 
-pub use suggest::{Suggestion, suggest};
+pub use suggest::{Suggestion, pod_selector, suggest};
 
 use ringfence_model::policy::{Direction, Tier};
 use ringfence_model::snapshot::{PolicyId, Snapshot};

@@ -12,7 +12,7 @@ mod json;
 mod kinds;
 mod list;
 mod masks;
-mod names;
+pub mod names;
 mod node;
 mod objects;
 mod outline;
