@@ -118,12 +118,20 @@ fn may_be_closed(
             role.describe()
         ));
     }
-    if !target.id.is_some_and(|id| has_objects(context, id)) {
+    let is_known = target.id.is_some_and(|id| has_objects(context, id));
+    if !is_known && has_input(context) {
         notes.push(format!(
             "`{name}` is not in the input: its policies are written without knowing its pods"
         ));
     }
     true
+}
+
+/// Whether anything was read at all.
+fn has_input(context: &Context<'_>) -> bool {
+    let ids = context.snapshot.namespace_ids();
+    let mut ids = ids.map(|(id, _)| id);
+    ids.any(|id| has_objects(context, id))
 }
 
 /// Whether something of the input is in the namespace, or declares it.

@@ -314,6 +314,13 @@ fn read(
         PresetName::DenyMetadata => args.cluster_policy || !request.namespaces.is_empty(),
         _ => request.dns.is_some() && !request.namespaces.is_empty(),
     };
+    if input.filenames.is_empty() && !needs_no_input {
+        return Err(anyhow::anyhow!(
+            "no input: say where the manifests are, with `-f PATH`, or name the namespaces and say \
+             with `--dns` which name servers the cluster has"
+        )
+        .into());
+    }
     Cluster::read_with(&input, needs_no_input, printer, |objects| {
         let namespaces = &request.namespaces;
         baseline::stand_ins(objects, namespaces, default_namespace, request.dns)

@@ -7,6 +7,7 @@ use std::io;
 
 use clap::ValueEnum;
 use ringfence_advisor::baseline::ProposedPolicy;
+use serde_saphyr::SerializerOptions;
 
 use super::{Printer, structured, visible};
 use manifest::Node;
@@ -60,6 +61,14 @@ pub(crate) fn yaml(policies: &[ProposedPolicy]) -> io::Result<String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// Lists are indented and no text is folded, as people write manifests.
+fn style() -> SerializerOptions {
+    serde_saphyr::ser_options! {
+        compact_list_indent: false,
+        prefer_block_scalars: false,
+    }
 }
 
 /// A paragraph as lines of comment.
