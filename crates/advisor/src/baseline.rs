@@ -79,6 +79,10 @@ pub fn propose(context: &Context<'_>, request: &Request) -> Result<Proposal, Bas
             proof::add_notes(context, &targets, &pieces, policies, &mut proposal.notes);
         }
     }
+    if request.patch {
+        let is_new = |proposed: &ProposedPolicy| !missing::has_equal(context.snapshot, proposed);
+        proposal.policies.retain(is_new);
+    }
     Names::of(context.snapshot).settle(request.patch, &mut proposal);
     for proposed in &mut proposal.policies {
         let annotations = request.annotations.clone();
@@ -149,12 +153,8 @@ fn for_namespaces(
     let mut policies = Vec::new();
     for target in targets {
         for piece in pieces {
-            let Some(piece) = in_place.missing(target, piece, request) else {
-                continue;
-            };
-            let policy = written(target, &piece);
-            if !in_place.has_equal(&policy) {
-                policies.push(policy);
+            if let Some(piece) = in_place.missing(target, piece, request) {
+                policies.push(written(target, &piece));
             }
         }
     }

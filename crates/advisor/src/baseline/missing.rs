@@ -3,6 +3,7 @@ use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::policy::{Direction, PolicyBody};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::selector;
+use ringfence_model::snapshot::Snapshot;
 use ringfence_model::tri::Tri;
 
 use super::internet::HTTPS;
@@ -84,17 +85,6 @@ impl<'c, 'a> InPlace<'c, 'a> {
             Piece::AllButMetadata => false,
         };
         (!is_in_place).then(|| piece.clone())
-    }
-
-    /// Whether a policy of the input says exactly the same.
-    pub(super) fn has_equal(&self, proposed: &ProposedPolicy) -> bool {
-        let wanted = &proposed.policy;
-        let mut policies = self.context.snapshot.policies.iter();
-        policies.any(|policy| {
-            policy.family == wanted.family
-                && policy.namespace == wanted.namespace
-                && policy.body == wanted.body
-        })
     }
 
     /// Whether a policy isolates every pod that the namespace has or may get, and allows
@@ -191,6 +181,16 @@ impl<'c, 'a> InPlace<'c, 'a> {
             !ends || open(&self.engine).allow.is_all()
         })
     }
+}
+
+/// Whether a policy of the input says exactly the same.
+pub(super) fn has_equal(snapshot: &Snapshot, proposed: &ProposedPolicy) -> bool {
+    let wanted = &proposed.policy;
+    snapshot.policies.iter().any(|policy| {
+        policy.family == wanted.family
+            && policy.namespace == wanted.namespace
+            && policy.body == wanted.body
+    })
 }
 
 /// Whether there is one, and it holds for each: nothing is known of no pods.

@@ -55,8 +55,8 @@ pub(crate) fn yaml(policies: &[ProposedPolicy]) -> io::Result<String> {
         for paragraph in &proposed.comment {
             comment(&visible::line(paragraph), &mut text);
         }
-        let document =
-            serde_saphyr::to_string(&manifest::of(proposed)).map_err(io::Error::other)?;
+        let document = serde_saphyr::to_string_with_options(&manifest::of(proposed), style())
+            .map_err(io::Error::other)?;
         text.push_str(document.trim_end());
         text.push('\n');
     }

@@ -8,6 +8,7 @@
 )]
 
 mod assert;
+mod baseline;
 mod diff;
 mod docs;
 mod explain;
