@@ -13,13 +13,19 @@ use super::proposed::{ProposedPolicy, block, egress, pods_of, ports, selector, t
 use super::request::{DnsChoice, PortRange};
 use crate::context::{Context, DnsFlavour, name_server_labels};
 
+/// Pods by their namespace and labels.
+type PodsOf = (Arc<str>, BTreeMap<String, String>);
+
+/// Port numbers, of UDP and TCP.
+type Ports = BTreeSet<u16>;
+
 /// What must be open for names to be resolved.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NameServers {
     /// Pods by namespace and labels, with the ports on which they answer.
-    pods: BTreeMap<(Arc<str>, BTreeMap<String, String>), BTreeSet<u16>>,
+    pods: BTreeMap<PodsOf, Ports>,
     /// Name servers that are no pods, and their ports.
-    addresses: BTreeMap<IpAddr, BTreeSet<u16>>,
+    addresses: BTreeMap<IpAddr, Ports>,
     /// The addresses of the cache on every node, and those it answers for.
     pub(super) cache: BTreeSet<IpAddr>,
     /// Where all of it comes from.
@@ -148,7 +154,7 @@ impl NameServers {
     /// The policy for a namespace.
     pub(super) fn policy(&self, namespace: &str) -> ProposedPolicy {
         let mut rules = Vec::new();
-        let mut by_ports: BTreeMap<&BTreeSet<u16>, Vec<_>> = BTreeMap::new();
+        let mut by_ports: BTreeMap<&Ports, Vec<_>> = BTreeMap::new();
         for ((namespace, labels), numbers) in &self.pods {
             let peer = pods_of(namespace, selector(labels));
             by_ports.entry(numbers).or_default().push(peer);
@@ -168,7 +174,7 @@ impl NameServers {
             rules.push(to(peers.collect(), both_protocols(&[CACHE_PORT].into())));
         }
         let numbers = self.pods.values().chain(self.addresses.values());
-        let numbers: BTreeSet<u16> = numbers.flatten().copied().collect();
+        let numbers: Ports = numbers.flatten().copied().collect();
         let shown: Vec<String> = numbers.iter().map(ToString::to_string).collect();
         let proposed = ProposedPolicy::network(
             namespace,
@@ -197,7 +203,7 @@ fn has_cache(context: &Context<'_>) -> bool {
     context.dns.flavour == DnsFlavour::NodeLocal
 }
 
-fn both_protocols(numbers: &BTreeSet<u16>) -> Option<Vec<NetworkPolicyPort>> {
+fn both_protocols(numbers: &Ports) -> Option<Vec<NetworkPolicyPort>> {
     let range = |protocol, number: u16| PortRange {
         protocol,
         start: number,

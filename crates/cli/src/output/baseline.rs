@@ -36,7 +36,7 @@ pub(crate) fn print(
             printer.out().write_all(text.as_bytes())
         }
         Format::Json => {
-            let items = policies.iter().map(|p| manifest::of(p)).collect();
+            let items = policies.iter().map(manifest::of).collect();
             let list = Node::map([
                 ("apiVersion", Node::text("v1")),
                 ("kind", Node::text("List")),
