@@ -118,7 +118,9 @@ fn pieces(
         _ => None,
     };
     if let Some(said) = kube_api {
-        pieces.push(Piece::KubeApi(kube_api::ApiServers::find(context, said)?));
+        pieces.push(Piece::KubeApi(kube_api::ApiServers::find(
+            context, said, notes,
+        )?));
     }
     if request.internet && is_set || request.preset == Preset::AllowInternetHttps {
         let found = internet::PublicInternet::of(context, &request.service_cidrs)?;

@@ -22,13 +22,26 @@ const SERVICE: (&str, &str) = ("default", "kubernetes");
 
 impl ApiServers {
     /// Those of the input, or those that are said.
-    pub(super) fn find(context: &Context<'_>, said: &KubeApi) -> Result<Self, BaselineError> {
-        let endpoints = match said {
+    pub(super) fn find(
+        context: &Context<'_>,
+        said: &KubeApi,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, BaselineError> {
+        let found = in_input(context);
+        let endpoints: BTreeSet<SocketAddr> = match said {
             KubeApi::At(endpoints) if !endpoints.is_empty() => endpoints.iter().copied().collect(),
-            KubeApi::At(_) | KubeApi::FromInput => in_input(context),
+            KubeApi::At(_) | KubeApi::FromInput => found.clone(),
         };
         if endpoints.is_empty() {
             return Err(BaselineError::NoApiServer);
+        }
+        if !found.is_subset(&endpoints) {
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            notes.push(format!(
+                "in the input the API server answers at {}, and allow-kube-api is for another \
+                 address",
+                found.join(", ")
+            ));
         }
         let before_translation = match context.engine.profile().judges_before_dnat {
             true => of_service(context),

@@ -422,6 +422,23 @@ fn what_cannot_be_written_is_said() {
 }
 
 #[test]
+fn an_api_server_elsewhere_than_the_input_has_it_is_noted() {
+    let input = format!("{PLAIN}{API_SERVER}");
+    let run = ringfence_with("baseline -f - --kube-api=10.0.0.1:6443", &input);
+    assert!(
+        run.stderr.contains("answers at 192.168.7.2:6443"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stdout.contains("cidr: 10.0.0.1/32"), "{}", run.stdout);
+    let run = ringfence_with(
+        "baseline -f - --kube-api=192.168.7.2:6443,192.168.7.3:6443",
+        &input,
+    );
+    assert!(!run.stderr.contains("answers at"), "{}", run.stderr);
+}
+
+#[test]
 fn texts_that_yaml_would_read_otherwise_are_quoted() {
     let output = command()
         .args(["baseline", "123", "true", "--dns", "kube-dns"])
