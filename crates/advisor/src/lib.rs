@@ -4,6 +4,7 @@
 //! says anything that `reach` and `explain` would deny. Text goes in, values come out;
 //! what changes a file or a cluster is done elsewhere.
 
+pub mod baseline;
 mod check;
 pub mod config;
 pub mod context;

@@ -10,7 +10,7 @@ use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
 
-use crate::command::{assert, check, completions, diff, explain, man, reach};
+use crate::command::{assert, baseline, check, completions, diff, explain, man, reach};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -73,6 +73,7 @@ pub(crate) enum Verb {
     Explain(explain::ExplainArgs),
     Diff(diff::DiffArgs),
     Assert(assert::AssertArgs),
+    Baseline(baseline::BaselineArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }

@@ -60,15 +60,38 @@ impl Cluster {
         options: &InputOptions,
         printer: &mut Printer,
     ) -> Result<(Self, Facts), Stop> {
-        let files = read_files(options, printer)?;
+        let (cluster, facts) = Self::read_with(options, false, printer, |objects| {
+            let assumed = assumed_name_servers(objects);
+            let is_assumed = !assumed.is_empty();
+            (assumed, is_assumed)
+        })?;
+        diagnostics::print(&cluster.problems(), &cluster.sources, printer);
+        Ok((cluster, facts))
+    }
+
+    /// Reads everything that the options name, with what findings need besides, and with
+    /// what `stand_ins` adds to it: objects, and whether name servers are among them. No
+    /// input at all is fine where `may_be_empty`. What is wrong is not printed.
+    ///
+    /// # Errors
+    /// If an input cannot be read at all; broken documents are no error here.
+    pub(crate) fn read_with(
+        options: &InputOptions,
+        may_be_empty: bool,
+        printer: &mut Printer,
+        stand_ins: impl FnOnce(&[Object]) -> (Vec<Object>, bool),
+    ) -> Result<(Self, Facts), Stop> {
+        let files = match may_be_empty && options.filenames.is_empty() {
+            true => Files::default(),
+            false => read_files(options, printer)?,
+        };
         let mut facts = Facts::default();
         let cluster = Self::build(files, &options.reading, printer, |objects| {
             facts.inventory = Inventory::of(objects, options.reading.namespace());
-            let assumed = assumed_name_servers(objects);
-            facts.assumed_dns = !assumed.is_empty();
-            objects.extend(assumed);
+            let (added, assumed_dns) = stand_ins(objects);
+            facts.assumed_dns = assumed_dns;
+            objects.extend(added);
         });
-        diagnostics::print(&cluster.problems(), &cluster.sources, printer);
         Ok((cluster, facts))
     }
 

@@ -1,6 +1,7 @@
 //! The verbs, one file each, and what they have in common.
 
 pub(crate) mod assert;
+pub(crate) mod baseline;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod diff;
@@ -51,6 +52,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Explain(args) => explain::run(&args, &mut printer),
         Verb::Diff(args) => diff::run(&args, &mut printer),
         Verb::Assert(args) => assert::run(&args, &mut printer),
+        Verb::Baseline(args) => baseline::run(&args, &mut printer),
         Verb::Completions(args) => completions::run(&args, &mut printer),
         Verb::Man(args) => man::run(&args, &mut printer),
     };

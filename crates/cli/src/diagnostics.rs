@@ -75,7 +75,12 @@ pub(crate) fn is_incomplete(diagnostics: &[Diagnostic]) -> bool {
 
 /// Whether an answer may be wrong because of it.
 pub(crate) fn is_problem(diagnostic: &Diagnostic) -> bool {
-    diagnostic.severity == Severity::Error || diagnostic.left_out.is_some()
+    match diagnostic.severity {
+        Severity::Error => true,
+        Severity::Warning => diagnostic.left_out.is_some(),
+        // What was left out is nothing that an answer is about: a chart's values.
+        Severity::Note => false,
+    }
 }
 
 /// How many diagnostics are printed in full.

@@ -5,7 +5,7 @@ mod manifest;
 mod suggest;
 mod text;
 
-pub use suggest::{Suggester, Suggestion, suggest};
+pub use suggest::{Suggester, Suggestion, pod_selector, suggest};
 
 use ringfence_model::policy::{Direction, Tier};
 use ringfence_model::snapshot::{PolicyId, Snapshot};

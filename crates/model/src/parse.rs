@@ -13,7 +13,7 @@ mod kinds;
 mod list;
 mod masks;
 mod metadata;
-mod names;
+pub mod names;
 mod node;
 mod objects;
 mod outline;

@@ -119,16 +119,30 @@ fn is_name_server(object: &Object) -> bool {
                     && metadata.name.as_deref() == Some(name)
             })
     });
+    named || is_labelled(object)
+}
+
+/// Whether pods among the objects are labelled as name servers.
+pub(crate) fn has_labelled_name_servers(objects: &[Object]) -> bool {
+    objects.iter().any(is_labelled)
+}
+
+/// The labels by which name servers are known.
+pub(crate) fn name_server_labels() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LABELS.into_iter()
+}
+
+fn is_labelled(object: &Object) -> bool {
+    let typed = &object.typed;
     let labels = match typed.pod_template() {
         Some(template) => template.metadata.as_ref().and_then(|m| m.labels.as_ref()),
         None if typed.kind() == "Pod" => typed.metadata().and_then(|m| m.labels.as_ref()),
         None => None,
     };
-    let labelled = labels.is_some_and(|labels| {
+    labels.is_some_and(|labels| {
         let mut known = LABELS.iter();
         known.any(|(key, value)| labels.get(*key).is_some_and(|v| v == value))
-    });
-    named || labelled
+    })
 }
 
 impl Dns {

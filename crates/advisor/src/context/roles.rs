@@ -24,6 +24,19 @@ impl Role {
         self == Self::ControlPlane
     }
 
+    /// The role of a namespace of which only the name is known.
+    pub(crate) fn of_name(name: &str) -> Self {
+        if CONTROL_PLANE.contains(&name) {
+            Self::ControlPlane
+        } else if MONITORING.contains(&name) {
+            Self::Monitoring
+        } else if LOGGING.contains(&name) {
+            Self::Logging
+        } else {
+            Self::Workloads
+        }
+    }
+
     /// What the namespace is called in a sentence.
     #[must_use]
     pub fn describe(self) -> &'static str {

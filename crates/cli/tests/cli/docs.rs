@@ -7,7 +7,12 @@
 
 use crate::{command, root};
 
-const PAGES: [&str; 3] = ["README.md", "docs/cli.md", "docs/assert.md"];
+const PAGES: [&str; 4] = [
+    "README.md",
+    "docs/cli.md",
+    "docs/assert.md",
+    "docs/baseline.md",
+];
 
 #[test]
 fn shown_output_is_real_output() {

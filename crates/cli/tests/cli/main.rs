@@ -8,6 +8,7 @@
 )]
 
 mod assert;
+mod baseline;
 mod check;
 mod diff;
 mod docs;

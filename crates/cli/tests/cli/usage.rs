@@ -8,6 +8,7 @@ fn help_is_stable() {
         "explain",
         "diff",
         "assert",
+        "baseline",
         "completions",
         "man",
     ] {

@@ -438,7 +438,8 @@ fn network_policy_peer(
 /// The labels by which the workload selects its own pods, or the pod's labels that do
 /// not change with a rollout. `None` without any: an empty selector would select every
 /// pod of the namespace.
-fn pod_selector(snapshot: &Snapshot, id: PodId) -> Option<LabelSelector> {
+#[must_use]
+pub fn pod_selector(snapshot: &Snapshot, id: PodId) -> Option<LabelSelector> {
     let pod = snapshot.pod(id);
     let workload = snapshot.workload(pod.workload);
     let labels = workload.selector_labels.as_ref().unwrap_or(&pod.labels);

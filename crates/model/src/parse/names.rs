@@ -9,7 +9,7 @@ const SUBDOMAIN_LENGTH: usize = 253;
 const PORT_NAME_LENGTH: usize = 15;
 
 /// What a text should have been.
-pub(crate) type Expected = &'static str;
+pub type Expected = &'static str;
 
 fn is_lower(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
@@ -47,7 +47,10 @@ fn is_qualified_part(text: &str) -> bool {
 }
 
 /// The name of a namespace.
-pub(crate) fn label(text: &str) -> Result<(), Expected> {
+///
+/// # Errors
+/// What is expected, if the text is not that.
+pub fn label(text: &str) -> Result<(), Expected> {
     is_label(text).then_some(()).ok_or(
         "lower-case letters, digits and `-`, at most 63, beginning and ending with a letter or digit",
     )
@@ -60,8 +63,11 @@ pub(crate) fn subdomain(text: &str) -> Result<(), Expected> {
     )
 }
 
-/// The key of a label.
-pub(crate) fn qualified(text: &str) -> Result<(), Expected> {
+/// The key of a label or annotation.
+///
+/// # Errors
+/// What is expected, if the text is not that.
+pub fn qualified(text: &str) -> Result<(), Expected> {
     let is_fine = match text.split_once('/') {
         Some((prefix, name)) => is_subdomain(prefix) && is_qualified_part(name),
         None => is_qualified_part(text),
@@ -72,7 +78,10 @@ pub(crate) fn qualified(text: &str) -> Result<(), Expected> {
 }
 
 /// The value of a label.
-pub(crate) fn label_value(text: &str) -> Result<(), Expected> {
+///
+/// # Errors
+/// What is expected, if the text is not that.
+pub fn label_value(text: &str) -> Result<(), Expected> {
     (text.is_empty() || is_qualified_part(text)).then_some(()).ok_or(
         "letters, digits, `-`, `_` and `.`, at most 63, beginning and ending with a letter or digit",
     )
