@@ -63,6 +63,8 @@ show_piped() {
 cd "$here/examples/shop" || fail "the examples are not where they should be"
 
 chapter 'A web shop without policies'
+show 1 'What is wrong, where, and what to do about it. Nothing isolates these pods.' \
+    check -f base
 show 0 'Fourteen workloads, no policy: everything reaches everything, and so does the internet.' \
     reach -f base
 show 0 'One forged request in the storefront is enough for the credentials of the node.' \
@@ -74,11 +76,17 @@ show 1 'The shop is broken: nobody may call the cart any more. The line that doe
 show 0 'And yet it is as open as before: policyTypes does not say Egress.' \
     explain -f base -f steps/1-ingress-only shop-web/storefront 169.254.169.254:80
 
+show 1 'The line to change, and the fix.' \
+    check -f base -f steps/1-ingress-only --select RF202
+
 chapter '2. Both directions, and DNS forgotten'
 show 0 'The cart may talk to Redis: a rule on either side says so.' \
     explain -f base -f steps/2-deny-all-dns-forgotten shop-web/cart svc:shop-data/redis:6379
 show 1 'It will not find Redis, because nobody answers when it asks for the address.' \
     explain -f base -f steps/2-deny-all-dns-forgotten shop-web/cart dns:53/udp
+
+show 1 'Found before it was applied, with the policy that is missing.' \
+    check -f base -f steps/2-deny-all-dns-forgotten --select RF301
 
 chapter '3. A policy called deny that only allows'
 show 0 'NetworkPolicies add up. This one was meant to deny the metadata service and opens 80 and 443 of the whole internet, private networks and the metadata addresses that it does not list.' \
@@ -86,15 +94,24 @@ show 0 'NetworkPolicies add up. This one was meant to deny the metadata service 
 show 0 'Here is the rule that does it.' \
     explain -f base -f steps/3-deny-metadata-additive shop-web/cart 203.0.113.7:443
 
+show 1 'A name is not an effect.' \
+    check -f base -f steps/3-deny-metadata-additive --select RF402
+
 chapter '4. A typo in a label'
 show 0 'A policy that selects no pod changes nothing: the diff is empty, and --exit-code says so to a pipeline.' \
     diff -f base --to base --to steps/4-label-typo --exit-code
+
+show 1 'And here is the label that was probably meant.' \
+    check -f base -f steps/4-label-typo --select RF204
 
 chapter '5. hostNetwork'
 show 1 'Prometheus is closed.' \
     explain -f base -f steps/5-hostnetwork monitoring/prometheus 169.254.169.254:80
 show 0 'node-exporter is in the same namespace and under the same policy, and not subject to either.' \
     explain -f base -f steps/5-hostnetwork monitoring/node-exporter 169.254.169.254:80
+
+show 0 'No policy helps here; it is said, and why such a pod may be there.' \
+    check -f base -f steps/5-hostnetwork --select RF103
 
 chapter '6. Closed'
 show 0 'Exactly the connections that the shop needs. What stays unknown is node-exporter: a pod and its own node always reach each other, and on which node a pod runs is not in a manifest.' \
@@ -105,6 +122,9 @@ show 1 'Why not? Every policy that selects either end, and the smallest rules th
     explain -f base -f steps/6-closed shop-web/storefront shop-data/postgres:5432
 show 0 'For a README or a review: a graph that GitHub draws.' \
     reach -f base -f steps/6-closed --from 'shop-payments/*' -o mermaid
+
+show 0 'A set for a namespace that has none yet, for the name servers of this cluster.' \
+    baseline shop-data -f base
 
 chapter '7. A month later somebody adds the policy of step 3'
 added=steps/3-deny-metadata-additive/deny-metadata-service.yaml
@@ -139,5 +159,8 @@ chapter 'In a pipeline'
 show_piped 0 'Standard input works, so that helm template or kubectl get -o yaml can be asked.' \
     'cat base/*.yaml base/payments/*.yaml base/data/postgres.yaml steps/6-closed/*.yaml' \
     explain -f - shop-payments/payments shop-data/postgres:5432
+
+show 0 'The closed shop, checked: no findings. What is accepted is in ringfence.toml, with its reasons.' \
+    check -f base -f steps/6-closed --config steps/6-closed/ringfence.toml
 
 printf '\n%s steps, each of them as it said.\n' "$steps"

@@ -15,7 +15,9 @@ pub(super) static RULE: Rule = Rule {
     check,
 };
 
-const VERIFY: &str = "`ringfence verify` proves it on the live cluster";
+/// What no manifest can tell, packets do.
+const VERIFY: &str = "prove it on the live cluster: put a deny-all into a test namespace and see a \
+     connection between two of its pods fail";
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     if context.groups().is_empty() && context.snapshot.policies.is_empty() {
