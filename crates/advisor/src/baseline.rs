@@ -91,6 +91,16 @@ pub fn propose(context: &Context<'_>, request: &Request) -> Result<Proposal, Bas
     Ok(proposal)
 }
 
+/// A default deny for the egress of a namespace.
+pub(crate) fn deny_egress(namespace: &str) -> ProposedPolicy {
+    default_deny::policy(namespace, &[Direction::Egress])
+}
+
+/// What lets the pods of a namespace ask the name servers of this cluster.
+pub(crate) fn allow_dns(context: &Context<'_>, namespace: &str) -> ProposedPolicy {
+    name_servers::NameServers::find(context, None, &mut Vec::new()).policy(namespace)
+}
+
 /// The pieces of a set, in order.
 fn pieces(
     context: &Context<'_>,

@@ -1,90 +1,84 @@
-//! Policies that a fix adds to a namespace, made for the cluster at hand.
+//! Policies that a fix adds to a namespace: those of the baseline, as manifests.
 
 use std::collections::BTreeSet;
 
-use ringfence_model::labels::METADATA_NAME;
-use ringfence_model::protocol::Protocol;
+use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use ringfence_model::policy::PolicyBody;
 use ringfence_model::snapshot::NamespaceId;
 use serde_json::{Value, json};
 
-use crate::context::{Context, DnsFlavour};
+use crate::baseline::{self, ProposedPolicy};
+use crate::context::Context;
 
 /// A policy that isolates the egress of all pods of a namespace and allows nothing.
 pub(crate) fn deny_egress(context: &Context<'_>, namespace: NamespaceId) -> Value {
-    policy(
-        context,
-        namespace,
-        "default-deny-egress",
-        json!({"podSelector": {}, "policyTypes": ["Egress"]}),
-    )
+    let name = &context.snapshot.namespace(namespace).name;
+    let proposed = baseline::deny_egress(name);
+    manifest(&proposed, &mut taken_names(context, namespace))
 }
 
-/// A policy that lets all pods of a namespace ask the name servers of this cluster.
-/// `None` where it is not known what they are.
-pub(crate) fn allow_dns(context: &Context<'_>, namespace: NamespaceId) -> Option<Value> {
-    let dns = &context.dns;
-    let snapshot = context.snapshot;
-    let labels = match dns.flavour {
-        DnsFlavour::KubeDns | DnsFlavour::NodeLocal => json!({"k8s-app": "kube-dns"}),
-        DnsFlavour::OpenShift => json!({"dns.operator.openshift.io/daemonset-dns": "default"}),
-        DnsFlavour::Other => json!(snapshot.service(dns.service?).selector.as_ref()?),
-    };
-    let namespaces: BTreeSet<NamespaceId> = dns
-        .servers
-        .iter()
-        .map(|(pod, _)| snapshot.pod(*pod).namespace)
-        .collect();
-    let ports: BTreeSet<u16> = dns.servers.iter().map(|(_, port)| *port).collect();
-    let mut peers: Vec<Value> = namespaces
-        .iter()
-        .map(|id| {
-            json!({
-                "namespaceSelector": {"matchLabels": {METADATA_NAME: &*snapshot.namespace(*id).name}},
-                "podSelector": {"matchLabels": labels},
-            })
-        })
-        .collect();
-    peers.extend(dns.cache.iter().map(|address| {
-        let length = if address.is_ipv4() { 32 } else { 128 };
-        json!({"ipBlock": {"cidr": format!("{address}/{length}")}})
-    }));
-    let ports: Vec<Value> = ports
-        .iter()
-        .chain((!dns.cache.is_empty() && !ports.contains(&53)).then_some(&53))
-        .flat_map(|port| {
-            [Protocol::Udp, Protocol::Tcp]
-                .map(|protocol| json!({"protocol": protocol.to_string(), "port": port}))
-        })
-        .collect();
-    (!peers.is_empty()).then(|| {
-        policy(
-            context,
-            namespace,
-            "allow-dns",
-            json!({
-                "podSelector": {},
-                "policyTypes": ["Egress"],
-                "egress": [{"to": peers, "ports": ports}],
-            }),
-        )
-    })
+/// Policies that let pods of a namespace ask the name servers of this cluster: one for
+/// each of the selectors.
+pub(crate) fn allow_dns(
+    context: &Context<'_>,
+    namespace: NamespaceId,
+    selectors: impl IntoIterator<Item = LabelSelector>,
+) -> Vec<Value> {
+    let name = &context.snapshot.namespace(namespace).name;
+    let mut taken = taken_names(context, namespace);
+    let mut proposed = baseline::allow_dns(context, name);
+    let mut manifests = Vec::new();
+    for selector in selectors {
+        if let PolicyBody::Network(spec) = &mut proposed.policy.body {
+            spec.pod_selector = Some(selector);
+        }
+        manifests.push(manifest(&proposed, &mut taken));
+    }
+    manifests
 }
 
-/// A policy under a name that no other policy of the namespace has.
-fn policy(context: &Context<'_>, namespace: NamespaceId, name: &str, spec: Value) -> Value {
+/// The egress rules of such a policy.
+pub(crate) fn dns_egress_rules(context: &Context<'_>) -> Vec<Value> {
+    match &baseline::allow_dns(context, "").policy.body {
+        PolicyBody::Network(spec) => {
+            let rules = spec.egress.iter().flatten();
+            rules
+                .filter_map(|rule| serde_json::to_value(rule).ok())
+                .collect()
+        }
+        PolicyBody::Tiered(_) => Vec::new(),
+    }
+}
+
+fn taken_names(context: &Context<'_>, namespace: NamespaceId) -> BTreeSet<String> {
     let namespace = &context.snapshot.namespace(namespace).name;
-    let is_taken = |name: &str| {
-        let mut policies = context.snapshot.policies.iter();
-        policies.any(|p| p.namespace.as_ref() == Some(namespace) && &*p.name == name)
+    let policies = context.snapshot.policies.iter();
+    policies
+        .filter(|policy| policy.namespace.as_ref() == Some(namespace))
+        .map(|policy| policy.name.to_string())
+        .collect()
+}
+
+/// The policy under a name that no other policy of the namespace has.
+fn manifest(proposed: &ProposedPolicy, taken: &mut BTreeSet<String>) -> Value {
+    let policy = &proposed.policy;
+    let numbered = (2_u32..).map(|number| format!("{}-{number}", policy.name));
+    let mut names = std::iter::once(policy.name.to_string()).chain(numbered);
+    let name = names.find(|name| !taken.contains(name)).unwrap_or_default();
+    taken.insert(name.clone());
+    let spec = match &policy.body {
+        PolicyBody::Network(spec) => serde_json::to_value(spec).unwrap_or_default(),
+        PolicyBody::Tiered(_) => Value::Null,
     };
-    let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
-    let name = std::iter::once(name.to_owned())
-        .chain(numbered)
-        .find(|name| !is_taken(name));
     json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": name, "namespace": &**namespace},
+        "apiVersion": policy.family.api_version(),
+        "kind": policy.family.kind(),
+        "metadata": {
+            "name": name,
+            "namespace": policy.namespace.as_deref(),
+            "labels": proposed.labels,
+            "annotations": policy.annotations,
+        },
         "spec": spec,
     })
 }

@@ -13,7 +13,7 @@ use ringfence_model::selector::matches;
 use ringfence_model::snapshot::PodId;
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::dns::{CACHE_ADDRESS, LABELS};
 use super::{Context, DnsReach, Group, WrittenRule};
@@ -363,41 +363,4 @@ impl Context<'_> {
             false => found.join(", "),
         }
     }
-
-    /// The egress rules that let pods ask the name servers of this cluster, and the cache
-    /// on their nodes.
-    #[must_use]
-    pub fn dns_egress_rules(&self) -> Vec<Value> {
-        let mut rules: Vec<Value> = Vec::new();
-        for (server, port) in &self.dns.servers {
-            let pod = self.snapshot.pod(*server);
-            let namespace = &self.snapshot.namespace(pod.namespace).name;
-            let mut peer = Map::new();
-            let selector = json!({"matchLabels": {METADATA_NAME: &**namespace}});
-            peer.insert("namespaceSelector".to_owned(), selector);
-            let labels = labels_of(self, *server);
-            if !labels.is_empty() {
-                let selector = json!({"matchLabels": labels});
-                peer.insert("podSelector".to_owned(), selector);
-            }
-            let rule = json!({"to": [peer], "ports": both_protocols(*port)});
-            if !rules.contains(&rule) {
-                rules.push(rule);
-            }
-        }
-        let cache: Vec<Value> = self
-            .dns
-            .cache
-            .iter()
-            .map(|address| json!({"ipBlock": {"cidr": ipnet::IpNet::from(*address).to_string()}}))
-            .collect();
-        if !cache.is_empty() {
-            rules.push(json!({"to": cache, "ports": both_protocols(53)}));
-        }
-        rules
-    }
-}
-
-fn both_protocols(port: u16) -> Value {
-    json!([{"port": port, "protocol": "UDP"}, {"port": port, "protocol": "TCP"}])
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use ringfence_engine::{Packet, Peer};
 use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
+use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use ringfence_model::metadata;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::NamespaceId;
@@ -124,11 +125,12 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> 
         affected,
         fix: declared.or(beside).map(|origin| {
             let deny = proposal::deny_egress(context, namespace);
-            let dns = proposal::allow_dns(context, namespace);
-            let and_dns = if dns.is_some() { ", and allow DNS" } else { "" };
+            let dns = proposal::allow_dns(context, namespace, [LabelSelector::default()]);
             let manifests = std::iter::once(deny).chain(dns);
             Fix {
-                title: format!("add a default deny for egress to namespace `{name}`{and_dns}"),
+                title: format!(
+                    "add a default deny for egress to namespace `{name}`, and allow DNS"
+                ),
                 safety: Safety::Unsafe,
                 edits: manifests
                     .map(|manifest| Edit::AddObject {

@@ -2,16 +2,16 @@ use std::collections::BTreeMap;
 
 use ringfence_engine::{Packet, Verdict};
 use ringfence_model::diagnostic::Severity;
+use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use ringfence_model::policy::{Direction, PolicyBody, Tier};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::{NamespaceId, PolicyId};
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
-use serde_json::{Value, json};
 
 use crate::context::{Context, Group};
 use crate::finding::{Edit, Finding, Fix, NotVerified, Place, Safety};
+use crate::proposal;
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
@@ -196,9 +196,9 @@ fn fix(
     let beside = isolating
         .iter()
         .find_map(|id| context.snapshot.policy(*id).origin.as_ref())?;
-    let mut selectors: Vec<Value> = Vec::new();
+    let mut selectors: Vec<LabelSelector> = Vec::new();
     if all_isolated {
-        selectors.push(json!({}));
+        selectors.push(LabelSelector::default());
     } else {
         let mut left: Vec<&&Group> = groups.iter().collect();
         for id in isolating {
@@ -215,42 +215,15 @@ fn fix(
                 continue;
             };
             let selector = spec.pod_selector.as_ref();
-            selectors.push(match selector.filter(|s| !selects_everything(s)) {
-                Some(selector) => serde_json::to_value(selector).ok()?,
-                None => json!({}),
-            });
+            selectors.push(selector.cloned().unwrap_or_default());
         }
     }
-    let mut taken: Vec<String> = context
-        .snapshot
-        .policies
-        .iter()
-        .filter(|policy| policy.namespace.as_deref() == Some(&**name))
-        .map(|policy| policy.name.to_string())
-        .collect();
-    let edits: Vec<Edit> = selectors
+    let manifests = proposal::allow_dns(context, namespace, selectors);
+    let edits: Vec<Edit> = manifests
         .into_iter()
-        .map(|selector| {
-            let free = (1..).map(|n| match n {
-                1 => "allow-dns".to_owned(),
-                n => format!("allow-dns-{n}"),
-            });
-            let mut free = free.filter(|name| !taken.contains(name));
-            let policy = free.next().unwrap_or_default();
-            taken.push(policy.clone());
-            Edit::AddObject {
-                beside: beside.clone(),
-                manifest: json!({
-                    "apiVersion": "networking.k8s.io/v1",
-                    "kind": "NetworkPolicy",
-                    "metadata": {"name": policy, "namespace": &**name},
-                    "spec": {
-                        "podSelector": selector,
-                        "policyTypes": ["Egress"],
-                        "egress": context.dns_egress_rules(),
-                    },
-                }),
-            }
+        .map(|manifest| Edit::AddObject {
+            beside: beside.clone(),
+            manifest,
         })
         .collect();
     (!edits.is_empty()).then(|| Fix {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::context::{Context, Role, WrittenRule, numbers_of};
 use crate::finding::{Edit, Finding, Fix, Place, Safety, Witness};
+use crate::proposal;
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
@@ -96,7 +97,7 @@ fn finding(context: &Context<'_>, id: PolicyId, rule: &WrittenRule) -> Option<Fi
     };
     // One rule cannot say two pairs of peers and ports, nor should a fix take away what
     // else the rule allows.
-    let replacement = match context.dns_egress_rules().as_slice() {
+    let replacement = match proposal::dns_egress_rules(context).as_slice() {
         [one] if rule.is_for_dns_only() => one.get("to").cloned().zip(one.get("ports").cloned()),
         _ => None,
     };
