@@ -84,14 +84,20 @@ impl<'a> Window<'a> {
             .map_or(end, |inside| start + inside.trim_end().len());
         let (from, lines_before) = line_start_before(text, start, CONTEXT);
         let to_of_span = shorten(text, start, end);
-        let to = line_end_after(text, to_of_span, CONTEXT);
+        let is_cut = to_of_span < end;
+        let to = line_end_after(text, to_of_span, if is_cut { 0 } else { CONTEXT });
+        // What is said of the whole must not stand at a line in its middle.
+        let to_of_mark = match is_cut {
+            true => line_end_after(text, start, 0).min(end),
+            false => to_of_span,
+        };
         let first_line = (span.start.line as usize)
             .saturating_sub(lines_before)
             .max(1);
         Self {
             text: text.get(from..to).unwrap_or_default(),
             first_line,
-            span: (start - from)..(to_of_span - from),
+            span: (start - from)..(to_of_mark - from),
         }
     }
 }
@@ -219,6 +225,7 @@ mod tests {
     fn long_spans_are_cut() {
         let text = "x\n".repeat(100);
         let window = window(&text, &text);
-        assert_eq!(window.text.matches('x').count(), LONGEST + CONTEXT);
+        assert_eq!(window.text.matches('x').count(), LONGEST);
+        assert_eq!(window.span, 0..1, "the first line stands for all");
     }
 }
