@@ -19,7 +19,9 @@ mod written;
 
 pub use cni::{Cni, CniPart, Enforcement, Plugin, Version};
 pub(crate) use dns::{CACHE_ADDRESS, has_labelled_name_servers, name_server_labels};
-pub use dns::{Dns, DnsFlavour, DnsReach, assumed_name_servers};
+pub use dns::{
+    Dns, DnsFlavour, DnsReach, NAME_SERVER_LABELS, NAME_SERVER_SERVICES, assumed_name_servers,
+};
 pub use dns_rules::{DnsFault, DnsProblem, DnsRule};
 pub use effective_rules::{EffectiveRule, port_text};
 pub use exceptions::Exceptions;

@@ -6,7 +6,7 @@ mod special;
 
 pub use block::{BlockError, IpBlock};
 pub use range_set::{IpRangeSet, from_number, max_address, to_number};
-pub use special::{metadata_endpoints, private_networks, public_internet};
+pub use special::{PRIVATE_BLOCKS, metadata_endpoints, private_networks, public_internet};
 
 use std::fmt;
 use std::net::IpAddr;

@@ -53,7 +53,7 @@ pub struct DnsReach {
 
 /// Services in front of the name servers: kubeadm and most others, K3s and Helm, RKE2,
 /// OpenShift.
-const SERVICES: [(&str, &str); 5] = [
+pub const NAME_SERVER_SERVICES: [(&str, &str); 5] = [
     ("kube-system", "kube-dns"),
     ("kube-system", "coredns"),
     ("kube-system", "rke2-coredns-rke2-coredns"),
@@ -62,7 +62,7 @@ const SERVICES: [(&str, &str); 5] = [
 ];
 
 /// The labels of name server pods in nearly every installation.
-pub(super) const LABELS: [(&str, &str); 2] = [
+pub const NAME_SERVER_LABELS: [(&str, &str); 2] = [
     ("k8s-app", "kube-dns"),
     ("dns.operator.openshift.io/daemonset-dns", "default"),
 ];
@@ -114,7 +114,7 @@ fn is_name_server(object: &Object) -> bool {
     let typed = &object.typed;
     let named = typed.metadata().is_some_and(|metadata| {
         typed.kind() == "Service"
-            && SERVICES.iter().any(|(namespace, name)| {
+            && NAME_SERVER_SERVICES.iter().any(|(namespace, name)| {
                 metadata.namespace.as_deref() == Some(namespace)
                     && metadata.name.as_deref() == Some(name)
             })
@@ -129,7 +129,7 @@ pub(crate) fn has_labelled_name_servers(objects: &[Object]) -> bool {
 
 /// The labels by which name servers are known.
 pub(crate) fn name_server_labels() -> impl Iterator<Item = (&'static str, &'static str)> {
-    LABELS.into_iter()
+    NAME_SERVER_LABELS.into_iter()
 }
 
 fn is_labelled(object: &Object) -> bool {
@@ -140,7 +140,7 @@ fn is_labelled(object: &Object) -> bool {
         None => None,
     };
     labels.is_some_and(|labels| {
-        let mut known = LABELS.iter();
+        let mut known = NAME_SERVER_LABELS.iter();
         known.any(|(key, value)| labels.get(*key).is_some_and(|v| v == value))
     })
 }
@@ -149,7 +149,7 @@ impl Dns {
     /// Finds the name servers of a cluster.
     #[must_use]
     pub fn find(snapshot: &Snapshot, inventory: &Inventory, assumed: bool) -> Self {
-        let service = SERVICES.iter().find_map(|(namespace, name)| {
+        let service = NAME_SERVER_SERVICES.iter().find_map(|(namespace, name)| {
             let id = snapshot.find_service(namespace, name)?;
             Some((id, *namespace))
         });
@@ -167,7 +167,8 @@ impl Dns {
         let in_kube_system = |(pod, _): &(PodId, u16)| {
             let pod = snapshot.pod(*pod);
             &*snapshot.namespace(pod.namespace).name == "kube-system"
-                && pod.labels.get(LABELS[0].0) == LabelValue::Present(LABELS[0].1)
+                && pod.labels.get(NAME_SERVER_LABELS[0].0)
+                    == LabelValue::Present(NAME_SERVER_LABELS[0].1)
         };
         let flavour = if !cache.is_empty() {
             DnsFlavour::NodeLocal
@@ -374,7 +375,7 @@ fn behind(snapshot: &Snapshot, id: ServiceId) -> Vec<(PodId, u16)> {
 /// The pods that are labelled as name servers.
 fn labelled(snapshot: &Snapshot) -> Vec<(PodId, u16)> {
     let is_labelled = |pod: &Pod| {
-        let mut labels = LABELS.iter();
+        let mut labels = NAME_SERVER_LABELS.iter();
         labels.any(|(key, value)| pod.labels.get(key) == LabelValue::Present(value))
     };
     let servers = snapshot.pod_ids().filter(|(_, pod)| is_labelled(pod));

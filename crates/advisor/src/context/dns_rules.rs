@@ -15,7 +15,7 @@ use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 use serde_json::{Value, json};
 
-use super::dns::{CACHE_ADDRESS, LABELS};
+use super::dns::{CACHE_ADDRESS, NAME_SERVER_LABELS};
 use super::{Context, DnsReach, Group, WrittenRule};
 
 /// A group that cannot resolve names, as far as is known.
@@ -65,7 +65,7 @@ pub struct DnsFault {
 /// Name servers of installations that the input may be for when it has none: namespace,
 /// label, port.
 const OTHERS: [(&str, (&str, &str), u16); 4] = [
-    ("openshift-dns", LABELS[1], 5353),
+    ("openshift-dns", NAME_SERVER_LABELS[1], 5353),
     ("kube-system", ("k8s-app", "coredns"), 53),
     ("kube-system", ("app.kubernetes.io/name", "coredns"), 53),
     ("kube-system", ("k8s-app", "node-local-dns"), 53),
@@ -141,7 +141,7 @@ fn is_meant_for_dns(context: &Context<'_>, rule: &WrittenRule) -> bool {
     let by_peer = rule.peers.iter().any(|peer| {
         let pods = peer.pod_selector.iter();
         pods.flat_map(|selector| selector.match_labels.iter().flatten())
-            .any(|(key, value)| NAMES.contains(&value.as_str()) || key == LABELS[1].0)
+            .any(|(key, value)| NAMES.contains(&value.as_str()) || key == NAME_SERVER_LABELS[1].0)
     });
     if rule.peers.iter().any(|peer| peer.ip_block.is_none()) || rule.everybody {
         // A rule for DNS may name other ports, but one without any is about more.
@@ -326,7 +326,7 @@ fn fits_others(rule: &WrittenRule) -> bool {
 /// Service in front of them.
 fn labels_of(context: &Context<'_>, server: PodId) -> BTreeMap<String, String> {
     let pod = context.snapshot.pod(server);
-    let known = LABELS
+    let known = NAME_SERVER_LABELS
         .iter()
         .find(|(key, value)| pod.labels.get(key) == LabelValue::Present(value));
     if let Some((key, value)) = known {

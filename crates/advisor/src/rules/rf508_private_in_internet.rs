@@ -1,6 +1,6 @@
 use ipnet::IpNet;
 use ringfence_engine::Peer;
-use ringfence_model::address::{IpFamily, IpRangeSet, private_networks};
+use ringfence_model::address::{IpFamily, IpRangeSet, PRIVATE_BLOCKS, private_networks};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::Direction;
 use serde_json::json;
@@ -20,15 +20,6 @@ pub(super) static RULE: Rule = Rule {
     check,
 };
 
-/// RFC 1918, RFC 6598, RFC 4193.
-const PRIVATE: [&str; 5] = [
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "fc00::/7",
-];
-
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for rule in context.rules() {
         if rule.id.direction != Direction::Egress {
@@ -40,7 +31,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             }
             let family = block.family();
             let open = block.addresses().intersection(private_networks(family));
-            let missing: Vec<IpNet> = PRIVATE
+            let missing: Vec<IpNet> = PRIVATE_BLOCKS
                 .iter()
                 .filter_map(|net| net.parse::<IpNet>().ok())
                 .filter(|net| IpFamily::of(net.addr()) == family && block.cidr.contains(net))

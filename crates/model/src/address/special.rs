@@ -33,8 +33,9 @@ const PUBLIC_V6: [&str; 1] = ["2000::/3"];
 /// Documentation blocks inside it.
 const NOT_PUBLIC_V6: [&str; 2] = ["2001:db8::/32", "3fff::/20"];
 
-/// RFC 1918, RFC 6598 (shared address space) and RFC 4193 (unique local).
-const PRIVATE: [&str; 5] = [
+/// The blocks of private networks: RFC 1918, RFC 6598 (shared address space) and RFC 4193
+/// (unique local).
+pub const PRIVATE_BLOCKS: [&str; 5] = [
     "10.0.0.0/8",
     "100.64.0.0/10",
     "172.16.0.0/12",
@@ -82,7 +83,7 @@ pub fn metadata_endpoints(family: IpFamily) -> IpRangeSet {
 }
 
 fn private(family: IpFamily) -> IpRangeSet {
-    set(family, &PRIVATE).difference(&metadata_endpoints(family))
+    set(family, &PRIVATE_BLOCKS).difference(&metadata_endpoints(family))
 }
 
 fn set(family: IpFamily, nets: &[&str]) -> IpRangeSet {
@@ -100,7 +101,7 @@ mod tests {
             .iter()
             .chain(&PUBLIC_V6)
             .chain(&NOT_PUBLIC_V6)
-            .chain(&PRIVATE)
+            .chain(&PRIVATE_BLOCKS)
         {
             assert!(net.parse::<IpNet>().is_ok(), "{net}");
         }
