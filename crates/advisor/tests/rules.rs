@@ -188,3 +188,36 @@ fn exceptions_that_the_api_server_rejects_are_found_though_the_policy_is_left_ou
         .filter(|finding| finding.rule.code == Code(405));
     assert_eq!(rejected.count(), 2);
 }
+
+#[test]
+fn the_index_of_the_pages_lists_every_rule() {
+    let mut index = String::from(
+        "# Findings\n\nWhat `ringfence check` looks for; `ringfence check --explain CODE` prints a \
+         page.\n",
+    );
+    let mut section = None;
+    for rule in rules::ALL {
+        if section != Some(rule.code.section()) {
+            section = Some(rule.code.section());
+            let title = rule.code.section().title();
+            index.push_str(&format!(
+                "\n## {title}\n\n| code | name | severity | |\n|---|---|---|---|\n"
+            ));
+        }
+        let severity = format!("{:?}", rule.severity).to_lowercase();
+        let (code, name, summary) = (rule.code, rule.name, rule.summary);
+        index.push_str(&format!(
+            "| [{code}]({code}.md) | {name} | {severity} | {summary} |\n"
+        ));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/findings/README.md");
+    if std::env::var_os("RINGFENCE_UPDATE_FINDINGS").is_some() {
+        std::fs::write(&path, &index).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == index,
+        "{}: run with RINGFENCE_UPDATE_FINDINGS=1",
+        path.display()
+    );
+}
