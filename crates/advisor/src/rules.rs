@@ -32,6 +32,7 @@ mod rf506_service_port;
 mod rf507_named_port;
 mod rf508_private_in_internet;
 mod rf509_blocked_needs;
+mod rf510_protocol_left_out;
 mod rf601_unjustified_allow;
 mod rf602_redundant;
 mod rf603_namespace_conflict;
@@ -74,6 +75,7 @@ pub const ALL: &[&Rule] = &[
     &rf507_named_port::RULE,
     &rf508_private_in_internet::RULE,
     &rf509_blocked_needs::RULE,
+    &rf510_protocol_left_out::RULE,
     &rf601_unjustified_allow::RULE,
     &rf602_redundant::RULE,
     &rf603_namespace_conflict::RULE,

@@ -10,7 +10,7 @@ use ringfence_model::snapshot::NamespaceId;
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Group};
+use crate::context::{Context, Group, Role};
 use crate::finding::{Edit, Finding, Fix, Place, Safety};
 use crate::proposal;
 use crate::report::Findings;
@@ -48,6 +48,20 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 format!("`{name}` is {}", context.role(namespace).describe()),
             );
         } else {
+            if matches!(
+                context.role(namespace),
+                Role::Monitoring | Role::Logging | Role::IngressController
+            ) {
+                // They work by connecting to others: to close them needs a list of whom, and
+                // a default deny alone would be RF206.
+                finding.severity = Severity::Warning;
+                finding.fix = None;
+                finding.help = Some(format!(
+                    "it is {}: allow what its workloads connect to, name servers and the API \
+                     server among it, and add the default deny last",
+                    context.role(namespace).describe()
+                ));
+            }
             findings.push(finding);
         }
     }
