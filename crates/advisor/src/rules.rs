@@ -41,6 +41,7 @@ mod rf605_rejected;
 mod rf606_ignore_says_nothing;
 mod rf701_overrides;
 mod rf702_tie;
+mod rf703_wide_accept;
 
 use crate::rule::{Code, Rule};
 
@@ -84,6 +85,7 @@ pub const ALL: &[&Rule] = &[
     &rf606_ignore_says_nothing::RULE,
     &rf701_overrides::RULE,
     &rf702_tie::RULE,
+    &rf703_wide_accept::RULE,
 ];
 
 /// The rule with this code.

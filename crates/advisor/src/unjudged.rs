@@ -14,7 +14,7 @@ fn closes(kind: &str) -> bool {
 }
 
 /// Findings that say that something is open, or that nothing closes it.
-const SAYS_OPEN: [Code; 10] = [
+const SAYS_OPEN: [Code; 11] = [
     Code(201),
     Code(202),
     Code(203),
@@ -25,6 +25,7 @@ const SAYS_OPEN: [Code; 10] = [
     Code(404),
     Code(501),
     Code(508),
+    Code(703),
 ];
 
 /// The policies that are not evaluated and that may close something.

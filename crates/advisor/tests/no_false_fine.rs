@@ -25,7 +25,7 @@ use ringfence_engine::{Peer, RuleRef};
 use ringfence_model::address::{IpFamily, public_internet};
 use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use ringfence_model::parse;
-use ringfence_model::policy::{Action, Direction, PolicyBody, TieredPeer};
+use ringfence_model::policy::{Action, Direction, PodSelection, PolicyBody, TieredPeer};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::{PodId, PodKind, WorkloadId};
@@ -38,11 +38,11 @@ use crate::loading::{Loaded, manifests_below, words_of};
 const CLUSTERS: u64 = 300;
 
 /// Findings that say that cloud metadata is open.
-const ABOUT_METADATA: [u16; 9] = [103, 201, 202, 203, 304, 401, 402, 403, 404];
+const ABOUT_METADATA: [u16; 11] = [103, 201, 202, 203, 304, 401, 402, 403, 404, 701, 703];
 /// Findings that say that the internet is open, or a part of it that is not stated.
-const ABOUT_THE_INTERNET: [u16; 9] = [103, 201, 202, 203, 304, 402, 501, 502, 508];
+const ABOUT_THE_INTERNET: [u16; 11] = [103, 201, 202, 203, 304, 402, 501, 502, 508, 701, 703];
 /// Findings that say that other namespaces are open.
-const ABOUT_NAMESPACES: [u16; 10] = [103, 201, 202, 203, 304, 402, 501, 502, 503, 508];
+const ABOUT_NAMESPACES: [u16; 12] = [103, 201, 202, 203, 304, 402, 501, 502, 503, 508, 701, 703];
 
 /// Something that a pod reaches.
 struct Reached {
@@ -144,7 +144,8 @@ impl<'a> Checked<'a> {
         for pods in self.loaded.engine.alike() {
             let other = snapshot.pod(pods[0]);
             let is_real = other.kind != PodKind::Outside && !self.context.dns.is_assumed(pods[0]);
-            if !is_real || other.namespace == own {
+            // A hostNetwork pod is its node: RF103 is about it.
+            if !is_real || other.host_network || other.namespace == own {
                 continue;
             }
             for family in snapshot.families_of(other) {
@@ -183,18 +184,22 @@ impl<'a> Checked<'a> {
             open.contains(port.0, port.1)
         });
         families.into_iter().all(|family| {
-            let engine = &self.loaded.engine;
-            let rules = engine.matching_rules(
-                reached.source,
-                Direction::Egress,
-                reached.destination,
-                family,
-                port,
-            );
-            let mut accepting = rules
-                .iter()
-                .filter(|m| m.action == Action::Accept && m.matches == Tri::Yes);
-            accepting.any(|matching| self.is_explicit(matching.rule))
+            let source = Peer::Pod(reached.source);
+            let of_source = (reached.source, Direction::Egress, reached.destination);
+            let of_destination = match reached.destination {
+                Peer::Pod(pod) => Some((pod, Direction::Ingress, source)),
+                Peer::Address(_) => None,
+            };
+            // A connection needs both sides: one that states it is enough.
+            let mut sides = std::iter::once(of_source).chain(of_destination);
+            sides.any(|(pod, direction, other)| {
+                let engine = &self.loaded.engine;
+                let rules = engine.matching_rules(pod, direction, other, family, port);
+                let mut accepting = rules
+                    .iter()
+                    .filter(|m| m.action == Action::Accept && m.matches == Tri::Yes);
+                accepting.any(|matching| self.is_explicit(matching.rule))
+            })
         })
     }
 
@@ -235,11 +240,11 @@ fn names_somebody(peer: &NetworkPolicyPeer) -> bool {
 
 fn tiered_names_somebody(peer: &TieredPeer) -> bool {
     match peer {
-        TieredPeer::Pods(selection) => {
-            let narrows = |selector: &_| !selects_everything(selector);
-            selection.namespaces.as_ref().is_some_and(narrows)
-                || selection.pods.as_ref().is_some_and(narrows)
-        }
+        TieredPeer::Pods(PodSelection::Namespaces(selector)) => !selects_everything(selector),
+        TieredPeer::Pods(PodSelection::Pods {
+            namespace_selector,
+            pod_selector,
+        }) => !selects_everything(namespace_selector) || !selects_everything(pod_selector),
         TieredPeer::Networks(blocks) => blocks.iter().all(|block| {
             let (_, length) = block.split_once('/').unwrap();
             length.parse::<u8>().unwrap() >= 8

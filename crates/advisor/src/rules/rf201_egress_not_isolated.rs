@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use ringfence_engine::{Packet, Peer};
+use ringfence_engine::{Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -121,10 +121,13 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> 
         rule: &RULE,
         severity: RULE.severity,
         message,
-        consequence: Some(
-            "they reach the internet, cloud metadata and every namespace that lets them in"
+        consequence: Some(match witness.map(|witness| witness.verdict) {
+            Some(Verdict::Denied) => {
+                "a cluster-wide policy denies some of it; whatever that passes on is open".to_owned()
+            }
+            _ => "they reach the internet, cloud metadata and every namespace that lets them in"
                 .to_owned(),
-        ),
+        }),
         help: Some(format!(
             "add a default deny with `policyTypes: [Ingress, Egress]`, then allow what is \
              needed, DNS first: `ringfence baseline {name}` writes the set"
