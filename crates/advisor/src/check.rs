@@ -63,7 +63,11 @@ pub fn check(input: &Input<'_>) -> Report {
         }
     }
     Report {
-        findings: sorted(overlap::give_way(findings), |finding| finding, input.sources),
+        findings: sorted(
+            overlap::give_way(findings),
+            |finding| finding,
+            input.sources,
+        ),
         suppressed: sorted(suppressed, |s| &s.finding, input.sources),
         not_verified,
         posture: posture::of(&context),

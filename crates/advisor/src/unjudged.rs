@@ -59,10 +59,17 @@ pub(crate) fn hedge(context: &Context<'_>, policies: &[&Diagnostic], finding: &m
             None => true,
         })
     };
-    let Some(object) = policies.iter().find(concerns).and_then(|d| d.object.as_ref()) else {
+    let Some(object) = policies
+        .iter()
+        .find(concerns)
+        .and_then(|d| d.object.as_ref())
+    else {
         return;
     };
-    let may_close = format!("{} `{}` may close it, and is not evaluated", object.kind, object.name);
+    let may_close = format!(
+        "{} `{}` may close it, and is not evaluated",
+        object.kind, object.name
+    );
     finding.severity = finding.severity.min(Severity::Warning);
     finding.consequence = Some(match finding.consequence.take() {
         Some(consequence) => format!("{consequence}; {may_close}"),

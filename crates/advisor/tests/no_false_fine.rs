@@ -65,7 +65,10 @@ impl<'a> Checked<'a> {
         let all = report.findings.iter().chain(suppressed);
         let said = all.flat_map(|finding| {
             let code = finding.rule.code.0;
-            finding.affected.iter().map(move |workload| (code, *workload))
+            finding
+                .affected
+                .iter()
+                .map(move |workload| (code, *workload))
         });
         Self {
             loaded,
@@ -77,7 +80,11 @@ impl<'a> Checked<'a> {
     /// The first pod of each group that no policy can tell apart: what is true of it is
     /// true of all.
     fn sources(&self) -> Vec<PodId> {
-        self.context.groups().iter().map(|group| group.first).collect()
+        self.context
+            .groups()
+            .iter()
+            .map(|group| group.first)
+            .collect()
     }
 
     fn reached(&self) -> Vec<Reached> {
@@ -97,14 +104,20 @@ impl<'a> Checked<'a> {
     }
 
     fn open(&self, source: PodId, destination: Peer, family: IpFamily) -> PortSet {
-        let open = self.loaded.engine.ports(Peer::Pod(source), destination, family);
+        let open = self
+            .loaded
+            .engine
+            .ports(Peer::Pod(source), destination, family);
         without_icmp(&open.allow)
     }
 
     fn metadata(&self, source: PodId, reached: &mut Vec<Reached>) {
         let families = self.families(source);
-        let addresses: BTreeSet<IpAddr> =
-            self.context.metadata_endpoints().map(|e| e.address).collect();
+        let addresses: BTreeSet<IpAddr> = self
+            .context
+            .metadata_endpoints()
+            .map(|e| e.address)
+            .collect();
         for address in addresses {
             let family = IpFamily::of(address);
             if families.contains(&family) {
@@ -327,7 +340,11 @@ fn nothing_that_is_open_in_this_repository_is_left_unsaid() {
         let loaded = Loaded::read(&files, &words_of(&files[0]));
         let (count, unsaid) = unsaid(&loaded);
         reached += count;
-        wrong.extend(unsaid.iter().map(|what| format!("{}: {what}", name.display())));
+        wrong.extend(
+            unsaid
+                .iter()
+                .map(|what| format!("{}: {what}", name.display())),
+        );
     }
     assert!(wrong.is_empty(), "{} of {reached}: {wrong:#?}", wrong.len());
     assert!(reached > 1000, "{reached}");

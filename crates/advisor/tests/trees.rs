@@ -92,7 +92,11 @@ fn object(object: &ObjectRef) -> String {
 
 fn found(finding: &Finding) -> String {
     let severity = format!("{:?}", finding.severity).to_lowercase();
-    format!("{} {severity} {}", finding.rule.code, object(&finding.object))
+    format!(
+        "{} {severity} {}",
+        finding.rule.code,
+        object(&finding.object)
+    )
 }
 
 fn sorted(mut lines: Vec<String>) -> Vec<String> {
@@ -156,7 +160,10 @@ fn there_are_trees_of_many_kinds() {
     let trees = trees();
     assert!(trees.len() >= 30, "{}", trees.len());
     let clean = trees.iter().filter(|t| t.expected.findings.is_empty());
-    assert!(clean.count() >= 8, "sound trees show that nothing is said without need");
+    assert!(
+        clean.count() >= 8,
+        "sound trees show that nothing is said without need"
+    );
 }
 
 /// The errors of two published guides to default deny: the tree with the manifest, and
@@ -250,7 +257,10 @@ fn every_error_of_the_published_guides_is_caught() {
     let hosts = tree("article-ingress-only-on-a-namespace").report;
     let mut of_104 = hosts.findings.iter().filter(|f| f.rule.code.0 == 104);
     let help = of_104.next().unwrap().help.clone().unwrap();
-    assert!(help.contains("`pod-security.kubernetes.io/enforce: baseline`"), "{help}");
+    assert!(
+        help.contains("`pod-security.kubernetes.io/enforce: baseline`"),
+        "{help}"
+    );
 }
 
 #[test]
@@ -289,7 +299,10 @@ fn the_table_of_precision_is_up_to_date() {
         std::fs::write(&page, &text).unwrap();
     }
     let written = std::fs::read_to_string(&page).unwrap_or_default();
-    assert!(written == text, "run the tests with {UPDATE}=1 and look at it");
+    assert!(
+        written == text,
+        "run the tests with {UPDATE}=1 and look at it"
+    );
 }
 
 /// The codes of some lines, with how often each is there: `RF201 ×2, RF401`.

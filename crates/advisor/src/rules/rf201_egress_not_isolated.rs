@@ -123,7 +123,8 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> 
         message,
         consequence: Some(match witness.map(|witness| witness.verdict) {
             Some(Verdict::Denied) => {
-                "a cluster-wide policy denies some of it; whatever that passes on is open".to_owned()
+                "a cluster-wide policy denies some of it; whatever that passes on is open"
+                    .to_owned()
             }
             _ => "they reach the internet, cloud metadata and every namespace that lets them in"
                 .to_owned(),

@@ -1,12 +1,13 @@
-use ringfence_engine::Peer;
 use ringfence_engine::sets::PortSet;
-use ringfence_model::address::{IpFamily, public_internet};
+use ringfence_engine::{Packet, Peer, Verdict};
+use ringfence_model::address::{IpFamily, IpRangeSet, public_internet};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
+use ringfence_model::snapshot::PodId;
 
 use crate::context::{Context, EffectiveRule};
-use crate::finding::Finding;
+use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 

@@ -66,7 +66,9 @@ fn is_guard(context: &Context<'_>, rule: RuleRef) -> bool {
         return false;
     };
     let rules = tiered.rules(rule.direction);
-    let denies = rules.get(rule.rule).is_some_and(|r| r.action == Action::Deny);
+    let denies = rules
+        .get(rule.rule)
+        .is_some_and(|r| r.action == Action::Deny);
     policy.tier() == Tier::Admin && denies
 }
 

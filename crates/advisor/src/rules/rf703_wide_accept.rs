@@ -2,7 +2,9 @@ use ipnet::IpNet;
 use ringfence_engine::{Packet, Peer, RuleRef, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
-use ringfence_model::policy::{Action, Direction, PodSelection, PolicyBody, TieredPeer, TieredRule};
+use ringfence_model::policy::{
+    Action, Direction, PodSelection, PolicyBody, TieredPeer, TieredRule,
+};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::PodId;
@@ -87,7 +89,11 @@ fn finding(context: &Context<'_>, at: RuleRef, rule: &TieredRule) -> Option<Find
     Some(Finding {
         rule: &RULE,
         severity: RULE.severity,
-        message: format!("egress rule {} of `{}` accepts {width}", at.rule + 1, policy.name),
+        message: format!(
+            "egress rule {} of `{}` accepts {width}",
+            at.rule + 1,
+            policy.name
+        ),
         consequence: Some(format!(
             "it holds for {}, whatever the policies of their namespaces say",
             context.list(&affected)

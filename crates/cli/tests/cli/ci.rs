@@ -35,7 +35,10 @@ impl Repository {
         Command::new("sh")
             .args(["-eu", "-c", command])
             .current_dir(&self.folder)
-            .env("PATH", format!("{}:{path}", self.folder.join("bin").display()))
+            .env(
+                "PATH",
+                format!("{}:{path}", self.folder.join("bin").display()),
+            )
             .output()
             .unwrap()
     }
@@ -121,7 +124,12 @@ fn the_job_for_gitlab_writes_the_report_that_it_names() {
         let repository = Repository::with(&format!("gitlab-{name}"), folders);
         for command in job["script"].as_array().unwrap() {
             let run = repository.run(command.as_str().unwrap());
-            assert_eq!(run.status.code(), Some(code), "{name}: {}", text(&run.stderr));
+            assert_eq!(
+                run.status.code(),
+                Some(code),
+                "{name}: {}",
+                text(&run.stderr)
+            );
         }
         let xml = repository.read(report);
         assert!(xml.starts_with("<?xml"), "{xml}");
@@ -138,7 +146,11 @@ fn the_commands_for_any_other_system_run() {
         // The last one's filter is a program that need not be here.
         let command = line.split(" | jq").next().unwrap();
         let run = repository.run(command);
-        assert!(matches!(run.status.code(), Some(0 | 1)), "{command}: {}", text(&run.stderr));
+        assert!(
+            matches!(run.status.code(), Some(0 | 1)),
+            "{command}: {}",
+            text(&run.stderr)
+        );
         commands += 1;
     }
     assert_eq!(commands, 3);
@@ -157,8 +169,15 @@ fn the_hook_for_pre_commit_is_one_and_runs() {
         }
         for key in hook.as_object().unwrap().keys() {
             let known = [
-                "id", "name", "entry", "language", "description", "types_or", "pass_filenames",
-                "require_serial", "args",
+                "id",
+                "name",
+                "entry",
+                "language",
+                "description",
+                "types_or",
+                "pass_filenames",
+                "require_serial",
+                "args",
             ];
             assert!(known.contains(&key.as_str()), "{key}");
         }
@@ -169,14 +188,21 @@ fn the_hook_for_pre_commit_is_one_and_runs() {
     assert_eq!(hook["pass_filenames"], false);
     let words = |list: &Value| -> Vec<String> {
         let words = list.as_array().unwrap().iter();
-        words.map(|word| word.as_str().unwrap().to_owned()).collect()
+        words
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect()
     };
     for (name, folders, code) in [("open", OPEN, 1), ("closed", CLOSED, 0)] {
         let repository = Repository::with(&format!("hook-{name}"), folders);
         for arguments in [words(&hook["args"]), words(&used["args"])] {
             let entry = hook["entry"].as_str().unwrap();
             let run = repository.run(&format!("{entry} {}", arguments.join(" ")));
-            assert_eq!(run.status.code(), Some(code), "{name}: {}", text(&run.stderr));
+            assert_eq!(
+                run.status.code(),
+                Some(code),
+                "{name}: {}",
+                text(&run.stderr)
+            );
         }
     }
 }
