@@ -8,7 +8,7 @@ use crate::context::{Context, Inventory, Options};
 use crate::finding::Finding;
 use crate::posture;
 use crate::report::{Findings, Report, Suppressed};
-use crate::{rules, suppress};
+use crate::{overlap, rules, suppress, unjudged};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,9 @@ pub fn check(input: &Input<'_>) -> Report {
     not_verified.dedup();
     let options = input.options;
     let mut findings = Vec::new();
+    let unjudged = unjudged::policies(input.diagnostics);
     for mut finding in found {
+        unjudged::hedge(&context, &unjudged, &mut finding);
         let configured = options.severities.get(&finding.rule.code);
         finding.severity = configured.copied().unwrap_or(finding.severity);
         match suppress::reason(&context, &finding, &options.suppressions, options.today) {
@@ -61,7 +63,11 @@ pub fn check(input: &Input<'_>) -> Report {
         }
     }
     Report {
-        findings: sorted(findings, |finding| finding, input.sources),
+        findings: sorted(
+            overlap::give_way(findings),
+            |finding| finding,
+            input.sources,
+        ),
         suppressed: sorted(suppressed, |s| &s.finding, input.sources),
         not_verified,
         posture: posture::of(&context),

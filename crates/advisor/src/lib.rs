@@ -11,12 +11,14 @@ pub mod context;
 mod diagnosed;
 pub mod finding;
 mod nearest;
+mod overlap;
 pub mod posture;
 mod proposal;
 mod report;
 mod rule;
 pub mod rules;
 mod suppress;
+mod unjudged;
 
 pub use check::{Input, check};
 pub use context::{Context, Options};

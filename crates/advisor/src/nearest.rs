@@ -110,6 +110,13 @@ pub(crate) fn likeness(a: &str, b: &str) -> f64 {
     if longest < 4 && a != b {
         return 0.0;
     }
+    // Two neighbours swapped is a slip and no other word: `qoutes`.
+    let mut letters = [a.as_str(), b.as_str()].map(|word| word.chars().collect::<Vec<_>>());
+    letters.iter_mut().for_each(|word| word.sort_unstable());
+    let [of_a, of_b] = letters;
+    if longest >= 5 && of_a == of_b && strsim::damerau_levenshtein(&a, &b) == 1 {
+        return 0.9;
+    }
     strsim::normalized_damerau_levenshtein(&a, &b).max(if longest >= 6 {
         // `frontend` and `front-end`, `payment` and `payments`.
         strsim::normalized_damerau_levenshtein(&without_dashes(&a), &without_dashes(&b))
@@ -144,10 +151,16 @@ mod tests {
 
     #[test]
     fn a_typo_in_a_value_is_seen() {
-        for typo in ["front-end", "frontned", "Frontend", "frontends"] {
+        for typo in ["front-end", "frontned", "Frontend", "frontends", "forntend"] {
             let found = meant(&[("app", typo)], &[("app", "frontend")]);
             assert_eq!(found, Some(vec!["app: frontend".to_owned()]), "{typo}");
         }
+    }
+
+    #[test]
+    fn two_letters_swapped_in_a_short_word_are_seen() {
+        let found = meant(&[("app", "qoutes")], &[("app", "quotes")]);
+        assert_eq!(found, Some(vec!["app: quotes".to_owned()]));
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod rf506_service_port;
 mod rf507_named_port;
 mod rf508_private_in_internet;
 mod rf509_blocked_needs;
+mod rf510_protocol_left_out;
 mod rf601_unjustified_allow;
 mod rf602_redundant;
 mod rf603_namespace_conflict;
@@ -40,6 +41,7 @@ mod rf605_rejected;
 mod rf606_ignore_says_nothing;
 mod rf701_overrides;
 mod rf702_tie;
+mod rf703_wide_accept;
 
 use crate::rule::{Code, Rule};
 
@@ -74,6 +76,7 @@ pub const ALL: &[&Rule] = &[
     &rf507_named_port::RULE,
     &rf508_private_in_internet::RULE,
     &rf509_blocked_needs::RULE,
+    &rf510_protocol_left_out::RULE,
     &rf601_unjustified_allow::RULE,
     &rf602_redundant::RULE,
     &rf603_namespace_conflict::RULE,
@@ -82,6 +85,7 @@ pub const ALL: &[&Rule] = &[
     &rf606_ignore_says_nothing::RULE,
     &rf701_overrides::RULE,
     &rf702_tie::RULE,
+    &rf703_wide_accept::RULE,
 ];
 
 /// The rule with this code.

@@ -12,15 +12,15 @@
     reason = "a test panics where it does not find what it expects"
 )]
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod loading;
 
-use ringfence_advisor::context::{Inventory, assumed_name_servers};
-use ringfence_advisor::{Code, Input, Options, Report, Rule, check, rules};
+use std::path::{Path, PathBuf};
+
+use ringfence_advisor::{Code, Report, Rule, rules};
+use ringfence_engine::Profile;
 use ringfence_engine::oracle::Oracle;
-use ringfence_engine::{Engine, Profile};
-use ringfence_model::parse::{self, Limits};
-use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
+
+use crate::loading::{Loaded, words_of};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules")
@@ -47,63 +47,12 @@ fn manifests(rule: &Rule, prefix: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The options that a manifest asks for in a first line such as
-/// `# ringfence: -n development`.
-fn options(text: &str) -> Options {
-    let mut options = Options {
-        today: "2026-11-21".parse().ok(),
-        ..Options::default()
-    };
-    let words = text
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("# ringfence: "));
-    let mut words = words.unwrap_or_default().split_whitespace();
-    while let (Some(option), Some(value)) = (words.next(), words.next()) {
-        match option {
-            "-n" => options.applied_to = Some(value.to_owned()),
-            "--provider" => options.providers.push(value.to_owned()),
-            other => panic!("{other} is not understood here"),
-        }
-    }
-    options
-}
-
 /// Checks one file with all rules, and that every witness is what the oracle says.
 fn checked(path: &Path) -> Report {
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).unwrap();
-    let mut loaded = parse::load(
-        vec![parse::Input {
-            name: name.clone(),
-            bytes,
-        }],
-        &Limits::default(),
-    );
-    let options = options(loaded.sources.text_of(&name).unwrap_or_default());
-    let default_namespace = options.applied_to.clone().unwrap_or("default".to_owned());
-    let inventory = Inventory::of(&loaded.objects, &default_namespace);
-    let assumed = assumed_name_servers(&loaded.objects);
-    let assumed_dns = !assumed.is_empty();
-    loaded.objects.extend(assumed);
-    let mut builder = SnapshotBuilder::new(BuildOptions {
-        default_namespace,
-        ..BuildOptions::default()
-    });
-    builder.add(loaded.objects);
-    let (snapshot, of_build) = builder.build(&loaded.sources);
-    loaded.diagnostics.extend(of_build);
-    let snapshot = Arc::new(snapshot);
-    let engine = Engine::compile(&snapshot, Profile::default());
-    let report = check(&Input {
-        engine: &engine,
-        sources: &loaded.sources,
-        diagnostics: &loaded.diagnostics,
-        inventory: &inventory,
-        assumed_dns,
-        options: &options,
-    });
-    let oracle = Oracle::new(&snapshot, Profile::default());
+    let loaded = Loaded::read(&[path.to_path_buf()], &words_of(path));
+    let report = loaded.report();
+    let oracle = Oracle::new(&loaded.snapshot, Profile::default());
     for finding in &report.findings {
         if let Some(witness) = &finding.witness {
             let said = oracle.judge(&witness.packet).verdict;

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ringfence_engine::{Peer, RuleRef};
 use ringfence_model::address::IpFamily;
-use ringfence_model::policy::{Action, Direction, PolicyBody};
+use ringfence_model::policy::{Action, Direction, PolicyBody, Tier};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::PolicyId;
 use ringfence_model::tri::Tri;
@@ -72,5 +72,19 @@ pub(super) fn of(context: &Context<'_>, candidates: &[DenyAll], group: &Group) -
     };
     let mut policies = families.iter().map(|family| denying(*family));
     let first = policies.next()??;
-    policies.all(|policy| policy.is_some()).then_some(first)
+    let denies_all = policies.all(|policy| policy.is_some()) && !passes_by(context, group, first);
+    denies_all.then_some(first)
+}
+
+/// Whether something is passed on before a deny of the Admin tier: with no policy of the
+/// namespace to limit it, it is open. A deny of the Baseline tier comes after all that.
+fn passes_by(context: &Context<'_>, group: &Group, deny: PolicyId) -> bool {
+    if context.snapshot.policy(deny).tier() != Tier::Admin {
+        return false;
+    }
+    let mut policies = context.engine.policies_for(group.first, Direction::Egress);
+    policies.any(|(id, _)| match &context.snapshot.policy(id).body {
+        PolicyBody::Tiered(body) => body.egress.iter().any(|rule| rule.action == Action::Pass),
+        PolicyBody::Network(_) => false,
+    })
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use ringfence_engine::{Packet, Peer};
+use ringfence_engine::{Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -10,7 +10,7 @@ use ringfence_model::snapshot::NamespaceId;
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Group};
+use crate::context::{Context, Group, Role};
 use crate::finding::{Edit, Finding, Fix, Place, Safety};
 use crate::proposal;
 use crate::report::Findings;
@@ -48,6 +48,20 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 format!("`{name}` is {}", context.role(namespace).describe()),
             );
         } else {
+            if matches!(
+                context.role(namespace),
+                Role::Monitoring | Role::Logging | Role::IngressController
+            ) {
+                // They work by connecting to others: to close them needs a list of whom, and
+                // a default deny alone would be RF206.
+                finding.severity = Severity::Warning;
+                finding.fix = None;
+                finding.help = Some(format!(
+                    "it is {}: allow what its workloads connect to, name servers and the API \
+                     server among it, and add the default deny last",
+                    context.role(namespace).describe()
+                ));
+            }
             findings.push(finding);
         }
     }
@@ -107,10 +121,14 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> 
         rule: &RULE,
         severity: RULE.severity,
         message,
-        consequence: Some(
-            "they reach the internet, cloud metadata and every namespace that lets them in"
+        consequence: Some(match witness.map(|witness| witness.verdict) {
+            Some(Verdict::Denied) => {
+                "a cluster-wide policy denies some of it; whatever that passes on is open"
+                    .to_owned()
+            }
+            _ => "they reach the internet, cloud metadata and every namespace that lets them in"
                 .to_owned(),
-        ),
+        }),
         help: Some(format!(
             "add a default deny with `policyTypes: [Ingress, Egress]`, then allow what is \
              needed, DNS first: `ringfence baseline {name}` writes the set"

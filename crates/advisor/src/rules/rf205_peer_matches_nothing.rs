@@ -194,8 +194,17 @@ fn fault(context: &Context<'_>, own: NamespaceId, peer: &NetworkPolicyPeer) -> O
             let labels = selector.match_labels.as_ref();
             labels.is_some_and(|labels| labels.contains_key(METADATA_NAME))
         });
+    // A chart has its own workloads and speaks of others in the same namespace. What brings
+    // the namespace along is more than a chart.
+    let are_declared = is_whole_cluster(context)
+        || namespaces.iter().all(|id| {
+            let namespace = context.snapshot.namespace(*id);
+            namespace.labels.unknown == UnknownKeys::None
+        });
     Some(
-        if !namespaces.iter().all(has_pods) || meant.is_none() && (maybe_outside || !is_complete) {
+        if !namespaces.iter().all(has_pods)
+            || meant.is_none() && (maybe_outside || !is_complete || !are_declared)
+        {
             Fault::NotKnown
         } else {
             Fault::NoPod(meant)

@@ -33,7 +33,16 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         }
         let isolating = isolating(context, group);
         let has_deny = isolating.iter().any(|id| !has_egress_rules(context, *id));
-        if !has_deny && context.cluster_wide_deny(group).is_none() {
+        // A policy that allows everything isolates nobody: to lose it opens nothing.
+        let allows_all = isolating.iter().any(|id| {
+            let mut rules = context.written_rules(*id).iter();
+            rules.any(|rule| {
+                rule.rule.direction == Direction::Egress
+                    && rule.everybody
+                    && rule.port_entries.is_empty()
+            })
+        });
+        if !has_deny && !allows_all && context.cluster_wide_deny(group).is_none() {
             by_namespace
                 .entry(group.namespace)
                 .or_default()

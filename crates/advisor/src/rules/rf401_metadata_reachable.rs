@@ -108,6 +108,16 @@ fn finding(context: &Context<'_>, cause: Cause, openings: &[&Opening]) -> Option
             Severity::Warning,
             "the verdict depends on something that the input does not say".to_owned(),
         )
+    } else if let Cause::Rule(rule, _) = cause
+        && is_named(context, rule, &addresses)
+    {
+        (
+            Severity::Warning,
+            format!(
+                "the rule names the address, so it is probably meant; {provider} gives credentials \
+                 there to whoever asks"
+            ),
+        )
     } else if openings.iter().any(|o| o.certain && o.served) {
         (
             RULE.severity,
@@ -152,6 +162,18 @@ fn finding(context: &Context<'_>, cause: Cause, openings: &[&Opening]) -> Option
         affected,
         fix: blame.fix,
     })
+}
+
+/// Whether a rule lists these addresses one by one: nobody does that by accident.
+fn is_named(context: &Context<'_>, rule: RuleRef, addresses: &[IpAddr]) -> bool {
+    let Some(written) = context.written_rule(rule) else {
+        return false;
+    };
+    let named = |address: &IpAddr| {
+        let mut blocks = written.blocks.iter().map(|block| block.block.cidr);
+        blocks.any(|cidr| cidr == ipnet::IpNet::from(*address))
+    };
+    !written.everybody && addresses.iter().all(named)
 }
 
 fn not_isolated(context: &Context<'_>, namespace: NamespaceId, affected: &[WorkloadId]) -> Blame {

@@ -1,12 +1,13 @@
-use ringfence_engine::Peer;
 use ringfence_engine::sets::PortSet;
-use ringfence_model::address::{IpFamily, public_internet};
+use ringfence_engine::{Packet, Peer, Verdict};
+use ringfence_model::address::{IpFamily, IpRangeSet, public_internet};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
+use ringfence_model::snapshot::PodId;
 
 use crate::context::{Context, EffectiveRule};
-use crate::finding::Finding;
+use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
@@ -19,6 +20,9 @@ pub(super) static RULE: Rule = Rule {
     page: include_str!("../../../../docs/findings/RF501.md"),
     check,
 };
+
+/// How many pods are looked at for a packet that shows it.
+const TRIED: usize = 16;
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     let rules = context.rules().iter();
@@ -43,7 +47,9 @@ fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
         let open = rule
             .addresses(*family)
             .intersection(public_internet(*family));
-        context.witness_to(&subjects, &open, port)
+        context
+            .witness_to(&subjects, &open, port)
+            .or_else(|| on_another_port(context, &subjects, &open, &ports))
     });
     // Either it selects nothing, which is another finding, or something else denies it.
     if witness.is_none() && context.has_pods_beside(rule.policy) {
@@ -94,6 +100,39 @@ fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
         witness,
         affected,
         fix: None,
+    })
+}
+
+/// A packet on whatever port is open for certain, where the one that tells most is not.
+fn on_another_port(
+    context: &Context<'_>,
+    subjects: &[PodId],
+    addresses: &IpRangeSet,
+    ports: &PortSet,
+) -> Option<Witness> {
+    let nets = addresses.to_nets();
+    let family = IpFamily::of(nets.first()?.addr());
+    subjects.iter().take(TRIED).find_map(|source| {
+        let pod = context.snapshot.pod(*source);
+        if !context.snapshot.families_of(pod).contains(&family) {
+            return None;
+        }
+        let engine = context.engine;
+        let regions = engine.outside(*source, Direction::Egress, family, &nets);
+        regions.iter().find_map(|region| {
+            let destination = Peer::Address(region.addresses.first()?.addr());
+            let open = region.open.allow.intersection(ports).difference(&dns());
+            let (protocol, port) = context.telling_port(&open, destination)?;
+            let witness = context.witness(Packet {
+                source: Peer::Pod(*source),
+                destination,
+                family,
+                protocol,
+                port,
+                through_service: None,
+            });
+            (witness.verdict == Verdict::Allowed).then_some(witness)
+        })
     })
 }
 

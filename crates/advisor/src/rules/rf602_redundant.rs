@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use ringfence_engine::RuleRef;
 use ringfence_model::diagnostic::Severity;
-use ringfence_model::policy::{Direction, PolicyBody};
+use ringfence_model::policy::{Action, Direction, PolicyBody, Tier};
 use ringfence_model::snapshot::PolicyId;
 use ringfence_model::source::KeyPath;
 
@@ -24,6 +24,9 @@ pub(super) static RULE: Rule = Rule {
 fn check(context: &Context<'_>, findings: &mut Findings) {
     let mut by_policy: BTreeMap<PolicyId, Vec<RuleRef>> = BTreeMap::new();
     for rule in context.engine.redundant_rules() {
+        if is_guard(context, rule) {
+            continue;
+        }
         by_policy.entry(rule.policy).or_default().push(rule);
     }
     for (policy, rules) in by_policy {
@@ -53,6 +56,20 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             findings.push(finding(context, policy, message, path));
         }
     }
+}
+
+/// Whether the rule denies before all policies of namespaces: it holds whatever they will
+/// say one day, so that it is no less needed for changing nothing today.
+fn is_guard(context: &Context<'_>, rule: RuleRef) -> bool {
+    let policy = context.snapshot.policy(rule.policy);
+    let PolicyBody::Tiered(tiered) = &policy.body else {
+        return false;
+    };
+    let rules = tiered.rules(rule.direction);
+    let denies = rules
+        .get(rule.rule)
+        .is_some_and(|r| r.action == Action::Deny);
+    policy.tier() == Tier::Admin && denies
 }
 
 /// How many rules a policy has.

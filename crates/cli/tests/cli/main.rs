@@ -10,6 +10,7 @@
 mod assert;
 mod baseline;
 mod check;
+mod ci;
 mod diff;
 mod docs;
 mod explain;

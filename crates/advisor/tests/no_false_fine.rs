@@ -1,0 +1,372 @@
+//! No false "fine": what the engine says a pod can reach, and should not be able to
+//! without somebody saying so, has a finding.
+//!
+//! Each pod that can open a connection for certain to a metadata endpoint that gives
+//! secrets, to the public internet, or to a pod of another namespace must have a finding
+//! about its workload that says so, a suppressed one, or, but for metadata, a rule that
+//! states it: one that names whom, and names ports (docs/decisions/0015).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test panics where it does not find what it expects"
+)]
+
+mod loading;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use ringfence_advisor::{Context, Report};
+use ringfence_engine::sets::PortSet;
+use ringfence_engine::{Peer, RuleRef};
+use ringfence_model::address::{IpFamily, public_internet};
+use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+use ringfence_model::parse;
+use ringfence_model::policy::{Action, Direction, PodSelection, PolicyBody, TieredPeer};
+use ringfence_model::protocol::Protocol;
+use ringfence_model::selector::selects_everything;
+use ringfence_model::snapshot::{PodId, PodKind, WorkloadId};
+use ringfence_model::tri::Tri;
+use ringfence_testkit::generate::random::Cluster;
+
+use crate::loading::{Loaded, manifests_below, words_of};
+
+/// How many generated clusters are looked at; `RINGFENCE_CLUSTERS` says otherwise.
+const CLUSTERS: u64 = 300;
+
+/// Findings that say that cloud metadata is open.
+const ABOUT_METADATA: [u16; 11] = [103, 201, 202, 203, 304, 401, 402, 403, 404, 701, 703];
+/// Findings that say that the internet is open, or a part of it that is not stated.
+const ABOUT_THE_INTERNET: [u16; 11] = [103, 201, 202, 203, 304, 402, 501, 502, 508, 701, 703];
+/// Findings that say that other namespaces are open.
+const ABOUT_NAMESPACES: [u16; 12] = [103, 201, 202, 203, 304, 402, 501, 502, 503, 508, 701, 703];
+
+/// Something that a pod reaches.
+struct Reached {
+    source: PodId,
+    destination: Peer,
+    open: PortSet,
+    about: &'static [u16],
+    may_be_stated: bool,
+}
+
+struct Checked<'a> {
+    loaded: &'a Loaded,
+    context: Context<'a>,
+    said: BTreeSet<(u16, WorkloadId)>,
+}
+
+impl<'a> Checked<'a> {
+    fn new(loaded: &'a Loaded, report: &Report) -> Self {
+        let suppressed = report.suppressed.iter().map(|s| &s.finding);
+        let all = report.findings.iter().chain(suppressed);
+        let said = all.flat_map(|finding| {
+            let code = finding.rule.code.0;
+            finding
+                .affected
+                .iter()
+                .map(move |workload| (code, *workload))
+        });
+        Self {
+            loaded,
+            context: Context::new(&loaded.input()),
+            said: said.collect(),
+        }
+    }
+
+    /// The first pod of each group that no policy can tell apart: what is true of it is
+    /// true of all.
+    fn sources(&self) -> Vec<PodId> {
+        self.context
+            .groups()
+            .iter()
+            .map(|group| group.first)
+            .collect()
+    }
+
+    fn reached(&self) -> Vec<Reached> {
+        let mut reached = Vec::new();
+        for source in self.sources() {
+            self.metadata(source, &mut reached);
+            self.internet(source, &mut reached);
+            self.namespaces(source, &mut reached);
+        }
+        reached.retain(|reached| !reached.open.is_empty());
+        reached
+    }
+
+    fn families(&self, pod: PodId) -> Vec<IpFamily> {
+        let snapshot = &self.loaded.snapshot;
+        snapshot.families_of(snapshot.pod(pod))
+    }
+
+    fn open(&self, source: PodId, destination: Peer, family: IpFamily) -> PortSet {
+        let open = self
+            .loaded
+            .engine
+            .ports(Peer::Pod(source), destination, family);
+        without_icmp(&open.allow)
+    }
+
+    fn metadata(&self, source: PodId, reached: &mut Vec<Reached>) {
+        let families = self.families(source);
+        let addresses: BTreeSet<IpAddr> = self
+            .context
+            .metadata_endpoints()
+            .map(|e| e.address)
+            .collect();
+        for address in addresses {
+            let family = IpFamily::of(address);
+            if families.contains(&family) {
+                let destination = Peer::Address(address);
+                reached.push(Reached {
+                    source,
+                    destination,
+                    open: self.open(source, destination, family),
+                    about: &ABOUT_METADATA,
+                    may_be_stated: false,
+                });
+            }
+        }
+    }
+
+    fn internet(&self, source: PodId, reached: &mut Vec<Reached>) {
+        for family in self.families(source) {
+            let public = public_internet(family).to_nets();
+            let engine = &self.loaded.engine;
+            for region in engine.outside(source, Direction::Egress, family, &public) {
+                let address = region.addresses[0].addr();
+                reached.push(Reached {
+                    source,
+                    destination: Peer::Address(address),
+                    open: without_icmp(&region.open.allow),
+                    about: &ABOUT_THE_INTERNET,
+                    may_be_stated: true,
+                });
+            }
+        }
+    }
+
+    fn namespaces(&self, source: PodId, reached: &mut Vec<Reached>) {
+        let snapshot = &self.loaded.snapshot;
+        let own = snapshot.pod(source).namespace;
+        let families = self.families(source);
+        for pods in self.loaded.engine.alike() {
+            let other = snapshot.pod(pods[0]);
+            let is_real = other.kind != PodKind::Outside && !self.context.dns.is_assumed(pods[0]);
+            // A hostNetwork pod is its node: RF103 is about it.
+            if !is_real || other.host_network || other.namespace == own {
+                continue;
+            }
+            for family in snapshot.families_of(other) {
+                if families.contains(&family) {
+                    let destination = Peer::Pod(pods[0]);
+                    reached.push(Reached {
+                        source,
+                        destination,
+                        open: self.open(source, destination, family),
+                        about: &ABOUT_NAMESPACES,
+                        may_be_stated: true,
+                    });
+                }
+            }
+        }
+    }
+
+    fn is_said(&self, reached: &Reached) -> bool {
+        let workload = self.loaded.snapshot.pod(reached.source).workload;
+        let mut about = reached.about.iter();
+        about.any(|code| self.said.contains(&(*code, workload)))
+    }
+
+    /// Whether every port that is open is opened by a rule that states it.
+    fn is_stated(&self, reached: &Reached) -> bool {
+        reached.may_be_stated && first_ports(&reached.open).all(|port| self.states(reached, port))
+    }
+
+    fn states(&self, reached: &Reached, port: (Protocol, u16)) -> bool {
+        let mut families = match reached.destination {
+            Peer::Address(address) => vec![IpFamily::of(address)],
+            Peer::Pod(_) => self.families(reached.source),
+        };
+        families.retain(|family| {
+            let open = self.open(reached.source, reached.destination, *family);
+            open.contains(port.0, port.1)
+        });
+        families.into_iter().all(|family| {
+            let source = Peer::Pod(reached.source);
+            let of_source = (reached.source, Direction::Egress, reached.destination);
+            let of_destination = match reached.destination {
+                Peer::Pod(pod) => Some((pod, Direction::Ingress, source)),
+                Peer::Address(_) => None,
+            };
+            // A connection needs both sides: one that states it is enough.
+            let mut sides = std::iter::once(of_source).chain(of_destination);
+            sides.any(|(pod, direction, other)| {
+                let engine = &self.loaded.engine;
+                let rules = engine.matching_rules(pod, direction, other, family, port);
+                let mut accepting = rules
+                    .iter()
+                    .filter(|m| m.action == Action::Accept && m.matches == Tri::Yes);
+                accepting.any(|matching| self.is_explicit(matching.rule))
+            })
+        })
+    }
+
+    /// Whether a rule names whom it allows, and the ports.
+    fn is_explicit(&self, rule: RuleRef) -> bool {
+        match &self.loaded.snapshot.policy(rule.policy).body {
+            PolicyBody::Network(_) => {
+                let written = self.context.written_rule(rule).unwrap();
+                // By a named port an address is never meant: only pods have names for ports.
+                let has_numbers = !written.ports.is_empty();
+                let wide = |family| has_numbers && written.covers_the_internet(family);
+                !written.everybody
+                    && !written.port_entries.is_empty()
+                    && !IpFamily::ALL.into_iter().any(wide)
+                    && written.peers.iter().all(names_somebody)
+            }
+            PolicyBody::Tiered(body) => {
+                let rule = &body.rules(rule.direction)[rule.rule];
+                rule.ports.is_some() && rule.peers.iter().all(tiered_names_somebody)
+            }
+        }
+    }
+
+    fn describe(&self, reached: &Reached) -> String {
+        let to = match reached.destination {
+            Peer::Pod(pod) => self.context.name_of(pod),
+            Peer::Address(address) => address.to_string(),
+        };
+        let from = self.context.name_of(reached.source);
+        format!("{from} reaches {to} on {}", reached.open)
+    }
+}
+
+fn names_somebody(peer: &NetworkPolicyPeer) -> bool {
+    let narrows = |selector: &_| !selects_everything(selector);
+    peer.ip_block.is_some()
+        || peer.namespace_selector.as_ref().is_none_or(narrows)
+        || peer.pod_selector.as_ref().is_some_and(narrows)
+}
+
+fn tiered_names_somebody(peer: &TieredPeer) -> bool {
+    match peer {
+        TieredPeer::Pods(PodSelection::Namespaces(selector)) => !selects_everything(selector),
+        TieredPeer::Pods(PodSelection::Pods {
+            namespace_selector,
+            pod_selector,
+        }) => !selects_everything(namespace_selector) || !selects_everything(pod_selector),
+        TieredPeer::Networks(blocks) => blocks.iter().all(|block| {
+            let (_, length) = block.split_once('/').unwrap();
+            length.parse::<u8>().unwrap() >= 8
+        }),
+        TieredPeer::Nodes(_) | TieredPeer::DomainNames(_) => true,
+        TieredPeer::Unrecognized => false,
+    }
+}
+
+fn without_icmp(ports: &PortSet) -> PortSet {
+    ports.difference(&PortSet::protocol(Protocol::Icmp))
+}
+
+/// The first port of each range: rules change at the ends of ranges.
+fn first_ports(ports: &PortSet) -> impl Iterator<Item = (Protocol, u16)> {
+    Protocol::WITH_PORTS.into_iter().flat_map(|protocol| {
+        let ranges = ports.ranges(protocol).to_vec();
+        ranges.into_iter().map(move |(start, _)| (protocol, start))
+    })
+}
+
+/// What is open in a cluster and has no finding.
+fn unsaid(loaded: &Loaded) -> (usize, Vec<String>) {
+    let report = loaded.report();
+    let checked = Checked::new(loaded, &report);
+    let reached = checked.reached();
+    let unsaid = reached
+        .iter()
+        .filter(|reached| !checked.is_said(reached) && !checked.is_stated(reached));
+    (reached.len(), unsaid.map(|r| checked.describe(r)).collect())
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Each folder and each single file of manifests that this repository has.
+fn inputs() -> Vec<(PathBuf, Vec<PathBuf>)> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let below = |folder: PathBuf| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let mut inputs = Vec::new();
+    for tree in below(own.join("tests/trees")) {
+        inputs.push((tree.clone(), manifests_below(&tree.join("manifests"))));
+    }
+    for rule in below(own.join("tests/rules")) {
+        for file in manifests_below(&rule) {
+            inputs.push((file.clone(), vec![file]));
+        }
+    }
+    for fixture in below(root().join("fixtures")) {
+        let file = fixture.join("cluster.yaml");
+        if file.exists() {
+            inputs.push((file.clone(), vec![file]));
+        }
+    }
+    let shop = root().join("examples/shop");
+    for step in below(shop.join("steps")) {
+        let mut files = manifests_below(&shop.join("base"));
+        files.extend(manifests_below(&step));
+        inputs.push((step, files));
+    }
+    for example in ["shop/base", "dual-stack", "cluster-policies"] {
+        let folder = root().join("examples").join(example);
+        inputs.push((folder.clone(), manifests_below(&folder)));
+    }
+    inputs
+}
+
+#[test]
+fn nothing_that_is_open_in_this_repository_is_left_unsaid() {
+    let (mut reached, mut wrong) = (0, Vec::new());
+    for (name, files) in inputs() {
+        let loaded = Loaded::read(&files, &words_of(&files[0]));
+        let (count, unsaid) = unsaid(&loaded);
+        reached += count;
+        wrong.extend(
+            unsaid
+                .iter()
+                .map(|what| format!("{}: {what}", name.display())),
+        );
+    }
+    assert!(wrong.is_empty(), "{} of {reached}: {wrong:#?}", wrong.len());
+    assert!(reached > 1000, "{reached}");
+}
+
+#[test]
+fn nothing_that_is_open_in_generated_clusters_is_left_unsaid() {
+    let clusters = std::env::var("RINGFENCE_CLUSTERS").ok();
+    let clusters = clusters.map_or(CLUSTERS, |text| text.parse().unwrap());
+    let (mut reached, mut wrong) = (0, Vec::new());
+    for seed in 0..clusters {
+        let cluster = Cluster::from_seed(seed);
+        let input = parse::Input {
+            name: format!("seed-{seed}.yaml"),
+            bytes: cluster.to_yaml().into_bytes(),
+        };
+        let loaded = Loaded::of(vec![input], "", cluster.options.clone());
+        let (count, unsaid) = unsaid(&loaded);
+        reached += count;
+        wrong.extend(unsaid.iter().map(|what| format!("seed {seed}: {what}")));
+    }
+    wrong.truncate(40);
+    assert!(wrong.is_empty(), "of {reached}: {wrong:#?}");
+    assert!(reached > 1000, "{reached}");
+}
