@@ -21,6 +21,21 @@ for run in 1 2 3 4 5 6 7; do
 done | sort -n | awk '{a[NR]=$1} END {print "min " a[1] " us, median " a[int((NR+1)/2)] " us, max " a[NR] " us"}'
 echo "$(wc -c <"$work/reach.json") bytes of JSON"
 
+# The same for `check`, which ends with 1 where it finds something.
+check() {
+    echo
+    echo "== ringfence check -o json, whole process, $1"
+    for run in 1 2 3 4 5 6 7; do
+        start=$(date +%s%N)
+        "${CARGO_TARGET_DIR:-target}/release/ringfence" check --no-config -f "$2" -o json \
+            >"$work/check.json" || [ $? -eq 1 ]
+        end=$(date +%s%N)
+        echo "$(((end - start) / 1000)) us"
+    done | sort -n | awk '{a[NR]=$1} END {print "min " a[1] " us, median " a[int((NR+1)/2)] " us, max " a[NR] " us"}'
+}
+check "800 deployments" "$work/800.yaml"
+check "a single file" crates/advisor/tests/trees/article-deny-metadata-service/manifests/deny-metadata-service.yaml
+
 echo
 echo "== reading manifests"
 cargo bench --quiet --package ringfence-model --bench parse
