@@ -16,7 +16,9 @@ mod proposal;
 mod report;
 mod rule;
 pub mod rules;
+pub mod standards;
 mod suppress;
+pub mod why_open;
 
 pub use check::{Input, check};
 pub use context::{Context, Options};

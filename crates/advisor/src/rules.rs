@@ -41,6 +41,8 @@ mod rf606_ignore_says_nothing;
 mod rf701_overrides;
 mod rf702_tie;
 
+pub(crate) use rf103_host_network::place as host_network_place;
+
 use crate::rule::{Code, Rule};
 
 /// Every rule, by code.
