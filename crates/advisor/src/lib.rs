@@ -17,8 +17,10 @@ mod proposal;
 mod report;
 mod rule;
 pub mod rules;
+pub mod standards;
 mod suppress;
 mod unjudged;
+pub mod why_open;
 
 pub use check::{Input, check};
 pub use context::{Context, Options};

@@ -43,6 +43,8 @@ mod rf701_overrides;
 mod rf702_tie;
 mod rf703_wide_accept;
 
+pub(crate) use rf103_host_network::place as host_network_place;
+
 use crate::rule::{Code, Rule};
 
 /// Every rule, by code.

@@ -21,10 +21,12 @@ pub(crate) mod reach;
 #[cfg(test)]
 mod schema;
 pub(crate) mod snippet;
+pub(crate) mod standards;
 pub(crate) mod structured;
 pub(crate) mod theme;
 pub(crate) mod uri;
 pub(crate) mod visible;
+pub(crate) mod why_open;
 
 pub(crate) use names::Names;
 pub(crate) use printer::Printer;

@@ -140,6 +140,24 @@ impl Cni {
     }
 }
 
+impl CniPart {
+    /// What speaks for the plugin, and what could still speak against it.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let verb = match self.enforcement {
+            Enforcement::Enforces => "is made to enforce them",
+            Enforcement::DoesNot => "does not enforce them",
+            Enforcement::Unclear => "may enforce them",
+        };
+        let caveat = match self.caveat {
+            "" => String::new(),
+            caveat => format!("; {caveat}"),
+        };
+        let (plugin, object, evidence) = (self.plugin, &self.object, &self.evidence);
+        format!("{plugin} {verb} ({object}: {evidence}){caveat}")
+    }
+}
+
 fn image_place(origin: &Origin, kind: &str, container: &ContainerFacts, plugin: Plugin) -> Place {
     let list = pod_spec_path(kind).key("containers");
     let path = list.index(container.index).key("image");

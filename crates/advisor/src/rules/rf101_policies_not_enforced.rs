@@ -39,7 +39,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         }
         Some(Enforcement::Enforces | Enforcement::Unclear) => {
             for part in cni.deciding() {
-                findings.not_verified(question(evidence(part), VERIFY.to_owned()));
+                findings.not_verified(question(part.in_words(), VERIFY.to_owned()));
             }
         }
     }
@@ -52,21 +52,6 @@ fn question(why: String, how: String) -> NotVerified {
         why,
         how,
     }
-}
-
-/// What speaks for the plugin, and what could still speak against it.
-fn evidence(part: &CniPart) -> String {
-    let verb = match part.enforcement {
-        Enforcement::Enforces => "is made to enforce them",
-        Enforcement::DoesNot => "does not enforce them",
-        Enforcement::Unclear => "may enforce them",
-    };
-    let caveat = match part.caveat {
-        "" => String::new(),
-        caveat => format!("; {caveat}"),
-    };
-    let (plugin, object, evidence) = (part.plugin, &part.object, &part.evidence);
-    format!("{plugin} {verb} ({object}: {evidence}){caveat}")
 }
 
 fn finding(context: &Context<'_>, part: &CniPart) -> Finding {
@@ -88,35 +73,12 @@ fn finding(context: &Context<'_>, part: &CniPart) -> Finding {
              describes what would be if they were enforced"
                 .to_owned(),
         ),
-        help: Some(help(part).to_owned()),
+        help: Some(part.plugin.how_to_enforce().to_owned()),
         object: part.object.clone(),
         primary: part.place.clone(),
         related: Vec::new(),
         witness: None,
         affected: Vec::new(),
         fix: None,
-    }
-}
-
-fn help(part: &CniPart) -> &'static str {
-    use crate::context::Plugin;
-    match part.plugin {
-        Plugin::AwsVpcCni => {
-            "switch the network policy agent on: `enableNetworkPolicy: \"true\"` in the add-on's \
-             configuration"
-        }
-        Plugin::AzureCni => {
-            "create the cluster with `--network-policy` (Cilium, Calico or Azure), or update it"
-        }
-        Plugin::GkeNetd => "enable network policy for the cluster, or use Dataplane V2",
-        Plugin::Flannel => {
-            "add what enforces: Calico in its policy-only mode (Canal), or \
-             kube-network-policies (`netpol.enabled` of Flannel's chart)"
-        }
-        Plugin::Cilium => "take `--enable-policy=never` out",
-        Plugin::KubeRouter => "run it with `--run-firewall=true`",
-        Plugin::Weave => "run its weave-npc container",
-        Plugin::Kindnet => "use a kind release from August 2024 or later",
-        _ => "use a network plugin that enforces policies",
     }
 }

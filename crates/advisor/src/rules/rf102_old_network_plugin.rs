@@ -1,6 +1,6 @@
 use ringfence_model::diagnostic::Severity;
 
-use crate::context::{CniPart, Context, Plugin, Version};
+use crate::context::{CniPart, Context, Version};
 use crate::finding::{Finding, NotVerified};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -15,34 +15,13 @@ pub(super) static RULE: Rule = Rule {
     check,
 };
 
-/// The first release of each plugin without the known faults.
-const FIRST_SOUND: [(Plugin, Version); 2] = [
-    (
-        Plugin::Calico,
-        Version {
-            major: 3,
-            minor: 20,
-        },
-    ),
-    (
-        Plugin::Cilium,
-        Version {
-            major: 1,
-            minor: 10,
-        },
-    ),
-];
-
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for part in &context.cni.parts {
-        let sound = FIRST_SOUND
-            .iter()
-            .find(|(plugin, _)| *plugin == part.plugin);
-        let Some((_, first)) = sound else {
+        let Some(first) = part.plugin.first_sound() else {
             continue;
         };
         match part.version {
-            Some(version) if version < *first => findings.push(finding(part, version, *first)),
+            Some(version) if version < first => findings.push(finding(part, version, first)),
             Some(_) => {}
             None => findings.not_verified(NotVerified {
                 code: RULE.code,

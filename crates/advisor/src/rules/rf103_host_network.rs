@@ -144,7 +144,7 @@ fn finding(
 }
 
 /// Where `hostNetwork` is written.
-fn place(context: &Context<'_>, id: WorkloadId) -> Option<Place> {
+pub(crate) fn place(context: &Context<'_>, id: WorkloadId) -> Option<Place> {
     const LABEL: &str = "policies do not apply to pods in the node's network";
     let workload = context.snapshot.workload(id);
     let pod = context.snapshot.pod(workload.pod_ids().next()?);

@@ -1,5 +1,9 @@
 //! `check`: what is wrong, at which line, and what to write instead.
 
+mod standards;
+mod views;
+mod why_open;
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -10,6 +14,7 @@ use ringfence_engine::Engine;
 use ringfence_engine::reach::Selection;
 use ringfence_model::snapshot::WorkloadId;
 
+use self::views::View;
 use super::Stop;
 use crate::args::InputOptions;
 use crate::cluster::Cluster;
@@ -36,6 +41,8 @@ use crate::output::reach;
 ///     helm template chart | ringfence check -f -
 ///     ringfence check -f manifests/ --select RF4 --fail-on warning
 ///     ringfence check -f manifests/ -o sarif > ringfence.sarif
+///     ringfence check -f manifests/ --why-open shop/cart
+///     ringfence check -f manifests/ --standard cis,pci
 ///     ringfence check --explain RF401
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -83,6 +90,9 @@ pub(crate) struct CheckArgs {
     list: bool,
 
     #[command(flatten)]
+    views: views::ViewOptions,
+
+    #[command(flatten)]
     input: InputOptions,
 }
 
@@ -115,25 +125,31 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         print_rules(printer)?;
         return Ok(Exit::Fine);
     }
+    let view = args.views.chosen(args.output)?;
     let config = config_file::read(args.config.as_deref(), args.no_config, printer)?.check;
-    let fail_on = args
-        .fail_on
-        .map(FailOn::from)
-        .or(config.fail_on)
-        .unwrap_or_default();
+    let asked_to_fail_on = args.fail_on.map(FailOn::from).or(config.fail_on);
+    let fail_on = asked_to_fail_on.unwrap_or_default();
     let options = options(args, config);
     let (cluster, facts) = Cluster::read_for_check(&args.input, printer)?;
     let engine = cluster.engine(printer);
-    let working = printer.working("checking");
-    let report = ringfence_advisor::check(&Input {
+    let input = Input {
         engine: &engine,
         sources: &cluster.sources,
         diagnostics: &cluster.diagnostics,
         inventory: &facts.inventory,
         assumed_dns: facts.assumed_dns,
         options: &options,
-    });
+    };
+    if let Some(View::WhyOpen(asked, format)) = view {
+        return why_open::run(asked, format, &cluster, &input, &args.input, printer);
+    }
+    let working = printer.working("checking");
+    let report = ringfence_advisor::check(&input);
     drop(working);
+    if let Some(View::Standards(asked, format)) = view {
+        let found = (&input, &report);
+        return standards::run(asked, format, found, &cluster, asked_to_fail_on, printer);
+    }
     let picture = match args.output {
         Format::Html => picture(&cluster, &engine)?,
         _ => None,

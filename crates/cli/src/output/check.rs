@@ -15,6 +15,7 @@ mod tests;
 
 #[cfg(test)]
 pub(crate) use json::CheckReportOut;
+pub(crate) use json::FullObjectOut;
 
 use std::io;
 

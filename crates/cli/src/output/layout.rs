@@ -89,6 +89,38 @@ pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     }
 }
 
+/// Text in lines of at most `width` characters, broken at spaces. What is in backticks
+/// stays together: it is there to be copied.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::with_capacity(text.len());
+    let mut used = 0;
+    let mut word = String::new();
+    let mut quoted = false;
+    let mut put = |word: &mut String| {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push('\n');
+            used = 0;
+        } else if used > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += length;
+        word.clear();
+    };
+    for c in text.chars() {
+        quoted ^= c == '`';
+        if c == ' ' && !quoted {
+            put(&mut word);
+        } else {
+            word.push(c);
+        }
+    }
+    put(&mut word);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +143,16 @@ mod tests {
         assert_eq!(shown, ["alpha, beta,", "gamma, delta"]);
         assert_eq!(wrap(&words, 1).len(), 4);
         assert!(wrap(&[], 10).is_empty());
+    }
+
+    #[test]
+    fn notes_are_wrapped_and_commands_are_not() {
+        assert_eq!(wrapped("one two three", 7), "one two\nthree");
+        assert_eq!(
+            wrapped("see `a b c d e` there", 6),
+            "see\n`a b c d e`\nthere"
+        );
+        assert_eq!(wrapped("", 6), "");
+        assert_eq!(wrapped("unbroken", 3), "unbroken");
     }
 }

@@ -9,6 +9,8 @@ use super::check::CheckReportOut;
 use super::diff::DiffOut;
 use super::explain::ExplanationOut;
 use super::reach::ReachabilityOut;
+use super::standards::ComplianceReportOut;
+use super::why_open::WhyOpenOut;
 
 /// Set to write the files instead of comparing them.
 const UPDATE: &str = "RINGFENCE_UPDATE_SCHEMAS";
@@ -51,4 +53,14 @@ fn the_schema_of_assert_is_current() {
 #[test]
 fn the_schema_of_check_is_current() {
     is_current::<CheckReportOut>("check-report");
+}
+
+#[test]
+fn the_schema_of_why_open_is_current() {
+    is_current::<WhyOpenOut>("why-open");
+}
+
+#[test]
+fn the_schema_of_standards_is_current() {
+    is_current::<ComplianceReportOut>("compliance-report");
 }

@@ -20,7 +20,9 @@ mod page;
 mod reach;
 mod sarif;
 mod schema;
+mod standards;
 mod usage;
+mod why_open;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

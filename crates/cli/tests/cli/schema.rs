@@ -49,6 +49,26 @@ fn real_output_has_the_documented_form() {
         ),
         ("check-report", "check -f - -o json".to_owned(), SMALL),
         (
+            "why-open",
+            "check -f - --why-open web/shop -o json".to_owned(),
+            SMALL,
+        ),
+        (
+            "why-open",
+            "check -f - --why-open web/db -o json".to_owned(),
+            broken.as_str(),
+        ),
+        (
+            "compliance-report",
+            "check -f - --standard all -o json".to_owned(),
+            SMALL,
+        ),
+        (
+            "compliance-report",
+            "check -f - --standard cis -o json".to_owned(),
+            broken.as_str(),
+        ),
+        (
             "check-report",
             "check -f - -o json".to_owned(),
             broken.as_str(),

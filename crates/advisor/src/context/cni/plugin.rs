@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Enforcement;
+use super::{Enforcement, Version};
 use crate::context::ContainerFacts;
 
 /// A network plugin, or the part of one that enforces policies.
@@ -183,6 +183,47 @@ impl Plugin {
             }
             Self::TigeraOperator => "what it installs is in an Installation object",
             _ => "",
+        }
+    }
+
+    /// What makes it enforce policies.
+    #[must_use]
+    pub fn how_to_enforce(self) -> &'static str {
+        match self {
+            Self::AwsVpcCni => {
+                "switch the network policy agent on: `enableNetworkPolicy: \"true\"` in the add-on's \
+                 configuration"
+            }
+            Self::AzureCni => {
+                "create the cluster with `--network-policy` (Cilium, Calico or Azure), or update it"
+            }
+            Self::GkeNetd => "enable network policy for the cluster, or use Dataplane V2",
+            Self::Flannel => {
+                "add what enforces: Calico in its policy-only mode (Canal), or \
+                 kube-network-policies (`netpol.enabled` of Flannel's chart)"
+            }
+            Self::Cilium => "take `--enable-policy=never` out",
+            Self::KubeRouter => "run it with `--run-firewall=true`",
+            Self::Weave => "run its weave-npc container",
+            Self::Kindnet => "use a kind release from August 2024 or later",
+            _ => "use a network plugin that enforces policies",
+        }
+    }
+
+    /// The first release without the known faults in egress enforcement; `None` where
+    /// none are known.
+    #[must_use]
+    pub fn first_sound(self) -> Option<Version> {
+        match self {
+            Self::Calico => Some(Version {
+                major: 3,
+                minor: 20,
+            }),
+            Self::Cilium => Some(Version {
+                major: 1,
+                minor: 10,
+            }),
+            _ => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use ringfence_model::diagnostic::Severity;
 use ringfence_model::source::Location;
 
 use super::{Printed, words};
-use crate::output::layout::{Word, write_words};
+use crate::output::layout::{Word, wrapped, write_words};
 use crate::output::snippet::{Marked, render, with_snippets};
 use crate::output::{Theme, incomplete, visible};
 
@@ -118,38 +118,6 @@ pub(super) fn rendered(
     render(&[group], colored, width)
 }
 
-/// Text in lines of at most `width` characters, broken at spaces. What is in backticks
-/// stays together: it is there to be copied.
-fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = String::with_capacity(text.len());
-    let mut used = 0;
-    let mut word = String::new();
-    let mut quoted = false;
-    let mut put = |word: &mut String| {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            lines.push('\n');
-            used = 0;
-        } else if used > 0 {
-            lines.push(' ');
-            used += 1;
-        }
-        lines.push_str(word);
-        used += length;
-        word.clear();
-    };
-    for c in text.chars() {
-        quoted ^= c == '`';
-        if c == ' ' && !quoted {
-            put(&mut word);
-        } else {
-            word.push(c);
-        }
-    }
-    put(&mut word);
-    lines
-}
-
 fn write_posture(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
     let posture = &printed.report.posture;
     if posture.is_empty() {
@@ -252,20 +220,4 @@ fn write_counts(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io:
     parts.extend(words::besides(printed.report));
     let assumptions = words::assumptions(printed);
     writeln!(out, "{} ({assumptions})", parts.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrapped;
-
-    #[test]
-    fn notes_are_wrapped_and_commands_are_not() {
-        assert_eq!(wrapped("one two three", 7), "one two\nthree");
-        assert_eq!(
-            wrapped("see `a b c d e` there", 6),
-            "see\n`a b c d e`\nthere"
-        );
-        assert_eq!(wrapped("", 6), "");
-        assert_eq!(wrapped("unbroken", 3), "unbroken");
-    }
 }
