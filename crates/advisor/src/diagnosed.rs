@@ -5,7 +5,7 @@
 
 use ringfence_model::diagnostic::{Diagnostic, Severity};
 
-use crate::finding::{At, Finding, Place};
+use crate::finding::{At, Edit, Finding, Fix, Place, Safety};
 use crate::rule::{Code, Rule};
 
 /// Something is misspelt, or of the wrong version, or there twice.
@@ -51,6 +51,42 @@ pub(crate) fn findings(diagnostics: &[Diagnostic], rule: &'static Rule) -> Vec<F
         .collect()
 }
 
+/// The word that was probably meant, where the reader knows one.
+fn fix(diagnostic: &Diagnostic) -> Option<Fix> {
+    let word = diagnostic.replacement.as_ref()?;
+    let location = &diagnostic.primary.as_ref()?.location;
+    // Other versions of NetworkPolicy have the same fields; those of other kinds may not.
+    let is_old_version = diagnostic.code == "wrong-api-version"
+        && diagnostic
+            .object
+            .as_ref()
+            .is_some_and(|object| &*object.kind == "NetworkPolicy");
+    Some(Fix {
+        title: format!("write `{word}`"),
+        safety: match is_old_version || differs_in_case_only(&diagnostic.message, word) {
+            true => Safety::Safe,
+            false => Safety::Unsafe,
+        },
+        edits: vec![Edit::Respell {
+            location: location.clone(),
+            word: word.clone(),
+        }],
+    })
+}
+
+/// Whether a message is about this word in another case: it quotes it, or a way that ends
+/// with it.
+fn differs_in_case_only(message: &str, word: &str) -> bool {
+    let (message, word) = (message.to_ascii_lowercase(), word.to_ascii_lowercase());
+    [
+        format!("\"{word}\""),
+        format!("`{word}`"),
+        format!(".{word}`"),
+    ]
+    .iter()
+    .any(|quoted| message.contains(quoted))
+}
+
 fn finding(diagnostic: &Diagnostic, rule: &'static Rule) -> Finding {
     let place = |annotation: &ringfence_model::diagnostic::Annotation| Place {
         at: At::Location(annotation.location.clone()),
@@ -71,6 +107,6 @@ fn finding(diagnostic: &Diagnostic, rule: &'static Rule) -> Finding {
         related: diagnostic.related.iter().map(place).collect(),
         witness: None,
         affected: Vec::new(),
-        fix: None,
+        fix: fix(diagnostic),
     }
 }

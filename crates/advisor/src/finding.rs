@@ -167,18 +167,52 @@ pub enum Edit {
         /// The way to it.
         path: KeyPath,
     },
+    /// Writes another word where one is misspelt, be it a key or a value.
+    Respell {
+        /// Where the word is.
+        location: Location,
+        /// The right one.
+        word: String,
+    },
     /// Removes the whole object.
     RemoveObject {
         /// The object.
         origin: Origin,
     },
-    /// Adds an object as a document of its own behind the one that `beside` is in.
+    /// Adds an object as a document of its own behind the one that `beside` is in, or at
+    /// the end of the list that `beside` is in.
     AddObject {
         /// An object of the file it is added to.
         beside: Origin,
         /// The object.
         manifest: Value,
     },
+}
+
+impl Edit {
+    /// The root of the document that it is made in; `None` if that is not in these
+    /// sources.
+    #[must_use]
+    pub fn document(&self, sources: &ringfence_model::parse::Sources) -> Option<Origin> {
+        let (file, document) = match self {
+            Self::Set { origin, .. }
+            | Self::Rename { origin, .. }
+            | Self::Append { origin, .. }
+            | Self::Remove { origin, .. }
+            | Self::RemoveObject { origin }
+            | Self::AddObject { beside: origin, .. } => (origin.file, origin.document),
+            Self::Respell { location, .. } => {
+                let file = sources.file_named(&location.file)?;
+                let document = sources.document_at(file, location.span.start.offset)?;
+                (file, document)
+            }
+        };
+        Some(Origin {
+            file,
+            document,
+            path: KeyPath::root(),
+        })
+    }
 }
 
 /// A question that manifests cannot answer.

@@ -1,8 +1,8 @@
 //! What is wrong with a cluster's policies, where, and what should stand there.
 //!
 //! A finding is about effect: it is computed from the engine's answers, so that it never
-//! says anything that `reach` and `explain` would deny. Text goes in, values come out;
-//! what changes a file or a cluster is done elsewhere.
+//! says anything that `reach` and `explain` would deny. Text goes in, values and texts come
+//! out; what writes a file or changes a cluster is done elsewhere.
 
 pub mod baseline;
 mod check;
@@ -10,6 +10,7 @@ pub mod config;
 pub mod context;
 mod diagnosed;
 pub mod finding;
+pub mod fix;
 mod nearest;
 mod overlap;
 pub mod posture;

@@ -98,6 +98,7 @@ pub(crate) fn problem(
         }),
         related: Vec::new(),
         help,
+        replacement: None,
         left_out: None,
     }
 }

@@ -60,11 +60,8 @@ impl Cluster {
         options: &InputOptions,
         printer: &mut Printer,
     ) -> Result<(Self, Facts), Stop> {
-        let (cluster, facts) = Self::read_with(options, false, printer, |objects| {
-            let assumed = assumed_name_servers(objects);
-            let is_assumed = !assumed.is_empty();
-            (assumed, is_assumed)
-        })?;
+        let files = read_files(options, printer)?;
+        let (cluster, facts) = Self::for_check(files, &options.reading, printer);
         diagnostics::print(&cluster.problems(), &cluster.sources, printer);
         Ok((cluster, facts))
     }
@@ -85,14 +82,42 @@ impl Cluster {
             true => Files::default(),
             false => read_files(options, printer)?,
         };
+        Ok(Self::with_facts(
+            files,
+            &options.reading,
+            printer,
+            stand_ins,
+        ))
+    }
+
+    /// Builds the snapshot of texts that were read already, with what findings need
+    /// besides, and with name servers if the input has none. Says nothing about problems.
+    pub(crate) fn for_check(
+        files: Files,
+        reading: &ReadingOptions,
+        printer: &Printer,
+    ) -> (Self, Facts) {
+        Self::with_facts(files, reading, printer, |objects| {
+            let assumed = assumed_name_servers(objects);
+            let is_assumed = !assumed.is_empty();
+            (assumed, is_assumed)
+        })
+    }
+
+    fn with_facts(
+        files: Files,
+        reading: &ReadingOptions,
+        printer: &Printer,
+        stand_ins: impl FnOnce(&[Object]) -> (Vec<Object>, bool),
+    ) -> (Self, Facts) {
         let mut facts = Facts::default();
-        let cluster = Self::build(files, &options.reading, printer, |objects| {
-            facts.inventory = Inventory::of(objects, options.reading.namespace());
+        let cluster = Self::build(files, reading, printer, |objects| {
+            facts.inventory = Inventory::of(objects, reading.namespace());
             let (added, assumed_dns) = stand_ins(objects);
             facts.assumed_dns = assumed_dns;
             objects.extend(added);
         });
-        Ok((cluster, facts))
+        (cluster, facts)
     }
 
     /// Builds the snapshot of texts that were read already.
@@ -110,7 +135,7 @@ impl Cluster {
     fn build(
         files: Files,
         reading: &ReadingOptions,
-        printer: &mut Printer,
+        printer: &Printer,
         prepare: impl FnOnce(&mut Vec<Object>),
     ) -> Self {
         let working = printer.working("reading manifests");
@@ -167,7 +192,11 @@ impl Cluster {
     }
 }
 
-fn read_files(options: &InputOptions, printer: &mut Printer) -> Result<Files, Stop> {
+/// Reads the files that the options name.
+///
+/// # Errors
+/// If one cannot be read at all.
+pub(crate) fn read_files(options: &InputOptions, printer: &mut Printer) -> Result<Files, Stop> {
     let working = printer.working("reading files");
     let files = input::read(&options.filenames, &Limits::default());
     drop(working);

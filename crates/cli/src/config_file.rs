@@ -74,6 +74,7 @@ fn diagnostic(name: &str, text: &str, error: ConfigError) -> Diagnostic {
         }),
         related: Vec::new(),
         help: None,
+        replacement: None,
         left_out: None,
     }
 }

@@ -39,8 +39,22 @@ pub(crate) enum InputError {
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     pub(crate) inputs: Vec<Input>,
+    /// Where each of them is.
+    pub(crate) places: Vec<Place>,
     /// Files of directories that could not be read, and so are missing.
     pub(crate) problems: Vec<Diagnostic>,
+}
+
+/// Where an input is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Stdin,
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The path on the command line that led to it.
+        named: PathBuf,
+    },
 }
 
 /// Files that a directory is read from.
@@ -62,17 +76,20 @@ pub(crate) fn read(paths: &[PathBuf], limits: &Limits) -> Result<Files, Vec<Inpu
     }
     let Files {
         mut inputs,
+        mut places,
         mut problems,
     } = Files::default();
     let mut errors = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
         if is_stdin(path) {
-            collect(
-                read_limited(io::stdin().lock(), STDIN, limits),
-                &mut inputs,
-                &mut errors,
-            );
+            match read_limited(io::stdin().lock(), STDIN, limits) {
+                Ok(input) => {
+                    inputs.push(input);
+                    places.push(Place::Stdin);
+                }
+                Err(error) => errors.push(error),
+            }
             continue;
         }
         match files_below(path) {
@@ -83,7 +100,13 @@ pub(crate) fn read(paths: &[PathBuf], limits: &Limits) -> Result<Files, Vec<Inpu
                         continue;
                     }
                     match read_file(&file, limits) {
-                        Ok(input) => inputs.push(input),
+                        Ok(input) => {
+                            inputs.push(input);
+                            places.push(Place::File {
+                                path: file,
+                                named: path.clone(),
+                            });
+                        }
                         Err(error) if file == *path => errors.push(error),
                         Err(error) => problems.push(left_out(&file, &error)),
                     }
@@ -93,7 +116,11 @@ pub(crate) fn read(paths: &[PathBuf], limits: &Limits) -> Result<Files, Vec<Inpu
         }
     }
     if errors.is_empty() {
-        Ok(Files { inputs, problems })
+        Ok(Files {
+            inputs,
+            places,
+            problems,
+        })
     } else {
         Err(errors)
     }
@@ -113,13 +140,6 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn collect<T, E>(result: Result<T, E>, values: &mut Vec<T>, errors: &mut Vec<E>) {
-    match result {
-        Ok(value) => values.push(value),
-        Err(error) => errors.push(error),
-    }
-}
-
 /// One file of a directory that cannot be read: the others still are.
 fn left_out(path: &Path, error: &InputError) -> Diagnostic {
     let left_out = format!("`{}` was left out", path.display());
@@ -135,6 +155,7 @@ fn problem(severity: Severity, message: String, left_out: Option<String>) -> Dia
         primary: None,
         related: Vec::new(),
         help: None,
+        replacement: None,
         left_out,
     }
 }

@@ -19,6 +19,7 @@ mod input;
 mod output;
 mod packets;
 mod unread;
+mod write_back;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@
 pub(crate) mod address_names;
 pub(crate) mod assert;
 pub(crate) mod baseline;
+pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod contract;
 pub(crate) mod diff;

@@ -40,6 +40,8 @@ pub struct Diagnostic {
     pub related: Vec<Annotation>,
     /// What to do, if there is something to say.
     pub help: Option<String>,
+    /// What was probably meant by the word at the primary place.
+    pub replacement: Option<String>,
     /// What was left out of the snapshot because of it, in words
     /// (`this policy was left out`); `None` when nothing was.
     pub left_out: Option<String>,
@@ -90,6 +92,7 @@ impl Bounded {
                 primary: None,
                 related: Vec::new(),
                 help: None,
+                replacement: None,
                 left_out: self
                     .more_left_out
                     .then(|| "what they are about was left out".to_owned()),
@@ -120,6 +123,7 @@ mod tests {
             primary: None,
             related: Vec::new(),
             help: None,
+            replacement: None,
             left_out: left_out.then(String::new),
         }
     }

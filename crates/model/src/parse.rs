@@ -32,6 +32,7 @@ mod value;
 mod written;
 mod yaml;
 
+pub use scalar::is_text;
 pub use sources::{Part, Sources};
 pub use typed::{Object, TypedObject};
 pub use value::read_value;
@@ -266,6 +267,7 @@ fn too_much(message: String, location: Location, left_out: &str) -> Diagnostic {
         }),
         related: Vec::new(),
         help: None,
+        replacement: None,
         left_out: Some(left_out.to_owned()),
     }
 }

@@ -16,7 +16,7 @@ use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 pub(crate) struct Loaded {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) engine: Engine,
-    sources: Sources,
+    pub(crate) sources: Sources,
     diagnostics: Vec<Diagnostic>,
     inventory: Inventory,
     assumed_dns: bool,
@@ -25,6 +25,7 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     /// Reads files, in this order.
+    #[allow(dead_code, reason = "not every test reads files as they are")]
     pub(crate) fn read(files: &[PathBuf], words: &str) -> Self {
         let inputs = files.iter().map(|path| parse::Input {
             name: path.display().to_string(),

@@ -1,5 +1,6 @@
 //! `check`: what is wrong, at which line, and what to write instead.
 
+mod fixing;
 mod standards;
 mod views;
 mod why_open;
@@ -17,13 +18,15 @@ use ringfence_model::snapshot::WorkloadId;
 use self::views::View;
 use super::Stop;
 use crate::args::InputOptions;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Facts};
 use crate::config_file;
 use crate::entry_points;
 use crate::exit::Exit;
+use crate::input::is_stdin;
 use crate::output::Printer;
-use crate::output::check::{Format, Printed, print, print_rules};
+use crate::output::check::{Format, Printed, print, print_aside, print_rules};
 use crate::output::reach;
+use fixing::Fixed;
 
 /// Find what is wrong with policies, with the line and the fix
 ///
@@ -40,6 +43,8 @@ use crate::output::reach;
 ///     ringfence check -f manifests/
 ///     helm template chart | ringfence check -f -
 ///     ringfence check -f manifests/ --select RF4 --fail-on warning
+///     ringfence check -f manifests/ --diff
+///     ringfence check -f manifests/ --fix
 ///     ringfence check -f manifests/ -o sarif > ringfence.sarif
 ///     ringfence check -f manifests/ --why-open shop/cart
 ///     ringfence check -f manifests/ --standard cis,pci
@@ -54,6 +59,20 @@ pub(crate) struct CheckArgs {
     /// How bad a finding must be for exit code 1 [default: error]
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<FailOnArg>,
+
+    /// Write the fixes that are safe into the files, with comments and formatting kept;
+    /// what was read from standard input is printed
+    #[arg(long, conflicts_with = "diff")]
+    fix: bool,
+
+    /// Also those that somebody should look at; with `--fix` or `--diff`
+    #[arg(long)]
+    unsafe_fixes: bool,
+
+    /// Print what `--fix` would change, and change nothing; exit code 1 if it would change
+    /// anything
+    #[arg(long, conflicts_with = "output")]
+    diff: bool,
 
     /// Only the metadata endpoints of this cloud provider count (aws, azure, google,
     /// alibaba, oracle, ...); repeatable
@@ -130,22 +149,22 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
     let asked_to_fail_on = args.fail_on.map(FailOn::from).or(config.fail_on);
     let fail_on = asked_to_fail_on.unwrap_or_default();
     let options = options(args, config);
-    let (cluster, facts) = Cluster::read_for_check(&args.input, printer)?;
-    let engine = cluster.engine(printer);
-    let input = Input {
-        engine: &engine,
-        sources: &cluster.sources,
-        diagnostics: &cluster.diagnostics,
-        inventory: &facts.inventory,
-        assumed_dns: facts.assumed_dns,
-        options: &options,
+    if args.unsafe_fixes && !args.fix && !args.diff {
+        return Err(anyhow::anyhow!("`--unsafe-fixes` says what `--fix` and `--diff` do").into());
+    }
+    let (cluster, facts) = match args.fix || args.diff {
+        true => match fixing::run(args, &options, printer)? {
+            Fixed::Diff(exit) => return Ok(exit),
+            Fixed::Written(cluster, facts) => (*cluster, facts),
+        },
+        false => Cluster::read_for_check(&args.input, printer)?,
     };
+    let engine = cluster.engine(printer);
+    let input = asked(&cluster, &facts, &engine, &options);
     if let Some(View::WhyOpen(asked, format)) = view {
         return why_open::run(asked, format, &cluster, &input, &args.input, printer);
     }
-    let working = printer.working("checking");
-    let report = ringfence_advisor::check(&input);
-    drop(working);
+    let report = look(&input, printer);
     if let Some(View::Standards(asked, format)) = view {
         let found = (&input, &report);
         return standards::run(asked, format, found, &cluster, asked_to_fail_on, printer);
@@ -166,8 +185,35 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         fail_on: fail_on.severity(),
         picture: picture.as_deref(),
     };
-    print(&printed, args.output, printer)?;
+    let is_text_on_stdout = args.fix && args.input.filenames.iter().any(|path| is_stdin(path));
+    match is_text_on_stdout {
+        true => print_aside(&printed, printer)?,
+        false => print(&printed, args.output, printer)?,
+    }
     Ok(cluster.exit_of_check(exit(&report, fail_on)))
+}
+
+/// What rules are asked about.
+fn asked<'a>(
+    cluster: &'a Cluster,
+    facts: &'a Facts,
+    engine: &'a Engine,
+    options: &'a Options,
+) -> Input<'a> {
+    Input {
+        engine,
+        sources: &cluster.sources,
+        diagnostics: &cluster.diagnostics,
+        inventory: &facts.inventory,
+        assumed_dns: facts.assumed_dns,
+        options,
+    }
+}
+
+/// Looks for what is wrong.
+fn look(input: &Input<'_>, printer: &Printer) -> Report {
+    let _working = printer.working("checking");
+    ringfence_advisor::check(input)
 }
 
 /// What the command line says, and the configuration where it says nothing. Rules to

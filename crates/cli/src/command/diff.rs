@@ -88,7 +88,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &mut Printer) -> Result<Exit, Stop> 
             };
             let before = Files {
                 inputs: past.inputs,
-                problems: Vec::new(),
+                ..Files::default()
             };
             (before, after)
         }

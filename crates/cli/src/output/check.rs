@@ -7,6 +7,7 @@ mod human;
 mod json;
 mod junit;
 mod markdown;
+mod patch;
 mod sarif;
 mod words;
 
@@ -93,6 +94,15 @@ pub(crate) fn print(
 ) -> io::Result<()> {
     let (theme, width, quiet) = (printer.theme(), printer.width(), printer.is_quiet());
     write(printed, format, theme, width, quiet, printer.out())
+}
+
+/// Prints the report on stderr, for a person: stdout has something else.
+pub(crate) fn print_aside(printed: &Printed<'_>, printer: &mut Printer) -> io::Result<()> {
+    let mut text = Vec::new();
+    let (theme, width) = (printer.err_theme(), printer.width());
+    human::write(printed, theme, width, printer.is_quiet(), &mut text)?;
+    printer.err_line(String::from_utf8_lossy(&text).trim_end());
+    Ok(())
 }
 
 fn write(

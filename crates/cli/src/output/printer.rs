@@ -58,6 +58,18 @@ impl Printer {
         &mut self.out
     }
 
+    /// Bytes of a file, as they are unless they go to a terminal.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn verbatim(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if io::stdout().is_terminal() {
+            return self.out.write_all(bytes);
+        }
+        self.out.flush()?;
+        self.out.get_mut().inner.write_all(bytes)
+    }
+
     /// The colours of the answer.
     pub(crate) fn theme(&self) -> Theme {
         self.out_theme

@@ -15,6 +15,7 @@ mod diff;
 mod docs;
 mod explain;
 mod findings;
+mod fix;
 mod input;
 mod page;
 mod reach;

@@ -345,6 +345,7 @@ fn report_missing_items(list: &Node<'_>, reporter: &mut Reporter<'_>) {
                 format!("unknown field `{}`", super::node::abbreviated(&entry.key)),
             )
             .help("did you mean `items`?")
+            .instead(Some("items"))
             .left_out("this list was left out"),
         None => reporter
             .warning("missing-field", list.head(), "this list has no `items`")

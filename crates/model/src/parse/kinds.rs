@@ -337,16 +337,15 @@ fn unsupported(header: &Header, maker: &str, node: &Node<'_>, reporter: &mut Rep
 }
 
 fn wrong_api_version(header: &Header, node: &Node<'_>, right: &str, reporter: &mut Reporter<'_>) {
-    let extent = node
-        .get("apiVersion")
-        .map_or_else(|| node.head(), Node::head);
+    let written = node.get("apiVersion");
     reporter
         .error(
             "wrong-api-version",
-            extent,
+            written.map_or_else(|| node.head(), Node::head),
             format!("there is no {} in `{}`", header.kind, header.api_version),
         )
         .help(format!("write `apiVersion: {right}`"))
+        .instead(written.map(|_| right))
         .left_out(format!("this {} was left out", header.kind));
 }
 
@@ -382,6 +381,7 @@ fn is_mistyped(header: &Header, node: &Node<'_>, reporter: &mut Reporter<'_>) ->
             ),
         )
         .maybe_help(right.map(|right| format!("did you mean `{right}`?")))
+        .instead(right.filter(|_| value.is_some()))
         .left_out("this object was left out");
     true
 }

@@ -139,6 +139,7 @@ fn report_slips(slips: Vec<Misspelt>, reporter: &mut Reporter<'_>) {
                 format!("unknown field `{}`", slip.path),
             )
             .help(format!("did you mean `{}`?", slip.right))
+            .instead(Some(slip.right))
             .left_out("this field was left out");
     }
 }

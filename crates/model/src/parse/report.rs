@@ -88,6 +88,7 @@ impl<'f> Reporter<'f> {
             primary: self.annotation(extent),
             related: Vec::new(),
             help: None,
+            replacement: None,
             left_out: None,
         };
         let file = self.file;
@@ -169,6 +170,12 @@ impl Reported<'_, '_> {
             Some(help) => self.help(help),
             None => self,
         }
+    }
+
+    /// What was probably meant by the word at the primary place, if that can be told.
+    pub(crate) fn instead(self, right: Option<&str>) -> Self {
+        self.diagnostic.replacement = right.map(str::to_owned);
+        self
     }
 
     /// The text shown at the primary place.

@@ -16,6 +16,12 @@ pub(crate) enum Resolved<'s> {
     Text(&'s str),
 }
 
+/// Whether an unquoted scalar means its own text, and no number or the like.
+#[must_use]
+pub fn is_text(plain: &str) -> bool {
+    matches!(resolve(plain), Resolved::Text(_))
+}
+
 /// Reads an unquoted scalar.
 pub(crate) fn resolve(text: &str) -> Resolved<'_> {
     let Some(first) = text.as_bytes().first() else {

@@ -7,6 +7,7 @@ use super::node::Extent;
 use super::outline::Outline;
 use super::split::DocumentRange;
 use super::text::LineIndex;
+use super::value::meaning;
 use super::written::Written;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, KeyPath, Location, Origin};
@@ -140,6 +141,51 @@ impl Sources {
             .documents
             .get(origin.document as usize)?;
         Some(document.range.bytes.clone())
+    }
+
+    /// How many documents a file has.
+    #[must_use]
+    pub fn documents(&self, file: FileId) -> usize {
+        self.file(file).map_or(0, |file| file.documents.len())
+    }
+
+    /// What a whole document means, with aliases and merges followed; `None` if it cannot
+    /// be read. Reads it again.
+    #[must_use]
+    pub fn meaning(&self, file: FileId, document: u32) -> Option<serde_json::Value> {
+        let file = self.file(file)?;
+        let document = file.documents.get(document as usize)?;
+        let tree = read_tree(file, &document.range, &self.limits).ok()?;
+        Some(meaning(&tree.root))
+    }
+
+    /// The file with this name, as locations name it.
+    #[must_use]
+    pub fn file_named(&self, name: &str) -> Option<FileId> {
+        let index = self.files.iter().position(|file| file.name == name)?;
+        Some(FileId(u32::try_from(index).ok()?))
+    }
+
+    /// The document that a byte of a file is in.
+    #[must_use]
+    pub fn document_at(&self, file: FileId, offset: usize) -> Option<u32> {
+        let documents = &self.file(file)?.documents;
+        let index = documents
+            .iter()
+            .position(|document| document.range.bytes.contains(&offset))?;
+        u32::try_from(index).ok()
+    }
+
+    /// A stretch of a file by lines and columns.
+    #[must_use]
+    pub fn location(&self, file: FileId, bytes: &Range<usize>) -> Option<Location> {
+        let file = self.file(file)?;
+        file.text.get(bytes.clone())?;
+        let mark = |offset| file.lines.mark(&file.text, offset);
+        Some(file.location(Extent {
+            start: mark(bytes.start),
+            end: mark(bytes.end),
+        }))
     }
 
     /// Whether the text of a file is what its bytes are. It is not if they are UTF-16,

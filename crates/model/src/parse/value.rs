@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use super::Object;
 use super::document::read_objects;
 use super::node::{Entry, Extent, Node, Scalar, Value};
+use super::scalar::Resolved;
 use super::tree::Tree;
 use crate::diagnostic::Diagnostic;
 
@@ -56,4 +57,24 @@ fn plain(text: Cow<'_, str>) -> Value<'_> {
         text,
         is_text: false,
     })
+}
+
+/// What a node means, as a value in memory. Numbers that JSON has not are null.
+pub(super) fn meaning(node: &Node<'_>) -> Json {
+    match &node.value {
+        Value::Scalar(scalar) => match scalar.resolve() {
+            Resolved::Null => Json::Null,
+            Resolved::Bool(is_true) => Json::Bool(is_true),
+            Resolved::Whole(number) => Json::from(number),
+            Resolved::Float(number) => Json::from(number),
+            Resolved::Text(text) => Json::from(text),
+        },
+        Value::Sequence(items) => Json::Array(items.iter().map(meaning).collect()),
+        Value::Mapping(entries) => Json::Object(
+            entries
+                .iter()
+                .map(|entry| (entry.key.clone().into_owned(), meaning(&entry.value)))
+                .collect(),
+        ),
+    }
 }

@@ -4,13 +4,14 @@
 use std::io::{self, Write};
 
 use annotate_snippets::{Group, Level};
-use anstyle::Style;
+use anstyle::{AnsiColor, Style};
 use ringfence_advisor::Finding;
 use ringfence_advisor::finding::Place;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::source::Location;
+use similar::{ChangeTag, TextDiff};
 
-use super::{Printed, words};
+use super::{Printed, patch, words};
 use crate::output::layout::{Word, wrapped, write_words};
 use crate::output::snippet::{Marked, render, with_snippets};
 use crate::output::{Theme, incomplete, visible};
@@ -102,10 +103,11 @@ pub(super) fn rendered(
     notes.extend(consequence.map(|text| (Level::NOTE, text)));
     notes.extend(words::witness(printed, finding).map(|text| (Level::NOTE, text)));
     notes.extend(finding.help.clone().map(|text| (Level::HELP, text)));
-    notes.extend(finding.fix.as_ref().map(|fix| {
-        let text = format!("`--fix` can {}", fix.title);
-        (Level::HELP, text)
-    }));
+    let fix = finding.fix.as_ref();
+    let changes = fix.map(|fix| patch::changes(printed.sources, fix));
+    if let (Some(fix), Some(changes)) = (fix, &changes) {
+        notes.push((Level::HELP, words::fix(fix, changes.as_ref().err())));
+    }
     notes.push((Level::NOTE, words::page(finding.rule.code)));
     let notes: Vec<(Level<'_>, String)> = notes
         .into_iter()
@@ -115,7 +117,56 @@ pub(super) fn rendered(
     for (level, text) in &notes {
         group = group.element(level.clone().message(text.as_str()));
     }
-    render(&[group], colored, width)
+    let text = render(&[group], colored, width);
+    let changes = changes.and_then(Result::ok).unwrap_or_default();
+    match patch::shown(printed.sources, &changes) {
+        Some(shown) => format!("{text}\n{}", with_fix(&shown, Theme::new(colored), numbers)),
+        None => text,
+    }
+}
+
+/// The lines that a fix changes, as they are and as they would be, with line numbers in a
+/// column that is so wide.
+fn with_fix(shown: &patch::Shown<'_>, theme: Theme, numbers: usize) -> String {
+    let [before, after] = [shown.before, &*shown.after].map(|text| {
+        let text = text.replace("\r\n", "\n");
+        visible::lines(&text).into_owned()
+    });
+    let diff = TextDiff::from_lines(&before, &after);
+    let frame = if theme.colored {
+        AnsiColor::BrightBlue.on_default().bold()
+    } else {
+        Style::new()
+    };
+    let last_line = shown.first_line + after.lines().count();
+    let numbers = numbers.max(last_line.to_string().len());
+    let help = if theme.colored {
+        AnsiColor::BrightCyan.on_default().bold()
+    } else {
+        Style::new()
+    };
+    let mut text = format!(
+        "{help}help{help:#}: the fix\n{frame}{:numbers$} ╭╴{frame:#}\n",
+        ""
+    );
+    for change in diff.iter_all_changes() {
+        let (sign, style, index) = match change.tag() {
+            ChangeTag::Delete => ("-", theme.denied, change.old_index()),
+            ChangeTag::Insert => ("+", theme.allowed, change.new_index()),
+            ChangeTag::Equal => ("│", Style::new(), change.new_index()),
+        };
+        let number = shown.first_line + index.unwrap_or_default();
+        let content = change.value().trim_end_matches(['\r', '\n']);
+        let sign_style = match change.tag() {
+            ChangeTag::Equal => frame,
+            _ => style,
+        };
+        text.push_str(&format!(
+            "{frame}{number:numbers$}{frame:#} {sign_style}{sign}{sign_style:#} {style}{content}{style:#}\n"
+        ));
+    }
+    text.push_str(&format!("{frame}{:numbers$} ╰╴{frame:#}", ""));
+    text
 }
 
 fn write_posture(printed: &Printed<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {

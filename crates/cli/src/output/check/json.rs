@@ -1,12 +1,12 @@
 //! `CheckReport` as a value.
 
-use ringfence_advisor::Finding;
 use ringfence_advisor::posture::NamespacePosture;
+use ringfence_advisor::{Finding, Fix, Safety};
 use ringfence_model::object::ObjectRef;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Printed, words};
+use super::{Printed, patch, words};
 use crate::output::contract::{
     ApiVersion, LocationOut, ObjectOut, ProblemOut, ProfileOut, VerdictOut, problems,
 };
@@ -114,6 +114,25 @@ pub(crate) struct FixOut {
     pub(crate) title: String,
     /// Whether `--fix` applies it; otherwise `--unsafe-fixes` is needed too.
     pub(crate) safe: bool,
+    /// What it puts in the place of what, all together; empty where that is not possible.
+    pub(crate) edits: Vec<EditOut>,
+    /// Why it cannot be made, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) obstacle: Option<String>,
+}
+
+/// A change of a file.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EditOut {
+    /// What is replaced; empty where text is only added.
+    pub(crate) location: LocationOut,
+    /// The same in bytes of the file, from 0.
+    pub(crate) start_byte: usize,
+    /// The byte after the last.
+    pub(crate) end_byte: usize,
+    /// The text to put there.
+    pub(crate) replacement: String,
 }
 
 /// A question that manifests cannot answer.
@@ -215,10 +234,28 @@ fn finding(printed: &Printed<'_>, finding: &Finding) -> FindingOut {
             .iter()
             .map(|id| ObjectOut::workload(printed.snapshot, *id))
             .collect(),
-        fix: finding.fix.as_ref().map(|fix| FixOut {
-            title: fix.title.clone(),
-            safe: fix.safety == ringfence_advisor::Safety::Safe,
-        }),
+        fix: finding.fix.as_ref().map(|fix| fix_out(printed, fix)),
+    }
+}
+
+fn fix_out(printed: &Printed<'_>, fix: &Fix) -> FixOut {
+    let (edits, obstacle) = match patch::changes(printed.sources, fix) {
+        Ok(changes) => (changes, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
+    FixOut {
+        title: fix.title.clone(),
+        safe: fix.safety == Safety::Safe,
+        edits: edits
+            .into_iter()
+            .map(|change| EditOut {
+                location: LocationOut::from(&change.location),
+                start_byte: change.location.span.start.offset,
+                end_byte: change.location.span.end.offset,
+                replacement: change.text,
+            })
+            .collect(),
+        obstacle,
     }
 }
 

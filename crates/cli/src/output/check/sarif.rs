@@ -3,20 +3,23 @@
 mod fingerprint;
 mod format;
 
-use ringfence_advisor::{Code, Finding, NotVerified, Rule, Suppressed, rules};
+use std::collections::BTreeMap;
+
+use ringfence_advisor::{Code, Finding, Fix, NotVerified, Rule, Suppressed, rules};
 use ringfence_model::diagnostic::{Diagnostic, Severity};
 use ringfence_model::object::ObjectRef;
 use ringfence_model::parse::Part;
 use ringfence_model::source::{KeyPath, Location};
 
-use super::{Printed, words};
+use super::patch::Change;
+use super::{Printed, patch, words};
 use crate::diagnostics::{is_incomplete, is_problem};
 use crate::output::{Names, incomplete, uri};
 use fingerprint::Fingerprints;
 use format::{
-    ArtifactLocation, Configuration, Descriptor, DescriptorProperties, Driver, Help, Invocation,
-    Located, Log, LogicalLocation, Notification, PhysicalLocation, Reference, Region,
-    ResultProperties, Run, SarifResult, Suppression, Text, Tool,
+    ArtifactChange, ArtifactLocation, Configuration, Descriptor, DescriptorProperties, Driver,
+    Help, Invocation, Located, Log, LogicalLocation, Notification, PhysicalLocation, Reference,
+    Region, Replacement, ResultProperties, Run, SarifFix, SarifResult, Suppression, Text, Tool,
 };
 
 const SCHEMA: &str =
@@ -188,6 +191,7 @@ impl Writer<'_> {
                 })
                 .collect(),
             partial_fingerprints: [(FINGERPRINT, fingerprints.next(finding))].into(),
+            fixes: finding.fix.iter().filter_map(|fix| self.fix(fix)).collect(),
             suppressions: suppressed.map(suppression).into_iter().collect(),
             properties: ResultProperties {
                 witness: words::witness(printed, finding),
@@ -199,6 +203,32 @@ impl Writer<'_> {
                 fix: finding.fix.as_ref().map(|fix| fix.title.clone()),
             },
         }
+    }
+
+    /// What can be written instead, if it can be written mechanically.
+    fn fix(&self, fix: &Fix) -> Option<SarifFix> {
+        let changes = patch::changes(self.printed.sources, fix).ok()?;
+        let mut by_file: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+        for change in changes {
+            let of_file = by_file.entry(change.location.file.clone()).or_default();
+            of_file.push(change);
+        }
+        let of_file = |(file, changes): (String, Vec<Change>)| ArtifactChange {
+            artifact_location: artifact(&file),
+            replacements: changes
+                .into_iter()
+                .map(|change| Replacement {
+                    deleted_region: region(&change.location),
+                    inserted_content: Text { text: change.text },
+                })
+                .collect(),
+        };
+        Some(SarifFix {
+            description: Text {
+                text: fix.title.clone(),
+            },
+            artifact_changes: by_file.into_iter().map(of_file).collect(),
+        })
     }
 
     /// Where it is written. Code scanners refuse a whole log for one result without a
@@ -231,19 +261,27 @@ fn suppression(suppressed: &Suppressed) -> Suppression {
 }
 
 fn physical(location: &Location) -> PhysicalLocation {
-    let (start, end) = (location.span.start, location.span.end);
-    let is_relative = !location.file.starts_with('/');
     PhysicalLocation {
-        artifact_location: ArtifactLocation {
-            uri: uri::path(&location.file),
-            uri_base_id: is_relative.then_some("%SRCROOT%"),
-        },
-        region: Some(Region {
-            start_line: start.line,
-            start_column: start.column,
-            end_line: end.line,
-            end_column: end.column,
-        }),
+        artifact_location: artifact(&location.file),
+        region: Some(region(location)),
+    }
+}
+
+fn artifact(file: &str) -> ArtifactLocation {
+    let is_relative = !file.starts_with('/');
+    ArtifactLocation {
+        uri: uri::path(file),
+        uri_base_id: is_relative.then_some("%SRCROOT%"),
+    }
+}
+
+fn region(location: &Location) -> Region {
+    let (start, end) = (location.span.start, location.span.end);
+    Region {
+        start_line: start.line,
+        start_column: start.column,
+        end_line: end.line,
+        end_column: end.column,
     }
 }
 

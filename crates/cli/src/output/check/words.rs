@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ringfence_advisor::posture::{NamespacePosture, Openness};
-use ringfence_advisor::{Code, Finding, Report, Witness};
+use ringfence_advisor::{Code, Finding, Fix, Report, Safety, Witness};
 use ringfence_engine::Peer;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::protocol::Protocol;
@@ -106,6 +106,16 @@ pub(super) fn explanation(printed: &Printed<'_>, finding: &Finding) -> String {
     }));
     let lines: Vec<_> = lines.iter().map(|line| visible::line(line)).collect();
     lines.join("\n")
+}
+
+/// What makes a fix, or what keeps it from being made.
+pub(super) fn fix(fix: &Fix, obstacle: Option<&String>) -> String {
+    let title = &fix.title;
+    match (obstacle, fix.safety) {
+        (Some(obstacle), _) => format!("{title} by hand ({obstacle})"),
+        (None, Safety::Safe) => format!("`--fix` can {title}"),
+        (None, Safety::Unsafe) => format!("`--fix --unsafe-fixes` can {title}"),
+    }
 }
 
 /// The packet that shows it: its verdict, and the command that confirms it.

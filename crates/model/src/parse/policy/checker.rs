@@ -125,7 +125,8 @@ impl<'r, 'f> Checker<'r, 'f> {
         }
         let listed: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
         let listed = listed.join(", ");
-        let help = match nearest(text, words.iter().copied()) {
+        let right = nearest(text, words.iter().copied());
+        let help = match right {
             Some(right) => format!("did you mean `{right}`? Expected one of {listed}"),
             None => format!("expected one of {listed}"),
         };
@@ -134,7 +135,8 @@ impl<'r, 'f> Checker<'r, 'f> {
             place.value_extent(),
             format!("`{}`: {} is not valid", place.at, place.node.describe()),
         )
-        .help(help);
+        .help(help)
+        .instead(right);
     }
 
     /// A list or text with a length between two bounds.

@@ -160,7 +160,8 @@ impl Walk<'_, '_, '_> {
     fn unknown(&mut self, place: &Place<'_, '_, '_>, name: &str, fields: &'static [Field]) {
         let at = place.at.to_string();
         let here = pattern(&at);
-        let help = nearest(name, fields.iter().map(|field| field.name))
+        let right = nearest(name, fields.iter().map(|field| field.name));
+        let help = right
             .map(|right| format!("did you mean `{right}`?"))
             .or_else(|| {
                 home_of(name, self.root, &here)
@@ -179,6 +180,7 @@ impl Walk<'_, '_, '_> {
             Effect::Wrong | Effect::NotUnderstood => Severity::Error,
             Effect::None | Effect::RuleFailsClosed => Severity::Warning,
         };
+        let is_misspelt = matches!(effect, Effect::Wrong | Effect::None);
         let help = match effect {
             Effect::Wrong | Effect::None => help,
             Effect::NotUnderstood => Some(
@@ -196,7 +198,8 @@ impl Walk<'_, '_, '_> {
                 place.key_or_head(),
                 format!("unknown field `{at}`"),
             )
-            .maybe_help(help);
+            .maybe_help(help)
+            .instead(right.filter(|_| is_misspelt));
     }
 }
 

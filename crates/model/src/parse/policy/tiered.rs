@@ -173,7 +173,8 @@ fn check_action(action: &Place<'_, '_, '_>, dialect: &Dialect, checker: &mut Che
     if text == other_generation {
         checker
             .error("unknown-value", action.value_extent(), message)
-            .help(format!("in {kind} it is called `{}`", dialect.accept));
+            .help(format!("in {kind} it is called `{}`", dialect.accept))
+            .instead(Some(dialect.accept));
     } else if text == "Pass" && !dialect.actions.contains(&text) {
         checker
             .error("unknown-value", action.value_extent(), message)

@@ -58,6 +58,7 @@ impl<'a> Notices<'a> {
                 .into_iter()
                 .collect(),
             help: Some("remove or rename one of them".to_owned()),
+            replacement: None,
             left_out: Some("the earlier definition was left out".to_owned()),
         };
         self.diagnostics.push(diagnostic);
@@ -194,6 +195,7 @@ impl<'a> Notices<'a> {
             primary,
             related: Vec::new(),
             help,
+            replacement: None,
             left_out: Some(left_out.to_owned()),
         });
     }
