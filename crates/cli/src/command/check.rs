@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use ringfence_advisor::config::{CheckConfig, FailOn};
-use ringfence_advisor::{Code, CodePrefix, Input, Options, Report, rules};
+use ringfence_advisor::{Code, CodePrefix, Input, Options, Provider, Report, rules};
 use ringfence_engine::Engine;
 use ringfence_engine::reach::Selection;
 use ringfence_model::snapshot::WorkloadId;
@@ -58,7 +58,7 @@ pub(crate) struct CheckArgs {
     /// Only the metadata endpoints of this cloud provider count (aws, azure, google,
     /// alibaba, oracle, ...); repeatable
     #[arg(long = "provider", value_name = "PROVIDER")]
-    providers: Vec<String>,
+    providers: Vec<Provider>,
 
     /// Only these rules: codes (RF401), or beginnings of codes (RF4); separated by commas,
     /// repeatable
@@ -130,6 +130,10 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
     let asked_to_fail_on = args.fail_on.map(FailOn::from).or(config.fail_on);
     let fail_on = asked_to_fail_on.unwrap_or_default();
     let options = options(args, config);
+    if !rules::ALL.iter().any(|rule| options.wants(rule.code)) {
+        let why = "no rule is left to check: all that are selected are ignored";
+        return Err(anyhow::anyhow!(why).into());
+    }
     let (cluster, facts) = Cluster::read_for_check(&args.input, printer)?;
     let engine = cluster.engine(printer);
     let input = Input {
