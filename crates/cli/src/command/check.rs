@@ -82,11 +82,12 @@ pub(crate) struct CheckArgs {
     no_config: bool,
 
     /// Describe a rule and end
-    #[arg(long, value_name = "CODE", exclusive = true)]
+    // Not `exclusive`: that would rule out `--color` and `--quiet`.
+    #[arg(long, value_name = "CODE", conflicts_with_all = OF_A_RUN, conflicts_with = "list")]
     explain: Option<Code>,
 
     /// List all rules and end
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = OF_A_RUN)]
     list: bool,
 
     #[command(flatten)]
@@ -95,6 +96,19 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     input: InputOptions,
 }
+
+/// Options that mean something only where something is checked.
+const OF_A_RUN: [&str; 9] = [
+    "output",
+    "fail_on",
+    "providers",
+    "select",
+    "ignore",
+    "show_suppressed",
+    "config",
+    "no_config",
+    "filenames",
+];
 
 /// `--fail-on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
