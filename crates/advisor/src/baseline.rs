@@ -71,6 +71,7 @@ pub fn propose(context: &Context<'_>, request: &Request) -> Result<Proposal, Bas
         let targets = namespaces::choose(context, request, &mut proposal.notes)?;
         let pieces = pieces(context, request, &mut proposal.notes)?;
         if request.preset == Preset::DenyMetadata {
+            deny_metadata::must_deny(context)?;
             deny_metadata::must_not_open(context, &targets)?;
         }
         proposal.policies = for_namespaces(context, request, &targets, &pieces);
@@ -83,7 +84,7 @@ pub fn propose(context: &Context<'_>, request: &Request) -> Result<Proposal, Bas
         let is_new = |proposed: &ProposedPolicy| !missing::has_equal(context.snapshot, proposed);
         proposal.policies.retain(is_new);
     }
-    Names::of(context.snapshot).settle(request.patch, &mut proposal);
+    Names::of(context).settle(request.patch, &mut proposal);
     for proposed in &mut proposal.policies {
         let annotations = request.annotations.clone();
         proposed.policy.annotations.extend(annotations);

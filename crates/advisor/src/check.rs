@@ -59,7 +59,10 @@ pub fn check(input: &Input<'_>) -> Report {
                 reason,
                 by,
             }),
-            None => findings.push(finding),
+            None => {
+                suppress::leave_out_workloads(&context, &mut finding);
+                findings.push(finding);
+            }
         }
     }
     Report {

@@ -9,6 +9,7 @@ use ringfence_model::diagnostic::Severity;
 use serde::{Deserialize, Deserializer};
 use wildmatch::WildMatch;
 
+use crate::provider::Provider;
 use crate::rule::{Code, CodePrefix};
 
 /// The name of the file.
@@ -36,7 +37,8 @@ pub struct CheckConfig {
     /// How bad a finding must be for exit code 1: `error`, `warning`, `note` or `never`.
     pub fail_on: Option<FailOn>,
     /// The cloud providers whose metadata endpoints count; all unless said.
-    pub provider: Vec<String>,
+    #[serde(deserialize_with = "providers")]
+    pub provider: Vec<Provider>,
     /// Other severities than the rules have: `RF501 = "error"`.
     #[serde(deserialize_with = "severities")]
     pub severity: BTreeMap<Code, Severity>,
@@ -182,6 +184,13 @@ impl Config {
             span: error.span(),
         })
     }
+}
+
+fn providers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Provider>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let read = texts.iter().map(|text| text.parse());
+    read.collect::<Result<_, _>>()
+        .map_err(serde::de::Error::custom)
 }
 
 fn prefixes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CodePrefix>, D::Error> {

@@ -29,7 +29,7 @@ pub(crate) use exceptions::{append as append_exceptions, listed as list_exceptio
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
 pub use inventory::{ContainerFacts, Inventory};
-pub use manifest_paths::pod_spec_path;
+pub use manifest_paths::{pod_spec_path, pod_template_path};
 pub use node_agents::node_agent;
 pub use openings::{Cause, Opening};
 pub use roles::Role;
@@ -53,14 +53,14 @@ use ringfence_model::source::Origin;
 use crate::check::Input;
 use crate::config::{Justification, Suppression};
 use crate::finding::Witness;
+use crate::provider::Provider;
 use crate::rule::{Code, CodePrefix};
 
 /// What somebody who checks can choose.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The cloud providers whose metadata endpoints count, by the names of the table or
-    /// the beginnings of them, in any case (`aws`, `azure`); empty for all.
-    pub providers: Vec<String>,
+    /// The cloud providers whose metadata endpoints count; empty for all.
+    pub providers: Vec<Provider>,
     /// The rules to look for; empty for all.
     pub select: Vec<CodePrefix>,
     /// Rules not to look for, of those.
@@ -88,13 +88,9 @@ impl Options {
     /// Whether the endpoint is one of the chosen providers', and gives secrets away.
     #[must_use]
     pub fn counts(&self, endpoint: &MetadataEndpoint) -> bool {
-        let provider = endpoint.provider.to_ascii_lowercase();
+        let mut chosen = self.providers.iter();
         endpoint.gives_secrets
-            && (self.providers.is_empty()
-                || self
-                    .providers
-                    .iter()
-                    .any(|chosen| provider.starts_with(&chosen.to_ascii_lowercase())))
+            && (self.providers.is_empty() || chosen.any(|provider| provider.serves(endpoint)))
     }
 }
 
@@ -318,6 +314,17 @@ impl<'a> Context<'a> {
         let annotations = match self.find_policy(object) {
             Some(policy) => Some(&policy.annotations),
             None => self.inventory.annotations(object),
+        };
+        annotations?.get(key).map(String::as_str)
+    }
+
+    /// One annotation of the pods of a workload, where its template has it; a pod's own
+    /// are those of the object.
+    #[must_use]
+    pub fn template_annotation(&self, object: &ObjectRef, key: &str) -> Option<&str> {
+        let annotations = match &*object.kind {
+            "Pod" => None,
+            _ => self.inventory.pod_annotations(object),
         };
         annotations?.get(key).map(String::as_str)
     }

@@ -39,6 +39,12 @@ impl FromStr for Code {
 pub struct CodePrefix(String);
 
 impl CodePrefix {
+    /// Whether it stands for all rules.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.0 == "RF"
+    }
+
     /// Whether the rule is one of them.
     #[must_use]
     pub fn covers(&self, code: Code) -> bool {

@@ -49,6 +49,10 @@ fn read_entry(entry: &str) -> Result<Ignored, IgnoreError> {
         let Ok(code) = word.trim_matches([',', ':']).parse::<CodePrefix>() else {
             break;
         };
+        // `RF because of the bank` means no rule, rather than all of them.
+        if code.is_all() {
+            break;
+        }
         codes.push(code);
         rest = behind.trim_start();
     }
@@ -98,10 +102,36 @@ fn by_annotation(context: &Context<'_>, finding: &Finding) -> Option<(String, St
     found
 }
 
+/// Takes the workloads that suppress a finding themselves out of one that stays because of
+/// others, and says so: whoever wrote the annotation would look for what it did.
+pub(crate) fn leave_out_workloads(context: &Context<'_>, finding: &mut Finding) {
+    let affected = std::mem::take(&mut finding.affected);
+    let (left_out, rest): (Vec<_>, Vec<_>) = affected.into_iter().partition(|workload| {
+        let object = context.workload_ref(*workload);
+        ignored_on(context, &object, finding).is_some()
+    });
+    finding.affected = rest;
+    if left_out.is_empty() {
+        return;
+    }
+    let remark = format!(
+        "the annotation of {} holds for {} alone: the finding stays because of {}",
+        context.list(&left_out),
+        if left_out.len() == 1 { "it" } else { "them" },
+        context.list(&finding.affected)
+    );
+    finding.help = Some(match finding.help.take() {
+        Some(help) => format!("{help}; {remark}"),
+        None => remark,
+    });
+}
+
 fn ignored_on(context: &Context<'_>, object: &ObjectRef, finding: &Finding) -> Option<String> {
-    let annotation = context.annotation(object, ANNOTATION)?;
-    let entries = read(annotation).into_iter().flatten();
-    let mut entries = entries.filter(|ignored| {
+    let own = context.annotation(object, ANNOTATION);
+    // People write the annotations of a workload on its pod template as often.
+    let of_template = context.template_annotation(object, ANNOTATION);
+    let annotations = own.into_iter().chain(of_template);
+    let mut entries = annotations.flat_map(read).flatten().filter(|ignored| {
         let mut codes = ignored.codes.iter();
         codes.any(|prefix| prefix.covers(finding.rule.code))
     });
@@ -169,6 +199,7 @@ mod tests {
         assert!(shown("because I said so")[0].contains("does not begin with a code"));
         assert!(shown("RF401")[0].contains("gives no reason"));
         assert!(shown("RF401,")[0].contains("gives no reason"));
+        assert!(shown("RF because I said so")[0].contains("does not begin with a code"));
         assert!(shown("RF999 no such rule")[0].contains("does not begin with a code"));
     }
 }

@@ -61,6 +61,14 @@ pub(super) fn namespaced(context: &Context<'_>, namespace: &str) -> ProposedPoli
     ])
 }
 
+/// Without an address to leave out, the policy would allow everything.
+pub(super) fn must_deny(context: &Context<'_>) -> Result<(), BaselineError> {
+    match addresses(context).is_empty() {
+        true => Err(BaselineError::NoMetadata),
+        false => Ok(()),
+    }
+}
+
 /// A policy that allows so much must not meet one that allows less.
 pub(super) fn must_not_open(
     context: &Context<'_>,
@@ -86,13 +94,11 @@ pub(super) fn cluster_wide(
     context: &Context<'_>,
     request: &Request,
 ) -> Result<ProposedPolicy, BaselineError> {
+    must_deny(context)?;
     let networks: Vec<String> = addresses(context)
         .into_iter()
         .map(|address| IpNet::from(address).to_string())
         .collect();
-    if networks.is_empty() {
-        return Err(BaselineError::NoMetadata);
-    }
     let (operator, mut values) = match request.namespaces.is_empty() {
         false => ("In", request.namespaces.clone()),
         true => ("NotIn", protected(context)),

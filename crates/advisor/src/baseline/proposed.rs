@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ringfence_model::diagnostic::Severity;
 use ringfence_model::k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
@@ -13,6 +14,7 @@ use ringfence_model::snapshot::Snapshot;
 
 use super::Proposal;
 use super::request::PortRange;
+use crate::context::Context;
 
 /// The label that says who wrote a policy.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ringfence");
@@ -197,12 +199,28 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// Those of a cluster.
-    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
-        let policies = snapshot.policies.iter();
+    /// Those of a cluster, of policies that were left out of it too.
+    pub(super) fn of(context: &Context<'a>) -> Self {
+        let policies = context.snapshot.policies.iter();
+        let applied_to = context.options.applied_to.as_deref().unwrap_or("default");
+        let diagnosed = context.diagnostics.iter();
+        let left_out = diagnosed.filter(|d| d.severity == Severity::Error && d.left_out.is_some());
+        let left_out = left_out.filter_map(|diagnostic| {
+            let object = diagnostic.object.as_ref()?;
+            let mut families = PolicyFamily::ALL.into_iter();
+            let family = families.find(|family| family.kind() == &*object.kind)?;
+            let namespace = match family {
+                PolicyFamily::NetworkPolicy => {
+                    let own = object.namespace.clone();
+                    Some(own.unwrap_or_else(|| applied_to.into()))
+                }
+                _ => None,
+            };
+            Some((family, namespace, Arc::clone(&object.name)))
+        });
         Self {
-            snapshot,
-            taken: policies.map(key).collect(),
+            snapshot: context.snapshot,
+            taken: policies.map(key).chain(left_out).collect(),
         }
     }
 
@@ -214,6 +232,7 @@ impl<'a> Names<'a> {
             let policy = &mut proposed.policy;
             let old = key(policy);
             let is_there = self.taken.contains(&old);
+            let is_read = self.snapshot.policies.iter().any(|p| key(p) == old);
             let is_equal = |there: &&Policy| key(there) == old && there.body == policy.body;
             if is_there && !patch && !self.snapshot.policies.iter().any(|p| is_equal(&p)) {
                 proposal.notes.push(format!(
@@ -225,9 +244,12 @@ impl<'a> Names<'a> {
             if (is_there && patch) || new.contains(&old) {
                 policy.name = self.free(policy, &new);
                 if is_there && patch {
+                    let why = match is_read {
+                        true => "does not do what its name says",
+                        false => "could not be read",
+                    };
                     proposal.notes.push(format!(
-                        "{} does not do what its name says, and stays: what is missing is called \
-                         {}",
+                        "{} {why}, and stays: what is missing is called {}",
                         display_name(&old),
                         policy.name
                     ));

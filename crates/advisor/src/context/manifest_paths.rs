@@ -3,14 +3,17 @@ use ringfence_model::source::KeyPath;
 /// The way to the pod spec in an object of this kind: that of a pod, or of the template.
 #[must_use]
 pub fn pod_spec_path(kind: &str) -> KeyPath {
+    pod_template_path(kind).key("spec")
+}
+
+/// The way to the pod template in an object of this kind; to a pod, from itself.
+#[must_use]
+pub fn pod_template_path(kind: &str) -> KeyPath {
     let spec = KeyPath::root().key("spec");
     match kind {
-        "Pod" => spec,
-        "CronJob" => {
-            let job = spec.key("jobTemplate").key("spec");
-            job.key("template").key("spec")
-        }
-        _ => spec.key("template").key("spec"),
+        "Pod" => KeyPath::root(),
+        "CronJob" => spec.key("jobTemplate").key("spec").key("template"),
+        _ => spec.key("template"),
     }
 }
 

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::{Action, Policy, PolicyBody};
 use ringfence_model::snapshot::PolicyId;
@@ -43,6 +45,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 .push((id, policy, missing));
         }
         findings.extend(expired(context, id, policy));
+        findings.extend(unreadable_date(context, id, policy));
     }
     for (namespace, policies) in by_namespace {
         findings.extend(unjustified(context, namespace, &policies));
@@ -127,13 +130,56 @@ fn unjustified(
     })
 }
 
+/// The day of a text: a date, or the date of a time in UTC.
+fn day(text: &str) -> Option<Date> {
+    let text = text.trim();
+    let of_time = || {
+        Some(
+            text.parse::<Timestamp>()
+                .ok()?
+                .to_zoned(TimeZone::UTC)
+                .date(),
+        )
+    };
+    text.parse().ok().or_else(of_time)
+}
+
+/// A date that cannot be read never passes.
+fn unreadable_date(context: &Context<'_>, id: PolicyId, policy: &Policy) -> Option<Finding> {
+    let keys = context.options.justification.expires.iter();
+    let (key, text) = keys
+        .filter_map(|key| value(policy, key))
+        .find(|(_, text)| day(text).is_none() && !text.trim().eq_ignore_ascii_case("never"))?;
+    let path = KeyPath::root().key("metadata").key("annotations").key(key);
+    let text = text.trim();
+    Some(Finding {
+        rule: &RULE,
+        severity: Severity::Warning,
+        message: format!(
+            "the annotation `{key}` of `{}` is no date: `{text}`",
+            policy.name
+        ),
+        consequence: Some("nobody is told when that day has passed".to_owned()),
+        help: Some("write it as 2026-11-21".to_owned()),
+        object: context.policy_ref(id),
+        primary: policy
+            .origin
+            .as_ref()
+            .map(|origin| Place::value(origin, path, "not a date such as 2026-11-21")),
+        related: Vec::new(),
+        witness: None,
+        affected: Vec::new(),
+        fix: None,
+    })
+}
+
 /// The policy was to be looked at again by now.
 fn expired(context: &Context<'_>, id: PolicyId, policy: &Policy) -> Option<Finding> {
     let today = context.options.today?;
     let keys = context.options.justification.expires.iter();
     let (key, text, date) = keys
         .filter_map(|key| value(policy, key))
-        .filter_map(|(key, text)| Some((key, text, text.trim().parse::<Date>().ok()?)))
+        .filter_map(|(key, text)| Some((key, text, day(text)?)))
         .find(|(_, _, date)| *date < today)?;
     let path = KeyPath::root().key("metadata").key("annotations").key(key);
     let days = (today - date).get_days();

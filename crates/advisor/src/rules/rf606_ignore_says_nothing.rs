@@ -1,7 +1,7 @@
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::source::KeyPath;
 
-use crate::context::Context;
+use crate::context::{Context, pod_template_path};
 use crate::finding::{Finding, Place};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -19,14 +19,20 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for (object, origin) in context.objects() {
-        let Some(annotation) = context.annotation(&object, ANNOTATION) else {
-            continue;
-        };
-        let path = KeyPath::root()
-            .key("metadata")
-            .key("annotations")
-            .key(ANNOTATION);
-        for error in read(annotation).into_iter().filter_map(Result::err) {
+        let own = context.annotation(&object, ANNOTATION);
+        let own = own.map(|annotation| (annotation, KeyPath::root()));
+        let of_template = context.template_annotation(&object, ANNOTATION);
+        let of_template =
+            of_template.map(|annotation| (annotation, pod_template_path(&object.kind)));
+        let errors = own
+            .into_iter()
+            .chain(of_template)
+            .flat_map(|(text, holder)| {
+                let path = holder.key("metadata").key("annotations").key(ANNOTATION);
+                let errors = read(text).into_iter().filter_map(Result::err);
+                errors.map(move |error| (error, path.clone()))
+            });
+        for (error, path) in errors {
             findings.push(Finding {
                 rule: &RULE,
                 severity: RULE.severity,
@@ -38,7 +44,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                         .to_owned(),
                 ),
                 object: object.clone(),
-                primary: origin.map(|origin| Place::value(origin, path.clone(), "this annotation")),
+                primary: origin.map(|origin| Place::value(origin, path, "this annotation")),
                 related: Vec::new(),
                 witness: None,
                 affected: Vec::new(),

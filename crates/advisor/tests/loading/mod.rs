@@ -102,7 +102,7 @@ fn options(words: &str) -> Options {
     while let (Some(option), Some(value)) = (words.next(), words.next()) {
         match option {
             "-n" => options.applied_to = Some(value.to_owned()),
-            "--provider" => options.providers.push(value.to_owned()),
+            "--provider" => options.providers.push(value.parse().unwrap()),
             other => panic!("{other} is not understood here"),
         }
     }

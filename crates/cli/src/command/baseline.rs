@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use ringfence_advisor::baseline::{
     self, DnsChoice, KubeApi, Preset, ProposedPolicy, Request, propose,
 };
-use ringfence_advisor::{Context, Input, Options};
+use ringfence_advisor::{Context, Input, Options, Provider};
 use ringfence_model::parse::names;
 
 use super::Stop;
@@ -116,7 +116,7 @@ pub(crate) struct BaselineArgs {
 
     /// Only the metadata endpoints of this cloud provider (deny-metadata); repeatable
     #[arg(long = "provider", value_name = "PROVIDER")]
-    providers: Vec<String>,
+    providers: Vec<Provider>,
 
     /// Also for namespaces of the control plane that are named
     #[arg(long)]
@@ -174,6 +174,12 @@ impl From<PresetName> for Preset {
 }
 
 impl PresetName {
+    /// Whether the set has a policy for DNS, so that it matters which name servers there
+    /// are.
+    fn needs_name_servers(self) -> bool {
+        matches!(self, Self::Production | Self::InternalOnly | Self::AllowDns)
+    }
+
     fn is_connection(self) -> bool {
         matches!(self, Self::WorkloadToWorkload | Self::WorkloadToCidr)
     }
@@ -223,9 +229,13 @@ pub(crate) fn run(args: &BaselineArgs, printer: &mut Printer) -> Result<Exit, St
         )?;
         request.flow = Some(flow);
     }
+    if let Some(file) = &args.write {
+        must_be_whole(file, &cluster)?;
+    }
     let engine = cluster.engine(printer);
     let options = Options {
         providers: args.providers.clone(),
+        applied_to: args.input.reading.namespace.clone(),
         ..Options::default()
     };
     let context = Context::new(&Input {
@@ -313,7 +323,10 @@ fn read(
     let default_namespace = args.input.reading.namespace();
     let needs_no_input = match args.preset {
         PresetName::DenyMetadata => args.cluster_policy || !request.namespaces.is_empty(),
-        _ => request.dns.is_some() && !request.namespaces.is_empty(),
+        preset if preset.needs_name_servers() => {
+            request.dns.is_some() && !request.namespaces.is_empty()
+        }
+        _ => !request.namespaces.is_empty(),
     };
     if input.filenames.is_empty() && !needs_no_input {
         return Err(anyhow::anyhow!(
@@ -328,6 +341,23 @@ fn read(
     })?;
     diagnostics::print(&cluster.diagnostics, &cluster.sources, printer);
     Ok((cluster, facts))
+}
+
+/// What could not be read of a file may be what is to be added to it, or no YAML at all.
+fn must_be_whole(path: &Path, cluster: &Cluster) -> Result<(), Stop> {
+    let name = path.display().to_string();
+    let of_file = cluster.diagnostics.iter().filter(|diagnostic| {
+        let place = diagnostic.primary.as_ref();
+        place.is_none_or(|place| place.location.file == name)
+    });
+    let of_file: Vec<_> = of_file.cloned().collect();
+    match diagnostics::is_incomplete(&of_file) {
+        false => Ok(()),
+        true => Err(anyhow::anyhow!(
+            "`{name}` could not be read completely: nothing is added to it"
+        )
+        .into()),
+    }
 }
 
 /// Adds documents to the end of a file.

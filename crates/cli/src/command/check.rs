@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use ringfence_advisor::config::{CheckConfig, FailOn};
-use ringfence_advisor::{Code, CodePrefix, Input, Options, Report, rules};
+use ringfence_advisor::{Code, CodePrefix, Input, Options, Provider, Report, rules};
 use ringfence_engine::Engine;
 use ringfence_engine::reach::Selection;
 use ringfence_model::snapshot::WorkloadId;
@@ -77,7 +77,7 @@ pub(crate) struct CheckArgs {
     /// Only the metadata endpoints of this cloud provider count (aws, azure, google,
     /// alibaba, oracle, ...); repeatable
     #[arg(long = "provider", value_name = "PROVIDER")]
-    providers: Vec<String>,
+    providers: Vec<Provider>,
 
     /// Only these rules: codes (RF401), or beginnings of codes (RF4); separated by commas,
     /// repeatable
@@ -101,11 +101,12 @@ pub(crate) struct CheckArgs {
     no_config: bool,
 
     /// Describe a rule and end
-    #[arg(long, value_name = "CODE", exclusive = true)]
+    // Not `exclusive`: that would rule out `--color` and `--quiet`.
+    #[arg(long, value_name = "CODE", conflicts_with_all = OF_A_RUN, conflicts_with = "list")]
     explain: Option<Code>,
 
     /// List all rules and end
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = OF_A_RUN)]
     list: bool,
 
     #[command(flatten)]
@@ -114,6 +115,19 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     input: InputOptions,
 }
+
+/// Options that mean something only where something is checked.
+const OF_A_RUN: [&str; 9] = [
+    "output",
+    "fail_on",
+    "providers",
+    "select",
+    "ignore",
+    "show_suppressed",
+    "config",
+    "no_config",
+    "filenames",
+];
 
 /// `--fail-on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -149,6 +163,10 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
     let asked_to_fail_on = args.fail_on.map(FailOn::from).or(config.fail_on);
     let fail_on = asked_to_fail_on.unwrap_or_default();
     let options = options(args, config);
+    if !rules::ALL.iter().any(|rule| options.wants(rule.code)) {
+        let why = "no rule is left to check: all that are selected are ignored";
+        return Err(anyhow::anyhow!(why).into());
+    }
     if args.unsafe_fixes && !args.fix && !args.diff {
         return Err(anyhow::anyhow!("`--unsafe-fixes` says what `--fix` and `--diff` do").into());
     }

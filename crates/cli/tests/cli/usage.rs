@@ -117,3 +117,53 @@ fn profiles_change_verdicts_and_are_said() {
         cilium.stdout
     );
 }
+
+#[test]
+fn options_that_would_check_nothing_are_errors() {
+    for (arguments, says) in [
+        ("check -f examples/shop/base --provider awz", "aws, google"),
+        (
+            "baseline shop --preset deny-metadata --provider amazon",
+            "aws, google",
+        ),
+        (
+            "check -f examples/shop/base --select RF401 --ignore RF4",
+            "no rule is left to check",
+        ),
+        (
+            "baseline -f examples/shop/base --preset workload-to-cidr --from shop-web/cart \
+             --to 10.0.0.5/8:443",
+            "write 10.0.0.0/8",
+        ),
+    ] {
+        let run = ringfence(arguments);
+        assert_eq!(run.code, Some(2), "{arguments}: {}", run.text());
+        assert!(run.stdout.is_empty(), "{arguments}: {}", run.stdout);
+        assert!(run.stderr.contains(says), "{arguments}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn global_options_go_with_a_page_of_a_rule_and_the_list() {
+    for arguments in [
+        "check --explain RF401 --color never",
+        "check --list --quiet",
+        "baseline shop --preset deny-all",
+    ] {
+        let run = ringfence(arguments);
+        assert_eq!(run.code, Some(0), "{arguments}: {}", run.text());
+    }
+    assert_eq!(ringfence("check --explain RF401 -f .").code, Some(2));
+}
+
+#[test]
+fn nothing_is_added_to_a_file_that_could_not_be_read() {
+    let scratch = Scratch::new("broken-target");
+    let text = "kind: [\n";
+    let file = scratch.file("policies.yaml", text);
+    let run = ringfence(&format!(
+        "baseline shop --preset deny-all --patch --write {file}"
+    ));
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}

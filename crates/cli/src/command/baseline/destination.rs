@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use ringfence_advisor::baseline::{Destination, Flow, PortRange};
 use ringfence_engine::sets::PortSet;
 use ringfence_model::protocol::Protocol;
@@ -37,6 +38,12 @@ pub(super) fn flow(
                 anyhow::anyhow!("`{to}` is an address: take --preset workload-to-cidr").into(),
             );
         }
+        if !is_cut(to, net) {
+            return Err(anyhow::anyhow!(
+                "`{to}` is not where a block begins: write {net} for all of it, or one address"
+            )
+            .into());
+        }
         let word = target.port.as_ref().ok_or_else(|| no_port(to))?;
         let ports = word.numbers().ok_or_else(|| {
             anyhow::anyhow!("`{to}`: an address has no named ports, give the number")
@@ -69,6 +76,16 @@ pub(super) fn flow(
         to: Destination::Workload(destination),
         ports: ranges(&ports, to)?,
     })
+}
+
+/// Whether a block was typed as it is: `10.0.0.5/8` could as well mean one address, and
+/// a policy for all of 10.0.0.0/8 would open far more than that.
+fn is_cut(named: &EndpointArg, net: &IpNet) -> bool {
+    let typed = named.text.trim_start_matches('[');
+    let Some((address, _)) = typed.split_once('/') else {
+        return true;
+    };
+    address.parse() == Ok(net.addr())
 }
 
 /// The workload that an endpoint names.
