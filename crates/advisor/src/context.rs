@@ -9,6 +9,7 @@ mod effective_rules;
 mod exceptions;
 mod exposure;
 mod groups;
+mod internet;
 mod inventory;
 mod manifest_paths;
 mod node_agents;
@@ -28,6 +29,7 @@ pub use exceptions::Exceptions;
 pub(crate) use exceptions::{append as append_exceptions, listed as list_exceptions};
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
+pub use internet::InternetInParts;
 pub use inventory::{ContainerFacts, Inventory};
 pub use manifest_paths::{pod_spec_path, pod_template_path};
 pub use node_agents::node_agent;
@@ -121,6 +123,7 @@ pub struct Context<'a> {
     service_ports: OnceLock<ServicePorts>,
     exposures: OnceLock<Vec<Vec<Exposure>>>,
     internet: OnceLock<Vec<InternetReach>>,
+    internet_in_parts: OnceLock<Vec<InternetInParts>>,
     deny_all: OnceLock<Vec<backstop::DenyAll>>,
     openings: OnceLock<BTreeMap<Cause, Vec<Opening>>>,
     written: OnceLock<Vec<Vec<WrittenRule>>>,
@@ -151,6 +154,7 @@ impl<'a> Context<'a> {
             service_ports: OnceLock::new(),
             exposures: OnceLock::new(),
             internet: OnceLock::new(),
+            internet_in_parts: OnceLock::new(),
             deny_all: OnceLock::new(),
             openings: OnceLock::new(),
             written: OnceLock::new(),
@@ -218,6 +222,13 @@ impl<'a> Context<'a> {
         self.internet.get_or_init(|| exposure::internet(self))
     }
 
+    /// The rules that open the public internet together, and none of them alone.
+    #[must_use]
+    pub fn internet_in_parts(&self) -> &[InternetInParts] {
+        self.internet_in_parts
+            .get_or_init(|| internet::in_parts(self))
+    }
+
     /// What is open to metadata endpoints, by the rule that opens it.
     #[must_use]
     pub fn openings(&self) -> &BTreeMap<Cause, Vec<Opening>> {
@@ -273,11 +284,18 @@ impl<'a> Context<'a> {
     /// name server that was assumed.
     #[must_use]
     pub fn witness_to_show(&self, packet: Packet) -> Option<Witness> {
-        let is_assumed = match packet.destination {
-            Peer::Pod(pod) => self.dns.is_assumed(pod),
-            Peer::Address(_) => false,
-        };
-        (!is_assumed).then(|| self.witness(packet))
+        self.is_in_input(packet.destination)
+            .then(|| self.witness(packet))
+    }
+
+    /// Whether one end of a connection is something that whoever reads a finding can ask
+    /// for: not a name server that was assumed.
+    #[must_use]
+    pub fn is_in_input(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Pod(pod) => !self.dns.is_assumed(pod),
+            Peer::Address(_) => true,
+        }
     }
 
     /// Whether a verdict is one that a finding may rest on.

@@ -19,10 +19,12 @@ enum Common {
     Workloads,
     /// The place.
     Place,
+    /// The place of the first, which the other points at too.
+    Entry,
 }
 
 /// The code that gives way, to which other, and where.
-const GIVES_WAY: [(Code, Code, Common); 7] = [
+const GIVES_WAY: [(Code, Code, Common); 8] = [
     // The policy that was to isolate them says what is wrong, and the fix is in it.
     (Code(201), Code(202), Common::Workloads),
     (Code(201), Code(203), Common::Workloads),
@@ -30,6 +32,8 @@ const GIVES_WAY: [(Code, Code, Common); 7] = [
     (Code(205), Code(303), Common::Rule),
     // DNS to anywhere is also DNS to a metadata address.
     (Code(401), Code(304), Common::Rule),
+    // The port of the name servers' Service is a Service's port.
+    (Code(506), Code(303), Common::Entry),
     // What is said to be denied is the whole internet.
     (Code(501), Code(402), Common::Rule),
     // That it overrides the policies of namespaces is worse.
@@ -70,6 +74,14 @@ fn is_said_by(finding: &Finding, other: &Finding) -> bool {
             Common::Workloads => {
                 !finding.affected.is_empty()
                     && namespace_of(&finding.object) == namespace_of(&other.object)
+            }
+            Common::Entry => {
+                finding.object == other.object
+                    && other
+                        .primary
+                        .iter()
+                        .chain(&other.related)
+                        .any(|place| finding.primary.as_ref().is_some_and(|p| p.at == place.at))
             }
             Common::Place => finding.object == other.object && same_place(finding, other),
         }

@@ -6,14 +6,18 @@ use ringfence_model::address::{IpBlock, IpFamily, IpRangeSet, from_number, publi
 use ringfence_model::k8s_openapi::api::networking::v1::{
     NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
+use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    LabelSelector, LabelSelectorRequirement,
+};
+use ringfence_model::labels::METADATA_NAME;
 use ringfence_model::policy::{Direction, Policy, PolicyBody};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::selector::selects_everything;
+use ringfence_model::selector::{matches, selects_everything};
 use ringfence_model::snapshot::{PodId, PodKind, PolicyId};
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use super::Context;
+use super::{Context, internet};
 use crate::finding::{Place, Witness};
 
 /// How many pods of each end are tried when a packet is looked for that shows something.
@@ -96,30 +100,7 @@ impl EffectiveRule<'_> {
     /// Whether its blocks cover more than half of the public addresses of a family.
     #[must_use]
     pub fn is_wide(&self, family: IpFamily) -> bool {
-        let size = |set: &IpRangeSet| -> u128 {
-            // Counted by the 2^64: half of a family never fails by one address.
-            let unit = match family {
-                IpFamily::V4 => 1,
-                IpFamily::V6 => 1 << 64,
-            };
-            set.ranges().iter().map(|(a, b)| (b - a) / unit + 1).sum()
-        };
-        let public = public_internet(family);
-        size(&self.addresses(family).intersection(public)) > size(public) / 2
-    }
-
-    /// Whether every peer names namespaces or pods by labels, none of them all.
-    #[must_use]
-    pub fn is_specific(&self) -> bool {
-        let narrows = |peer: &NetworkPolicyPeer| {
-            let selectors = [&peer.pod_selector, &peer.namespace_selector];
-            peer.ip_block.is_none()
-                && selectors
-                    .into_iter()
-                    .flatten()
-                    .any(|s| !selects_everything(s))
-        };
-        !self.peers.is_empty() && self.peers.iter().all(narrows)
+        internet::is_most(&self.addresses(family).intersection(public_internet(family)))
     }
 
     /// Whether some peer can be outside the policy's own namespace.
@@ -172,6 +153,41 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn has_pods(&self) -> bool {
         !self.groups().is_empty()
+    }
+
+    /// Whether a selector of namespaces leaves none out: it is empty, or asks for nothing
+    /// but a label that every namespace has, or for the absence of one that no namespace of
+    /// the input has. One that names a namespace, or a label, is about those that have it.
+    #[must_use]
+    pub fn is_every_namespace(&self, selector: &LabelSelector) -> bool {
+        let names_none = |requirement: &LabelSelectorRequirement| {
+            let key = requirement.key.as_str();
+            match requirement.operator.as_str() {
+                "Exists" => key == METADATA_NAME,
+                "DoesNotExist" => key != METADATA_NAME,
+                _ => false,
+            }
+        };
+        let mut requirements = selector.match_expressions.iter().flatten();
+        let mut namespaces = self.snapshot.namespaces.iter();
+        selects_everything(selector)
+            || selector.match_labels.iter().flatten().next().is_none()
+                && requirements.all(names_none)
+                && namespaces.all(|namespace| matches(selector, &namespace.labels).possible())
+    }
+
+    /// Whether every peer of a rule names namespaces or pods by labels, none of them all.
+    #[must_use]
+    pub fn is_specific(&self, rule: &EffectiveRule<'_>) -> bool {
+        let narrows = |peer: &NetworkPolicyPeer| {
+            let (pods, namespaces) = (&peer.pod_selector, &peer.namespace_selector);
+            peer.ip_block.is_none()
+                && (pods.as_ref().is_some_and(|s| !selects_everything(s))
+                    || namespaces
+                        .as_ref()
+                        .is_some_and(|s| !self.is_every_namespace(s)))
+        };
+        !rule.peers.is_empty() && rule.peers.iter().all(narrows)
     }
 
     /// Those of some pods that are certain, in the input, and subject to policies: one of

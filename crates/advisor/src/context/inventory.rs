@@ -1,16 +1,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringfence_model::k8s_openapi::api::core::v1::{Container, PodSpec};
+use ringfence_model::k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use ringfence_model::labels::Labels;
 use ringfence_model::object::ObjectRef;
-use ringfence_model::parse::Object;
+use ringfence_model::parse::{Object, TypedObject};
+use ringfence_model::selector::matches;
 use ringfence_model::source::Origin;
+use ringfence_model::tri::Tri;
 
 /// What objects say that no verdict depends on: annotations, images, arguments. Taken
 /// from the objects before a snapshot is made of them.
 #[derive(Debug, Default)]
 pub struct Inventory {
     objects: BTreeMap<Key, ObjectFacts>,
+    /// The labels of pods that have ended, by namespace.
+    ended: BTreeMap<Arc<str>, Vec<Labels>>,
 }
 
 /// Kind, namespace (empty for none) and name.
@@ -88,6 +94,13 @@ impl Inventory {
                 (true, Some(namespace)) => namespace,
                 (true, None) => default_namespace,
             };
+            if let TypedObject::Pod(pod) = &object.typed
+                && has_ended(pod)
+            {
+                let labels = metadata.labels.clone().unwrap_or_default();
+                let of_namespace = inventory.ended.entry(namespace.into()).or_default();
+                of_namespace.push(labels.into_iter().collect());
+            }
             let facts = ObjectFacts {
                 annotations: metadata.annotations.clone().unwrap_or_default(),
                 pod_annotations: object.typed.pod_annotations().cloned().unwrap_or_default(),
@@ -98,6 +111,17 @@ impl Inventory {
             inventory.objects.insert(key, facts);
         }
         inventory
+    }
+
+    /// Whether a pod that has ended, such as that of a Job, was selected in a namespace.
+    /// The snapshot has none of them: nothing can be sent to one. That there was one shows
+    /// what the selector is for.
+    #[must_use]
+    pub fn has_ended_pod(&self, namespace: &str, selector: &LabelSelector) -> bool {
+        let ended = self.ended.get(namespace).into_iter().flatten();
+        ended
+            .into_iter()
+            .any(|labels| matches(selector, labels) == Tri::Yes)
     }
 
     /// The objects, by kind, namespace and name, with their places; without policies,
@@ -162,6 +186,11 @@ impl Inventory {
         let key = (object.kind.clone(), namespace, object.name.clone());
         self.objects.get(&key)
     }
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn containers(spec: &PodSpec) -> Vec<ContainerFacts> {

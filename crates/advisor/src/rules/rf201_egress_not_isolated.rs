@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ringfence_engine::{Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
@@ -10,8 +11,8 @@ use ringfence_model::snapshot::NamespaceId;
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Group, Role};
-use crate::finding::{Edit, Finding, Fix, Place, Safety};
+use crate::context::{Context, Exposure, Group, InternetReach, Role};
+use crate::finding::{Edit, Finding, Fix, Place, Safety, Witness};
 use crate::proposal;
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -27,11 +28,16 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    let mut open: BTreeMap<NamespaceId, Vec<&Group>> = BTreeMap::new();
-    for group in context.groups() {
+    let mut open: BTreeMap<NamespaceId, Vec<Open<'_>>> = BTreeMap::new();
+    let reaches = context.exposures().iter().zip(context.internet());
+    for (group, (metadata, internet)) in context.groups().iter().zip(reaches) {
         let is_open = !group.host_network && group.egress_isolated != Tri::Yes;
         if is_open && context.cluster_wide_deny(group).is_none() {
-            open.entry(group.namespace).or_default().push(group);
+            open.entry(group.namespace).or_default().push(Open {
+                group,
+                metadata,
+                internet,
+            });
         }
     }
     for (namespace, groups) in open {
@@ -67,7 +73,63 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     }
 }
 
-fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> Finding {
+/// A group that is not isolated, and what it reaches outside of the cluster.
+struct Open<'a> {
+    group: &'a Group,
+    metadata: &'a [Exposure],
+    internet: &'a InternetReach,
+}
+
+impl Open<'_> {
+    /// Whether something of cloud metadata is open for certain.
+    fn has_metadata(&self) -> bool {
+        self.metadata.iter().any(|e| !e.open.allow.is_empty())
+    }
+
+    /// Packets that show that nothing isolates it, the one that shows most first.
+    fn packets(&self, context: &Context<'_>) -> Vec<Packet> {
+        let to = |address: IpAddr, (protocol, port)| Packet {
+            source: Peer::Pod(self.group.first),
+            destination: Peer::Address(address),
+            family: IpFamily::of(address),
+            protocol,
+            port,
+            through_service: None,
+        };
+        let mut packets = vec![to(metadata::COMMON, (Protocol::Tcp, 80))];
+        packets.extend(self.metadata.iter().map(|e| e.packet(self.group)));
+        let regions = self.internet.regions.iter().filter_map(|region| {
+            let address = region.addresses.first()?.addr();
+            let port = context.telling_port(&region.open.allow, Peer::Address(address))?;
+            Some(to(address, port))
+        });
+        packets.extend(regions);
+        let families = context
+            .snapshot
+            .families_of(context.snapshot.pod(self.group.first));
+        packets.retain(|packet| families.contains(&packet.family));
+        packets
+    }
+}
+
+/// What is open, for a sentence.
+fn consequence(open: &[Open<'_>]) -> String {
+    let has_internet = open.iter().any(|open| open.internet.is_wide());
+    let has_metadata = open.iter().any(Open::has_metadata);
+    let outside = match (has_internet, has_metadata) {
+        (true, true) => "the internet, cloud metadata and ",
+        (true, false) => "the internet and ",
+        (false, true) => "cloud metadata and ",
+        (false, false) => "",
+    };
+    match outside {
+        "" => "a cluster-wide policy denies some of it; whatever that passes on is open".to_owned(),
+        outside => format!("they reach {outside}every namespace that lets them in"),
+    }
+}
+
+fn finding(context: &Context<'_>, namespace: NamespaceId, open: &[Open<'_>]) -> Finding {
+    let groups: Vec<&Group> = open.iter().map(|open| open.group).collect();
     let name = &context.snapshot.namespace(namespace).name;
     let affected = context.workloads(groups.iter().flat_map(|g| g.pods.iter().copied()));
     let of_namespace = context.groups_in(namespace);
@@ -101,34 +163,22 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, groups: &[&Group]) -> 
     });
     let mut written = affected.iter();
     let beside = written.find_map(|id| context.snapshot.workload(*id).origin.as_ref());
-    let witness = groups.iter().find_map(|group| {
-        let family = IpFamily::of(metadata::COMMON);
-        let families = context
-            .snapshot
-            .families_of(context.snapshot.pod(group.first));
-        families.contains(&family).then(|| {
-            context.witness(Packet {
-                source: Peer::Pod(group.first),
-                destination: Peer::Address(metadata::COMMON),
-                family,
-                protocol: Protocol::Tcp,
-                port: 80,
-                through_service: None,
-            })
-        })
-    });
+    let mut witnesses = open
+        .iter()
+        .flat_map(|open| open.packets(context))
+        .map(|packet| context.witness(packet));
+    let first = witnesses.next();
+    // One that is let through shows it; one that is not is better than none.
+    let is_allowed = |witness: &Witness| witness.verdict == Verdict::Allowed;
+    let witness = first
+        .filter(is_allowed)
+        .or_else(|| witnesses.find(is_allowed))
+        .or(first);
     Finding {
         rule: &RULE,
         severity: RULE.severity,
         message,
-        consequence: Some(match witness.map(|witness| witness.verdict) {
-            Some(Verdict::Denied) => {
-                "a cluster-wide policy denies some of it; whatever that passes on is open"
-                    .to_owned()
-            }
-            _ => "they reach the internet, cloud metadata and every namespace that lets them in"
-                .to_owned(),
-        }),
+        consequence: Some(consequence(open)),
         help: Some(format!(
             "add a default deny with `policyTypes: [Ingress, Egress]`, then allow what is \
              needed, DNS first: `ringfence baseline {name}` writes the set"

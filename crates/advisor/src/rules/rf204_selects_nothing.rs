@@ -45,8 +45,12 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         if !context.engine.subjects_of(id).is_empty() {
             continue;
         }
+        let name = &context.snapshot.namespace(namespace).name;
+        // The pods of a Job come and go.
+        if context.inventory.has_ended_pod(name, selector) {
+            continue;
+        }
         if context.groups_in(namespace).next().is_none() {
-            let name = &context.snapshot.namespace(namespace).name;
             without_pods.insert(format!("`{name}`"));
             continue;
         }

@@ -182,6 +182,13 @@ fn fault(context: &Context<'_>, own: NamespaceId, peer: &NetworkPolicyPeer) -> O
     if all().any(|(_, pod)| !pod.host_network && selected(pod)) {
         return None;
     }
+    let had_one = |id: &NamespaceId| {
+        let name = &context.snapshot.namespace(*id).name;
+        context.inventory.has_ended_pod(name, selector)
+    };
+    if namespaces.iter().any(had_one) {
+        return None;
+    }
     if all().any(|(_, pod)| pod.host_network && selected(pod)) {
         return Some(Fault::OnlyHostNetwork);
     }

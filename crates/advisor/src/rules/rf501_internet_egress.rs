@@ -4,9 +4,9 @@ use ringfence_model::address::{IpFamily, IpRangeSet, public_internet};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::PodId;
+use ringfence_model::snapshot::{PodId, WorkloadId};
 
-use crate::context::{Context, EffectiveRule};
+use crate::context::{Context, EffectiveRule, InternetInParts};
 use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -28,6 +28,113 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     let rules = context.rules().iter();
     let egress = rules.filter(|rule| rule.id.direction == Direction::Egress);
     findings.extend(egress.filter_map(|rule| finding(context, rule)));
+    let parts = context.internet_in_parts().iter();
+    findings.extend(parts.filter_map(|whole| together(context, whole)));
+}
+
+/// Rules that are the internet together.
+fn together(context: &Context<'_>, whole: &InternetInParts) -> Option<Finding> {
+    let rules: Vec<&EffectiveRule<'_>> = whole
+        .rules
+        .iter()
+        .filter_map(|id| context.rules().iter().find(|rule| rule.id == *id))
+        .collect();
+    let [first, others @ ..] = rules.as_slice() else {
+        return None;
+    };
+    let anywhere = Peer::Address(std::net::Ipv4Addr::UNSPECIFIED.into());
+    let port = context.telling_port(&whole.ports, anywhere)?;
+    let open = |family: IpFamily| {
+        let all = rules.iter().map(|rule| rule.addresses(family));
+        let all = all.fold(IpRangeSet::empty(family), |a, b| a.union(&b));
+        all.intersection(public_internet(family))
+    };
+    let witness = whole.families.iter().find_map(|family| {
+        let open = open(*family);
+        context
+            .witness_to(&whole.subjects, &open, port)
+            .or_else(|| on_another_port(context, &whole.subjects, &open, &whole.ports))
+    });
+    // Something else denies it.
+    if witness.is_none() && !whole.subjects.is_empty() {
+        return None;
+    }
+    let is_one_policy = others.iter().all(|o| o.id.policy == first.id.policy);
+    let names = match is_one_policy {
+        true => {
+            let numbers: Vec<String> = whole
+                .rules
+                .iter()
+                .map(|rule| (rule.rule + 1).to_string())
+                .collect();
+            format!("egress rules {} of `{}`", and(&numbers), first.policy.name)
+        }
+        false => and(&rules.iter().map(|rule| rule.name()).collect::<Vec<_>>()),
+    };
+    let affected = context.workloads_like(&whole.subjects);
+    let place = |rule: &EffectiveRule<'_>, label| rule.place(rule.path(), label);
+    let has_no_ports = rules.iter().all(|rule| rule.ports.is_empty());
+    let (which, severity) = which_ports(&whole.ports, has_no_ports);
+    Some(Finding {
+        rule: &RULE,
+        severity,
+        message: format!(
+            "{names} together allow {which} {}",
+            whole_of(&whole.families)
+        ),
+        consequence: Some(consequence(context, &affected)),
+        help: Some(HELP.to_owned()),
+        object: context.policy_ref(first.id.policy),
+        primary: place(first, "a part of the internet"),
+        related: others
+            .iter()
+            .filter_map(|rule| place(rule, "another part"))
+            .collect(),
+        witness,
+        affected,
+        fix: None,
+    })
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn and(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+const HELP: &str = "name the blocks that are needed, or lead this traffic through a proxy; where \
+                    it has to be the whole internet, keep to the ports and say why with the \
+                    annotation `ringfence.dev/ignore`";
+
+/// The ports for a sentence, and how bad it is that they are open.
+fn which_ports(ports: &PortSet, has_no_ports: bool) -> (String, Severity) {
+    let any_port = Protocol::WITH_PORTS
+        .into_iter()
+        .find(|protocol| PortSet::protocol(*protocol).is_subset(ports));
+    match any_port {
+        Some(_) if has_no_ports => ("every port".to_owned(), RULE.severity),
+        Some(protocol) => (format!("every {protocol} port"), RULE.severity),
+        None => (ports.to_string(), Severity::Warning),
+    }
+}
+
+fn whole_of(families: &[IpFamily]) -> &'static str {
+    match families {
+        [IpFamily::V4] => "to the public IPv4 internet",
+        [IpFamily::V6] => "to the public IPv6 internet",
+        _ => "to the public internet",
+    }
+}
+
+fn consequence(context: &Context<'_>, affected: &[WorkloadId]) -> String {
+    let who = match affected.len() {
+        0 => "the pods that it selects".to_owned(),
+        _ => context.list(affected),
+    };
+    format!("whoever gets into {who} can fetch tools from anywhere and send data anywhere")
 }
 
 fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
@@ -43,6 +150,13 @@ fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
         return None;
     }
     let subjects = context.subjects(rule.id.policy);
+    // With others it is more of the internet.
+    let mut wholes = context.internet_in_parts().iter();
+    if wholes.any(|whole| {
+        whole.rules.contains(&rule.id) && subjects.iter().all(|s| whole.subjects.contains(s))
+    }) {
+        return None;
+    }
     let witness = wide.iter().find_map(|family| {
         let open = rule
             .addresses(*family)
@@ -55,45 +169,22 @@ fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
     if witness.is_none() && context.has_pods_beside(rule.policy) {
         return None;
     }
-    let any_port = Protocol::WITH_PORTS
-        .into_iter()
-        .find(|protocol| PortSet::protocol(*protocol).is_subset(&ports));
-    let which = match any_port {
-        Some(_) if rule.ports.is_empty() => "every port".to_owned(),
-        Some(protocol) => format!("every {protocol} port"),
-        None => ports.to_string(),
-    };
-    let whole = match wide.as_slice() {
-        _ if rule.peers.is_empty() => "to every address",
-        [IpFamily::V4] => "to the public IPv4 internet",
-        [IpFamily::V6] => "to the public IPv6 internet",
-        _ => "to the public internet",
+    let (which, severity) = which_ports(&ports, rule.ports.is_empty());
+    let whole = match rule.peers.is_empty() {
+        true => "to every address",
+        false => whole_of(&wide),
     };
     let block = match rule.blocks().collect::<Vec<_>>().as_slice() {
         [(index, _)] => rule.peer_path(*index).key("ipBlock").key("cidr"),
         _ => rule.path(),
     };
     let affected = context.workloads_like(&subjects);
-    let who = match affected.len() {
-        0 => "the pods that it selects".to_owned(),
-        _ => context.list(&affected),
-    };
     Some(Finding {
         rule: &RULE,
-        severity: match any_port {
-            Some(_) => RULE.severity,
-            None => Severity::Warning,
-        },
+        severity,
         message: format!("{} allows {which} {whole}", rule.name()),
-        consequence: Some(format!(
-            "whoever gets into {who} can fetch tools from anywhere and send data anywhere"
-        )),
-        help: Some(
-            "name the blocks that are needed, or lead this traffic through a proxy; where it \
-             has to be the whole internet, keep to the ports and say why with the annotation \
-             `ringfence.dev/ignore`"
-                .to_owned(),
-        ),
+        consequence: Some(consequence(context, &affected)),
+        help: Some(HELP.to_owned()),
         object: context.policy_ref(rule.id.policy),
         primary: rule.place(block, "this is the internet"),
         related: Vec::new(),

@@ -29,7 +29,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         let is_egress = rule.id.direction == Direction::Egress;
         // The whole internet is RF501's; pods of one namespace that let each other in are
         // nothing to remark on.
-        let is_internet = IpFamily::ALL.into_iter().any(|family| rule.is_wide(family));
+        let is_internet = is_from_anywhere(rule) || context.is_part_of_internet(rule.id);
         if rule.ports.is_empty()
             && !(is_egress && is_internet)
             && (is_egress || rule.leaves_namespace())
@@ -56,6 +56,12 @@ fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
             "ports that nobody meant to offer are open to the neighbours too",
             "list the ports that are needed under `ports`",
         ),
+        Direction::Ingress if is_from_anywhere(rule) => (
+            RULE.severity,
+            "ports that nobody meant to offer, for debugging or metrics, are open to whoever \
+             has a way to these pods, from outside the cluster too",
+            "list the ports that the pods serve on under `ports`",
+        ),
         Direction::Ingress => (
             Severity::Note,
             "ports that nobody meant to offer, for debugging or metrics, are open too",
@@ -63,10 +69,13 @@ fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
         ),
     };
     let subjects = context.subjects(rule.id.policy);
-    let whom = match (rule.id.direction, rule.peers.is_empty()) {
-        (_, true) => "everyone",
-        (Direction::Egress, false) => "its peers",
-        (Direction::Ingress, false) => "its peers from other namespaces",
+    let has_blocks = rule.peers.iter().any(|peer| peer.ip_block.is_some());
+    let whom = match rule.id.direction {
+        _ if rule.peers.is_empty() => "everyone",
+        Direction::Egress => "its peers",
+        Direction::Ingress if is_from_anywhere(rule) => "the public internet",
+        Direction::Ingress if has_blocks => "its peers",
+        Direction::Ingress => "its peers from other namespaces",
     };
     Some(Finding {
         rule: &RULE,
@@ -90,6 +99,11 @@ fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
         affected: context.workloads_like(&subjects),
         fix: None,
     })
+}
+
+/// Whether a rule is about everyone, or about most of the public addresses.
+fn is_from_anywhere(rule: &EffectiveRule<'_>) -> bool {
+    IpFamily::ALL.into_iter().any(|family| rule.is_wide(family))
 }
 
 /// A packet to a port that the destination doesn't even declare, between two ends of

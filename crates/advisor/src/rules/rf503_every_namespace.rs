@@ -11,12 +11,12 @@ use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
-/// `namespaceSelector: {}` as a peer.
+/// A `namespaceSelector` as a peer that leaves no namespace out.
 pub(super) static RULE: Rule = Rule {
     code: Code(503),
     name: "every-namespace",
     severity: Severity::Warning,
-    summary: "`namespaceSelector: {}` as a peer: every namespace, not the cluster's own",
+    summary: "a namespaceSelector that leaves no namespace out, such as `{}`, as a peer",
     page: include_str!("../../../../docs/findings/RF503.md"),
     check,
 };
@@ -24,11 +24,8 @@ pub(super) static RULE: Rule = Rule {
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for rule in context.rules() {
         for (index, peer) in rule.peers.iter().enumerate() {
-            if peer
-                .namespace_selector
-                .as_ref()
-                .is_some_and(selects_everything)
-            {
+            let selector = peer.namespace_selector.as_ref();
+            if selector.is_some_and(|selector| context.is_every_namespace(selector)) {
                 findings.extend(finding(context, rule, index, peer));
             }
         }
@@ -90,6 +87,14 @@ fn finding(
         ),
     };
     let path = rule.peer_path(index).key("namespaceSelector");
+    let is_empty = peer
+        .namespace_selector
+        .as_ref()
+        .is_some_and(selects_everything);
+    let label = match is_empty {
+        true => "an empty selector selects every namespace",
+        false => "no namespace is left out by this",
+    };
     Some(Finding {
         rule: &RULE,
         severity,
@@ -101,7 +106,7 @@ fn finding(
                 .to_owned(),
         ),
         object: context.policy_ref(rule.id.policy),
-        primary: rule.place(path, "an empty selector selects every namespace"),
+        primary: rule.place(path, label),
         related: Vec::new(),
         witness,
         affected: context.workloads_like(&subjects),

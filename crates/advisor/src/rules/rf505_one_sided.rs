@@ -33,7 +33,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     let rules = context
         .rules()
         .iter()
-        .filter(|rule| rule.is_specific() && !mistaken.contains(&rule.id.policy));
+        .filter(|rule| context.is_specific(rule) && !mistaken.contains(&rule.id.policy));
     for rule in rules {
         findings.extend(finding(context, rule, &mistaken));
     }

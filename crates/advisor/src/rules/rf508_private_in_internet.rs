@@ -26,7 +26,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             continue;
         }
         for (index, block) in rule.blocks() {
-            if !rule.is_wide(block.family()) {
+            if !(rule.is_wide(block.family()) || context.is_part_of_internet(rule.id)) {
                 continue;
             }
             let family = block.family();

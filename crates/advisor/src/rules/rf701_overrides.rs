@@ -1,5 +1,5 @@
 use ringfence_engine::sets::PortSet;
-use ringfence_engine::{Influence, Packet, Peer, RuleRef, Verdict};
+use ringfence_engine::{Influence, MatchingRule, Packet, Peer, RuleRef, Verdict};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::{Action, Direction, PolicyBody, Tier};
 use ringfence_model::protocol::Protocol;
@@ -7,7 +7,7 @@ use ringfence_model::snapshot::PodId;
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, port_text};
+use crate::context::{Cause, Context, port_text, rule_path};
 use crate::finding::{Finding, Place, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -27,72 +27,153 @@ const TRIED: usize = 64;
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     let mut rules = Vec::new();
+    let mut actions = Vec::new();
     for (policy, object) in context.snapshot.policy_ids() {
         let PolicyBody::Tiered(tiered) = &object.body else {
             continue;
         };
+        if tiered.tier != Tier::Admin {
+            continue;
+        }
         for direction in [Direction::Egress, Direction::Ingress] {
-            if tiered.tier == Tier::Admin {
-                let count = tiered.rules(direction).len();
-                rules.extend((0..count).map(|rule| RuleRef {
-                    policy,
-                    direction,
-                    rule,
-                }));
+            for (rule, written) in tiered.rules(direction).iter().enumerate() {
+                // `Pass` decides nothing: what follows it does.
+                if written.action != Action::Pass {
+                    rules.push(RuleRef {
+                        policy,
+                        direction,
+                        rule,
+                    });
+                    actions.push(written.action);
+                }
             }
         }
     }
-    for (rule, influences) in rules.iter().zip(context.engine.influence(&rules)) {
-        for action in [Action::Accept, Action::Deny] {
-            findings.extend(finding(context, *rule, action, &influences));
-        }
+    let influences = context.engine.influence(&rules);
+    for ((rule, action), influences) in rules.iter().zip(actions).zip(influences) {
+        findings.extend(finding(context, *rule, action, &influences));
     }
 }
 
-/// A packet that a network policy of its namespace decides the other way.
-struct Shown {
-    witness: Witness,
-    pod: PodId,
-    other: Peer,
+/// A connection that network policies of a namespace decide the other way.
+struct Overridden<'a> {
+    influence: &'a Influence,
+    protocol: Protocol,
+    port: u16,
+    /// The rule of a network policy that allows it, if one does.
+    allowed_by: Option<RuleRef>,
 }
 
+/// What of an influence network policies decide the other way; `None` if they don't, and
+/// another cluster-wide policy does.
+fn overridden<'a>(
+    context: &Context<'_>,
+    rule: RuleRef,
+    action: Action,
+    influence: &'a Influence,
+) -> Option<Overridden<'a>> {
+    // They have the same policies: one is as good as all.
+    let pod = *influence.pods.first()?;
+    if context.engine.isolated(pod, rule.direction) != Tri::Yes {
+        return None;
+    }
+    let destination = match rule.direction {
+        Direction::Egress => influence.other,
+        Direction::Ingress => Peer::Pod(pod),
+    };
+    let of_destination = match destination {
+        Peer::Pod(pod) => Some(pod),
+        Peer::Address(_) => None,
+    };
+    let matching = |port| {
+        let (direction, other, family) = (rule.direction, influence.other, influence.family);
+        let rules = context
+            .engine
+            .matching_rules(pod, direction, other, family, port);
+        rules
+            .into_iter()
+            .filter(|matching| matching.tier == Tier::NetworkPolicy)
+    };
+    let icmp = PortSet::protocol(Protocol::Icmp);
+    let shown = |(protocol, port), allowed_by| Overridden {
+        influence,
+        protocol,
+        port,
+        allowed_by,
+    };
+    if action == Action::Accept {
+        let mut ports = influence.opens.difference(&icmp);
+        // Each round takes away the ports of a rule that allows the last one.
+        loop {
+            let port = context.telling_port(&ports, destination)?;
+            let Some(allowing) = matching(port).next() else {
+                return Some(shown(port, None));
+            };
+            let of_rule = context.engine.ports_of(allowing.rule, of_destination);
+            let (protocol, number) = port;
+            ports = ports
+                .difference(&of_rule.allow.union(&of_rule.maybe))
+                .difference(&PortSet::range(protocol, number, number));
+        }
+    }
+    let closed = influence.closes.difference(&icmp);
+    let policies = context.engine.policies_for(pod, rule.direction);
+    let rules = policies.flat_map(|(policy, _)| context.written_rules(policy));
+    let mut of_direction = rules.filter(|written| written.rule.direction == rule.direction);
+    of_direction.find_map(|written| {
+        let of_rule = context.engine.ports_of(written.rule, of_destination).allow;
+        let port = context.telling_port(&closed.intersection(&of_rule), destination)?;
+        let is_by_it = |m: &MatchingRule| m.rule == written.rule && m.matches == Tri::Yes;
+        let is_allowed = matching(port).any(|m| is_by_it(&m));
+        is_allowed.then(|| shown(port, Some(written.rule)))
+    })
+}
+
+/// A packet that shows it, between pods that the input has.
 fn shown_by(
     context: &Context<'_>,
     rule: RuleRef,
-    ports: &PortSet,
-    influence: &Influence,
+    overridden: &Overridden<'_>,
     wanted: Verdict,
-) -> Option<Shown> {
-    let family = influence.family;
-    influence.pods.iter().take(TRIED).find_map(|pod| {
-        let has_family = context
-            .snapshot
-            .families_of(context.snapshot.pod(*pod))
-            .contains(&family);
-        if !has_family || context.engine.isolated(*pod, rule.direction) != Tri::Yes {
-            return None;
-        }
+) -> Option<(Witness, PodId)> {
+    let influence = overridden.influence;
+    let pods = influence.pods.iter().take(TRIED);
+    pods.filter_map(|pod| {
+        let families = context.snapshot.families_of(context.snapshot.pod(*pod));
         let (source, destination) = match rule.direction {
             Direction::Egress => (Peer::Pod(*pod), influence.other),
             Direction::Ingress => (influence.other, Peer::Pod(*pod)),
         };
-        let (protocol, port) = context.telling_port(ports, destination)?;
-        let is_one = source == destination;
-        let witness = context.witness(Packet {
-            source,
-            destination,
-            family,
-            protocol,
-            port,
-            through_service: None,
-        });
-        let shows = !is_one && witness.verdict == wanted;
-        shows.then_some(Shown {
-            witness,
-            pod: *pod,
-            other: influence.other,
+        let can_show = families.contains(&influence.family)
+            && source != destination
+            && context.is_in_input(source)
+            && context.is_in_input(destination);
+        can_show.then(|| {
+            let witness = context.witness(Packet {
+                source,
+                destination,
+                family: influence.family,
+                protocol: overridden.protocol,
+                port: overridden.port,
+                through_service: None,
+            });
+            (witness, *pod)
         })
     })
+    .find(|(witness, _)| witness.verdict == wanted)
+}
+
+/// Whether the influence is that a metadata endpoint is open, which RF401 reports.
+fn is_metadata(context: &Context<'_>, rule: RuleRef, influence: &Influence) -> bool {
+    let Peer::Address(address) = influence.other else {
+        return false;
+    };
+    let mut openings = context.openings().iter();
+    context.options.wants(Code(401))
+        && openings.any(|(cause, openings)| {
+            matches!(cause, Cause::Rule(of, _) if *of == rule)
+                && openings.iter().any(|opening| opening.address == address)
+        })
 }
 
 fn finding(
@@ -105,36 +186,29 @@ fn finding(
         Action::Accept => Verdict::Allowed,
         Action::Deny | Action::Pass => Verdict::Denied,
     };
-    let icmp = PortSet::protocol(Protocol::Icmp);
-    let ports_of = |influence: &Influence| {
-        let ports = match action {
-            Action::Accept => &influence.opens,
-            Action::Deny | Action::Pass => &influence.closes,
-        };
-        ports.difference(&icmp)
-    };
-    let concerned: Vec<&Influence> = influences
+    let concerned: Vec<Overridden<'_>> = influences
         .iter()
-        .filter(|i| !ports_of(i).is_empty())
+        .filter(|influence| !is_metadata(context, rule, influence))
+        .filter_map(|influence| overridden(context, rule, action, influence))
         .collect();
-    let shown = concerned
+    let (overridden, (witness, pod)) = concerned
         .iter()
         .take(TRIED)
-        .find_map(|influence| shown_by(context, rule, &ports_of(influence), influence, wanted))?;
+        .find_map(|overridden| Some((overridden, shown_by(context, rule, overridden, wanted)?)))?;
     let policy = context.snapshot.policy(rule.policy);
-    let (protocol, port) = (shown.witness.packet.protocol, shown.witness.packet.port);
-    let isolated = |pod: &PodId| context.engine.isolated(*pod, rule.direction) == Tri::Yes;
-    let pods = concerned.iter().flat_map(|i| i.pods.iter().copied());
-    let affected = context.workloads(pods.filter(isolated));
+    let pods = concerned.iter().flat_map(|o| o.influence.pods.iter());
+    let in_input = pods.filter(|pod| context.is_in_input(Peer::Pod(**pod)));
+    let affected = context.workloads(in_input.copied());
     let name = |peer: Peer| match peer {
         Peer::Pod(pod) => context.name_of(pod),
         Peer::Address(address) => address.to_string(),
     };
     let (from, to) = (
-        name(shown.witness.packet.source),
-        name(shown.witness.packet.destination),
+        name(witness.packet.source),
+        name(witness.packet.destination),
     );
-    let connection = format!("{from} to {to}, port {}", port_text((protocol, port)));
+    let port = port_text((overridden.protocol, overridden.port));
+    let connection = format!("{from} to {to}, port {port}");
     let number = rule.rule + 1;
     let this = format!(
         "{} rule {number} of {} `{}`",
@@ -148,13 +222,13 @@ fn finding(
             format!("{this} allows what network policies of the namespace deny: {connection}"),
             "the namespace's own default deny doesn't count for these connections, and nothing \
              in the namespace shows it",
-            isolating(context, shown.pod, rule.direction),
+            isolating(context, pod, rule.direction),
         ),
         Action::Deny | Action::Pass => (
             Severity::Note,
             format!("{this} denies what a network policy of the namespace allows: {connection}"),
             "the rule in the namespace has no effect on these connections",
-            allowing(context, &shown, rule.direction),
+            allowing(context, overridden.allowed_by),
         ),
     };
     let path = KeyPath::root()
@@ -180,7 +254,7 @@ fn finding(
             .as_ref()
             .map(|o| Place::value(o, path, "decided here, before the namespace is asked")),
         related,
-        witness: Some(shown.witness),
+        witness: Some(witness),
         affected,
         fix: None,
     })
@@ -201,27 +275,12 @@ fn isolating(context: &Context<'_>, pod: PodId, direction: Direction) -> Vec<Pla
         .collect()
 }
 
-/// The rules of network policies that allow the packet.
-fn allowing(context: &Context<'_>, shown: &Shown, direction: Direction) -> Vec<Place> {
-    let packet = &shown.witness.packet;
-    let port = (packet.protocol, packet.port);
-    let rules =
-        context
-            .engine
-            .matching_rules(shown.pod, direction, shown.other, packet.family, port);
-    rules
-        .iter()
-        .filter(|matching| matching.tier == Tier::NetworkPolicy)
-        .filter_map(|matching| {
-            let policy = context.snapshot.policy(matching.rule.policy);
-            let spec = KeyPath::root().key("spec");
-            let path = spec.key(direction.rules_key()).index(matching.rule.rule);
-            Some(Place::value(
-                policy.origin.as_ref()?,
-                path,
-                "this rule would allow it",
-            ))
-        })
-        .take(1)
-        .collect()
+/// The rule of a network policy that allows it.
+fn allowing(context: &Context<'_>, rule: Option<RuleRef>) -> Vec<Place> {
+    let place = rule.and_then(|rule| {
+        let origin = context.snapshot.policy(rule.policy).origin.as_ref()?;
+        let label = "this rule would allow it";
+        Some(Place::value(origin, rule_path(rule), label))
+    });
+    place.into_iter().collect()
 }

@@ -63,6 +63,7 @@ fn finding(
         Some(Place::value(policy.origin.as_ref()?, path.clone(), label))
     };
     let pods = ties.iter().flat_map(|tie| tie.pods.iter().copied());
+    let pods = pods.filter(|pod| context.is_in_input(Peer::Pod(*pod)));
     Some(Finding {
         rule: &RULE,
         severity: RULE.severity,
@@ -95,6 +96,9 @@ fn shown_by(context: &Context<'_>, tie: &Tie) -> Option<Witness> {
             Direction::Egress => (Peer::Pod(*pod), tie.other),
             Direction::Ingress => (tie.other, Peer::Pod(*pod)),
         };
+        if !context.is_in_input(source) || !context.is_in_input(destination) {
+            return None;
+        }
         let (protocol, port) = context.telling_port(&tie.ports, destination)?;
         let witness = context.witness(Packet {
             source,

@@ -50,13 +50,15 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 }
 
 /// What is wide about a rule, for a sentence.
-fn width(rule: &TieredRule) -> Option<&'static str> {
+fn width(context: &Context<'_>, rule: &TieredRule) -> Option<&'static str> {
     let is_everybody = |peer: &TieredPeer| match peer {
-        TieredPeer::Pods(PodSelection::Namespaces(selector)) => selects_everything(selector),
+        TieredPeer::Pods(PodSelection::Namespaces(selector)) => {
+            context.is_every_namespace(selector)
+        }
         TieredPeer::Pods(PodSelection::Pods {
             namespace_selector,
             pod_selector,
-        }) => selects_everything(namespace_selector) && selects_everything(pod_selector),
+        }) => context.is_every_namespace(namespace_selector) && selects_everything(pod_selector),
         TieredPeer::Networks(_)
         | TieredPeer::Nodes(_)
         | TieredPeer::DomainNames(_)
@@ -79,7 +81,7 @@ fn width(rule: &TieredRule) -> Option<&'static str> {
 }
 
 fn finding(context: &Context<'_>, at: RuleRef, rule: &TieredRule) -> Option<Finding> {
-    let width = width(rule)?;
+    let width = width(context, rule)?;
     let subjects = context.subjects(at.policy);
     // Without one it opens nothing to anybody: what it accepts is closed at the other end,
     // or denied before.

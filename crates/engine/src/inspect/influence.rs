@@ -237,12 +237,12 @@ impl Engine {
                     if opens.is_empty() && closes.is_empty() {
                         continue;
                     }
-                    found.extend(self.one_of(cell, used.family).map(|other| Influence {
+                    found.extend(self.some_of(cell, used.family).map(|other| Influence {
                         pods: self.pods_in_classes(&used.classes),
                         other,
                         family: used.family,
-                        opens,
-                        closes,
+                        opens: opens.clone(),
+                        closes: closes.clone(),
                     }));
                 }
             }
@@ -278,14 +278,14 @@ impl Engine {
                         if ports.is_empty() {
                             continue;
                         }
-                        found.extend(self.one_of(cell, used.family).map(|other| Tie {
+                        found.extend(self.some_of(cell, used.family).map(|other| Tie {
                             accepting: PolicyId(accepting),
                             denying: PolicyId(denying),
                             direction: used.side.key.direction,
                             pods: self.pods_in_classes(&used.classes),
                             other,
                             family: used.family,
-                            ports,
+                            ports: ports.clone(),
                         }));
                     }
                 }
@@ -349,19 +349,24 @@ impl Engine {
         })
     }
 
-    /// One of the peers of a cell: a pod if there is one.
-    fn one_of(&self, cell: &Cell, family: IpFamily) -> Option<Peer> {
+    /// Some of the peers of a cell, one of each kind: a pod that is written somewhere, or
+    /// else one that was assumed, and an address.
+    fn some_of(&self, cell: &Cell, family: IpFamily) -> impl Iterator<Item = Peer> {
         let classes = cell.peers.range(0..FIRST_ATOM);
-        let mut pods = classes.filter_map(|class| self.classes.pods.get(class as usize)?.first());
-        if let Some(pod) = pods.next() {
-            return Some(Peer::Pod(*pod));
-        }
+        let pods = classes.filter_map(|class| self.classes.pods.get(class as usize)?.first());
+        let is_assumed = |pod: &&PodId| {
+            let workload = self.snapshot.pod(**pod).workload;
+            self.snapshot.workload(workload).origin.is_none()
+        };
+        let pod = pods.min_by_key(is_assumed).map(|pod| Peer::Pod(*pod));
         #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
         let addresses = self.atoms[family_index(family)].addresses(&cell.peers);
-        let (start, end) = *addresses.ranges().first()?;
-        // The first address of a block is its network's: nobody has it.
-        let number = if start < end { start + 1 } else { start };
-        Some(Peer::Address(from_number(family, number)))
+        let address = addresses.ranges().first().map(|(start, end)| {
+            // The first address of a block is its network's: nobody has it.
+            let number = if start < end { start + 1 } else { *start };
+            Peer::Address(from_number(family, number))
+        });
+        pod.into_iter().chain(address)
     }
 
     fn pods_in_classes(&self, classes: &RoaringBitmap) -> Vec<PodId> {
