@@ -3,6 +3,7 @@
 
 mod backstop;
 mod cni;
+mod denial;
 mod dns;
 mod dns_rules;
 mod effective_rules;

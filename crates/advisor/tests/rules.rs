@@ -139,6 +139,20 @@ fn exceptions_that_the_api_server_rejects_are_found_though_the_policy_is_left_ou
 }
 
 #[test]
+fn what_a_cluster_wide_policy_denies_is_not_blamed_on_a_namespace() {
+    for code in [Code(301), Code(302)] {
+        let path = folder().join(format!("{code}/denied-cluster-wide.yaml"));
+        let report = checked(&path);
+        let mut found = report.findings.iter().filter(|f| f.rule.code == code);
+        let finding = found.next().unwrap_or_else(|| panic!("{code} is silent"));
+        assert_eq!(&*finding.object.kind, "ClusterNetworkPolicy", "{code}");
+        assert!(finding.fix.is_none(), "{code}: {:?}", finding.fix);
+        assert!(finding.primary.is_some(), "{code}");
+        assert!(found.next().is_none(), "{code}: one cause, one finding");
+    }
+}
+
+#[test]
 fn the_index_of_the_pages_lists_every_rule() {
     let mut index = String::from(
         "# Findings\n\nWhat `ringfence check` looks for; `ringfence check --explain CODE` prints a \

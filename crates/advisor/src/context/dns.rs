@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringfence_engine::{Engine, Frontend, Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::labels::LabelValue;
-use ringfence_model::parse::{self, Input, Limits, Object};
+use ringfence_model::parse::{self, Input, Limits, Object, TypedObject};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{Pod, PodId, PortRef, ServiceEndpoint, ServiceId, Snapshot};
 
@@ -119,7 +119,37 @@ fn is_name_server(object: &Object) -> bool {
                     && metadata.name.as_deref() == Some(name)
             })
     });
-    named || is_labelled(object)
+    named || is_labelled(object) || is_service_by_selector(object)
+}
+
+/// Whether an object is a Service for queries that selects pods called as name servers
+/// are, whatever its own name and namespace are.
+fn is_service_by_selector(object: &Object) -> bool {
+    let TypedObject::Service(service) = &object.typed else {
+        return false;
+    };
+    service.spec.as_ref().is_some_and(|spec| {
+        let mut ports = spec.ports.iter().flatten();
+        let is_asked = ports.any(|port| port.port == 53 && port.protocol.as_deref() == Some("UDP"));
+        is_asked && spec.selector.as_ref().is_some_and(selects_name_servers)
+    })
+}
+
+/// Whether a Service's selector has a value that name servers are called by.
+fn selects_name_servers(selector: &BTreeMap<String, String>) -> bool {
+    let mut values = selector.values();
+    values.any(|value| matches!(value.as_str(), "coredns" | "kube-dns"))
+}
+
+/// The Service for queries that selects pods called as name servers are.
+fn service_by_selector(snapshot: &Snapshot) -> Option<ServiceId> {
+    let mut services = snapshot.service_ids();
+    let found = services.find(|(_, service)| {
+        let mut ports = service.ports.iter();
+        ports.any(|port| port.port == 53 && port.protocol == Protocol::Udp)
+            && service.selector.as_ref().is_some_and(selects_name_servers)
+    });
+    found.map(|(id, _)| id)
 }
 
 /// Whether pods among the objects are labelled as name servers.
@@ -149,11 +179,11 @@ impl Dns {
     /// Finds the name servers of a cluster.
     #[must_use]
     pub fn find(snapshot: &Snapshot, inventory: &Inventory, assumed: bool) -> Self {
-        let service = NAME_SERVER_SERVICES.iter().find_map(|(namespace, name)| {
-            let id = snapshot.find_service(namespace, name)?;
-            Some((id, *namespace))
-        });
-        let mut servers = service.map_or_else(Vec::new, |(id, _)| behind(snapshot, id));
+        let service = NAME_SERVER_SERVICES
+            .iter()
+            .find_map(|(namespace, name)| snapshot.find_service(namespace, name));
+        let service = service.or_else(|| service_by_selector(snapshot));
+        let mut servers = service.map_or_else(Vec::new, |id| behind(snapshot, id));
         if servers.is_empty() {
             servers = labelled(snapshot);
         }
@@ -182,10 +212,10 @@ impl Dns {
         Self {
             flavour,
             assumed,
-            service: service.map(|(id, _)| id),
+            service,
             servers,
             cache,
-            frontends: service.map_or_else(BTreeMap::new, |(id, _)| frontends(snapshot, id)),
+            frontends: service.map_or_else(BTreeMap::new, |id| frontends(snapshot, id)),
         }
     }
 

@@ -25,6 +25,10 @@ pub(super) static RULE: Rule = Rule {
     check,
 };
 
+/// What follows when names are not resolved.
+const CONSEQUENCE: &str =
+    "nearly every connection begins with a name, so that even what is allowed fails";
+
 fn check(context: &Context<'_>, findings: &mut Findings) {
     let problems = context.dns_problems();
     if context.dns.servers.is_empty() && context.dns.cache.is_empty() {
@@ -40,6 +44,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     }
     let misses_have_a_rule = context.options.wants(Code(303));
     let mut by_namespace: BTreeMap<(NamespaceId, bool), Vec<&Group>> = BTreeMap::new();
+    let mut by_denying: BTreeMap<PolicyId, Vec<&Group>> = BTreeMap::new();
     for problem in problems {
         // A rule was written for it and misses: RF303 says what is wrong with it.
         if misses_have_a_rule && !problem.rules.is_empty() {
@@ -52,12 +57,53 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         if !problem.is_certain() && group.egress_isolated == Tri::No {
             continue;
         }
+        let denying = query(context, group).and_then(|query| context.denied_cluster_wide(&query));
+        if let Some(reason) = denying.filter(|_| problem.is_certain()) {
+            by_denying.entry(reason.policy).or_default().push(group);
+            continue;
+        }
         let key = (group.namespace, problem.is_certain());
         by_namespace.entry(key).or_default().push(group);
     }
     for ((namespace, certain), groups) in by_namespace {
         findings.extend(finding(context, namespace, certain, &groups));
     }
+    for groups in by_denying.values() {
+        findings.extend(denied(context, groups));
+    }
+}
+
+/// The finding where a cluster-wide policy denies the queries: no policy of a namespace is
+/// at fault, and none can mend it.
+fn denied(context: &Context<'_>, groups: &[&Group]) -> Option<Finding> {
+    let packet = query(context, groups.first()?)?;
+    let reason = context.denied_cluster_wide(&packet)?;
+    let affected = context.workloads(groups.iter().flat_map(|g| g.pods.iter().copied()));
+    let policy = context.snapshot.policy(reason.policy);
+    let what = format!(
+        "UDP and TCP to the name servers ({})",
+        context.name_servers()
+    );
+    Some(Finding {
+        rule: &RULE,
+        severity: RULE.severity,
+        message: format!(
+            "{} cannot resolve names: `{}` denies the queries to the cluster's name servers",
+            context.list(&affected),
+            policy.name
+        ),
+        consequence: Some(CONSEQUENCE.to_owned()),
+        help: Some(context.help_against(&reason, &what)),
+        object: context.policy_ref(reason.policy),
+        primary: policy
+            .origin
+            .as_ref()
+            .map(|origin| Place::value(origin, reason.path, "denies queries to the name servers")),
+        related: Vec::new(),
+        witness: context.witness_to_show(packet),
+        affected,
+        fix: None,
+    })
 }
 
 fn finding(
@@ -117,9 +163,7 @@ fn finding(
         severity,
         message,
         consequence: Some(match certain {
-            true => "nearly every connection begins with a name, so that even what is allowed \
-                     fails"
-                .to_owned(),
+            true => CONSEQUENCE.to_owned(),
             false => "whether a policy or a rule applies depends on something that the input does \
                       not say"
                 .to_owned(),

@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 
 use ringfence_engine::{Packet, RuleRef, Verdict};
 use ringfence_model::diagnostic::Severity;
-use ringfence_model::policy::{Action, Direction};
+use ringfence_model::policy::{Action, Direction, Tier};
 use ringfence_model::protocol::Protocol;
+use ringfence_model::snapshot::PolicyId;
+use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 use serde_json::json;
 
@@ -22,8 +24,12 @@ pub(super) static RULE: Rule = Rule {
     check,
 };
 
+/// The cluster-wide policy that denies one protocol, the rule that allows the other, and
+/// that other one.
+type Key = (Option<PolicyId>, RuleRef, Protocol);
+
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    let mut by_rule: BTreeMap<(RuleRef, Protocol), Vec<(&Group, Packet)>> = BTreeMap::new();
+    let mut by_rule: BTreeMap<Key, Vec<(&Group, Packet)>> = BTreeMap::new();
     for group in context.groups() {
         if group.host_network || context.dns.is_server(group.first) {
             continue;
@@ -39,13 +45,12 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 protocol: closed,
                 ..packet
             };
-            by_rule
-                .entry((rule, open))
-                .or_default()
-                .push((group, shown));
+            let denying = context.denied_cluster_wide(&shown);
+            let key = (denying.map(|reason| reason.policy), rule, open);
+            by_rule.entry(key).or_default().push((group, shown));
         }
     }
-    for ((rule, open), groups) in by_rule {
+    for ((_, rule, open), groups) in by_rule {
         findings.extend(finding(context, rule, open, &groups));
     }
 }
@@ -78,7 +83,17 @@ fn finding(
     let (_, packet) = groups.first()?;
     let closed = packet.protocol;
     let affected = context.workloads(groups.iter().flat_map(|(g, _)| g.pods.iter().copied()));
-    let policy = context.snapshot.policy(rule.policy);
+    let who = context.list(&affected);
+    let explanation = context.explain(packet);
+    let denying = context.denied_cluster_wide(packet).or_else(|| {
+        // The rule lets it out, and the name servers do not let it in.
+        let mut reasons = explanation.ingress.reasons.into_iter();
+        let kept_out = explanation.egress.verdict == Verdict::Allowed
+            && explanation.ingress.verdict == Verdict::Denied;
+        reasons.find(|reason| kept_out && reason.decisive)
+    });
+    let at_fault = denying.as_ref().map_or(rule.policy, |reason| reason.policy);
+    let policy = context.snapshot.policy(at_fault);
     let written = context.written_rule(rule);
     let entry = written.and_then(|written| entry_of(written, open, packet.port));
     let (severity, consequence) = match open {
@@ -97,6 +112,11 @@ fn finding(
     let ports = rule_path(rule).key("ports");
     let origin = policy.origin.as_ref();
     let place = origin.map(|origin| match entry {
+        _ if denying.is_some() => {
+            let path = denying.as_ref().map(|reason| reason.path.clone());
+            let label = format!("keeps {closed} out");
+            Place::value(origin, path.unwrap_or_else(KeyPath::root), label)
+        }
         Some(index) if written.is_some_and(|w| is_implied(w, index)) => {
             Place::value(origin, ports.index(index), "without `protocol` this is TCP")
         }
@@ -107,26 +127,32 @@ fn finding(
     Some(Finding {
         rule: &RULE,
         severity,
-        message: format!(
-            "{} may ask the name servers over {open} and not over {closed}",
-            context.list(&affected)
-        ),
+        message: format!("{who} may ask the name servers over {open} and not over {closed}"),
         consequence: Some(consequence.to_owned()),
-        help: Some(format!("allow port {port} over both UDP and TCP")),
-        object: context.policy_ref(rule.policy),
+        help: Some(match &denying {
+            Some(reason) if policy.tier() != Tier::NetworkPolicy => {
+                context.help_against(reason, &format!("port {port} over {closed}"))
+            }
+            Some(_) => format!("let port {port} over {closed} in at the name servers"),
+            None => format!("allow port {port} over both UDP and TCP"),
+        }),
+        object: context.policy_ref(at_fault),
         primary: place,
         related: Vec::new(),
         witness: context.witness_to_show(*packet),
         affected,
-        fix: origin.zip(entry).map(|(origin, _)| Fix {
-            title: format!("add port {port}/{closed}"),
-            safety: Safety::Safe,
-            edits: vec![Edit::Append {
-                origin: origin.clone(),
-                path: ports,
-                value: json!({"port": port, "protocol": closed.as_str()}),
-            }],
-        }),
+        fix: origin
+            .zip(entry)
+            .filter(|_| denying.is_none())
+            .map(|(origin, _)| Fix {
+                title: format!("add port {port}/{closed}"),
+                safety: Safety::Safe,
+                edits: vec![Edit::Append {
+                    origin: origin.clone(),
+                    path: ports,
+                    value: json!({"port": port, "protocol": closed.as_str()}),
+                }],
+            }),
     })
 }
 

@@ -23,24 +23,23 @@ pub(super) static RULE: Rule = Rule {
     check,
 };
 
-/// Words that say that something is kept out.
-const DENY: [&str; 16] = [
-    "deny",
-    "denies",
-    "denied",
+/// Words that say by themselves that something is kept out.
+const DENY: [&str; 6] = ["deny", "denies", "denied", "disallow", "forbid", "prohibit"];
+
+/// Words that say so if what follows is what is kept out: `block-internet` is, and
+/// `block-explorer` is the name of a program.
+const DENY_WHAT: [&str; 11] = [
     "block",
     "blocks",
     "blocked",
     "drop",
     "drops",
     "reject",
-    "forbid",
-    "prohibit",
-    "disallow",
     "isolate",
     "isolates",
     "isolated",
     "quarantine",
+    "no",
 ];
 
 /// Words that say that something is let through all the same.
@@ -61,13 +60,37 @@ const BUT: [&str; 14] = [
     "allowlist",
 ];
 
-/// What follows the word `block` where it is a thing.
-const THINGS: [&str; 4] = ["storage", "device", "devices", "chain"];
+/// What is kept out.
+const KEPT_OUT: [&str; 22] = [
+    "access",
+    "all",
+    "any",
+    "connections",
+    "egress",
+    "everything",
+    "external",
+    "imds",
+    "inbound",
+    "incoming",
+    "ingress",
+    "internet",
+    "metadata",
+    "namespace",
+    "network",
+    "networking",
+    "outbound",
+    "outgoing",
+    "outside",
+    "pods",
+    "public",
+    "traffic",
+];
 
-/// What follows the word `no` where it says that something is kept out.
-const KEPT_OUT: [&str; 10] = [
-    "access", "egress", "external", "ingress", "internet", "metadata", "network", "outbound",
-    "inbound", "traffic",
+/// Words that may stand around what is kept out.
+const AROUND: [&str; 22] = [
+    "and", "api", "aws", "azure", "by", "cloud", "default", "endpoint", "from", "gcp", "in",
+    "instance", "of", "out", "policy", "private", "server", "service", "the", "to", "world",
+    "netpol",
 ];
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
@@ -83,10 +106,18 @@ fn denied_direction(policy: &Policy) -> Option<Option<Direction>> {
     let description = policy.annotations.get("description");
     // A description says it first, if that is what the policy is for.
     let described = description.is_some_and(|text| {
-        let first = words(text).into_iter().next();
-        first.is_some_and(|word| DENY.contains(&word.as_str())) && says_deny(text)
+        let words = words(text);
+        let begins = words.first().is_some_and(|first| match first.as_str() {
+            first if DENY_WHAT.contains(&first) => {
+                let mut rest = words.iter().skip(1).map(String::as_str);
+                let what = rest.find(|word| !AROUND.contains(word));
+                what.is_some_and(|what| KEPT_OUT.contains(&what))
+            }
+            first => DENY.contains(&first),
+        });
+        begins && !says_but(&words)
     });
-    let told = says_deny(&policy.name) || described;
+    let told = name_says_deny(&policy.name) || described;
     if !told {
         return None;
     }
@@ -107,19 +138,28 @@ fn words(text: &str) -> Vec<String> {
     words.map(str::to_ascii_lowercase).collect()
 }
 
-fn says_deny(text: &str) -> bool {
-    let words = words(text);
+fn says_but(words: &[String]) -> bool {
+    words.iter().any(|word| BUT.contains(&word.as_str()))
+}
+
+fn name_says_deny(name: &str) -> bool {
+    let words = words(name);
     let is_denial = |(index, word): (usize, &String)| {
-        let next = words.get(index + 1).map_or("", String::as_str);
-        let before = index.checked_sub(1).and_then(|i| words.get(i));
-        match word.as_str() {
-            "no" => KEPT_OUT.contains(&next),
-            "block" => !THINGS.contains(&next) && before.is_none_or(|word| word != "ip"),
-            word => DENY.contains(&word),
+        if DENY.contains(&word.as_str()) {
+            return true;
         }
+        let after_ip = index.checked_sub(1).and_then(|i| words.get(i));
+        let is_thing = after_ip.is_some_and(|before| before == "ip");
+        if !DENY_WHAT.contains(&word.as_str()) || is_thing {
+            return false;
+        }
+        // Nothing may follow but what is kept out.
+        let rest = words.get(index + 1..).unwrap_or_default();
+        let is_kept_out = |word: &String| KEPT_OUT.contains(&word.as_str());
+        let fits = |word: &String| is_kept_out(word) || AROUND.contains(&word.as_str());
+        rest.iter().any(is_kept_out) && rest.iter().all(fits)
     };
-    !words.iter().any(|word| BUT.contains(&word.as_str()))
-        && words.iter().enumerate().any(is_denial)
+    !says_but(&words) && words.iter().enumerate().any(is_denial)
 }
 
 /// What a rule opens, against the name of its policy.
@@ -284,7 +324,7 @@ fn witness(context: &Context<'_>, opened: &Opened<'_>, subjects: &[PodId]) -> Op
 
 #[cfg(test)]
 mod tests {
-    use super::says_deny;
+    use super::name_says_deny;
 
     #[test]
     fn a_name_says_deny_unless_it_says_what_it_lets_through() {
@@ -295,20 +335,32 @@ mod tests {
             "no-egress",
             "default-deny-all-egress",
             "isolate-namespace",
+            "shop-block-aws-metadata",
+            "no-external-traffic",
+            "drop-all",
         ] {
-            assert!(says_deny(name), "{name}");
+            assert!(name_says_deny(name), "{name}");
         }
         for name in [
             "allow-https",
             "deny-all-except-dns",
             "default-deny-allow-dns",
             "block-storage-csi",
+            "block-explorer",
+            "blocks-api",
+            "block-list",
+            "drop-shipping",
+            "non-blocking-io",
+            "no-traffic-limit",
+            "isolated-workloads-egress",
+            "isolated-db",
+            "reject-nothing",
             "no-op",
             "ip-block-partners",
             "nodeny",
             "",
         ] {
-            assert!(!says_deny(name), "{name}");
+            assert!(!name_says_deny(name), "{name}");
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -46,6 +47,12 @@ struct Undone {
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     let mut found: BTreeMap<Key, Vec<Undone>> = BTreeMap::new();
+    let mut served: Vec<(IpAddr, u16)> = context
+        .metadata_endpoints()
+        .map(|endpoint| (endpoint.address, endpoint.port.unwrap_or(80)))
+        .collect();
+    served.sort_unstable();
+    served.dedup();
     for group in context.groups() {
         let policies: Vec<PolicyId> = context
             .engine
@@ -65,7 +72,18 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 .filter(|b| !b.block.except.is_empty())
             {
                 for undoing in &rules {
-                    of_pair(context, group, (excepting, block), undoing, &mut found);
+                    // Nearly all pairs end here: addresses cost more to compare than ports.
+                    let common = excepting.ports.intersection(&undoing.ports);
+                    if !common.is_empty() || served.iter().any(|at| opens(undoing, *at)) {
+                        let ports = (&common, &undoing.ports);
+                        of_pair(
+                            context,
+                            group,
+                            (excepting, block),
+                            (undoing, ports),
+                            &mut found,
+                        );
+                    }
                 }
             }
         }
@@ -75,14 +93,21 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     }
 }
 
+/// Whether a rule opens the port on which a metadata endpoint is served, at its address.
+fn opens(rule: &WrittenRule, (address, port): (IpAddr, u16)) -> bool {
+    let mut blocks = rule.blocks.iter();
+    rule.ports.contains(Protocol::Tcp, port)
+        && (rule.everybody || blocks.any(|block| block.addresses.contains(address)))
+}
+
 /// What of the addresses that a rule covers: one of its blocks, or all.
-fn coverages(rule: &WrittenRule, family: IpFamily) -> Vec<(Option<usize>, IpRangeSet)> {
+fn coverages(rule: &WrittenRule, family: IpFamily) -> Vec<(Option<usize>, Cow<'_, IpRangeSet>)> {
     if rule.everybody {
-        return vec![(None, IpRangeSet::full(family))];
+        return vec![(None, Cow::Owned(IpRangeSet::full(family)))];
     }
     let blocks = rule.blocks.iter().filter(|b| b.block.family() == family);
     blocks
-        .map(|block| (Some(block.peer), block.addresses.clone()))
+        .map(|block| (Some(block.peer), Cow::Borrowed(&block.addresses)))
         .collect()
 }
 
@@ -90,7 +115,7 @@ fn of_pair(
     context: &Context<'_>,
     group: &Group,
     (excepting, block): (&WrittenRule, &WrittenBlock),
-    undoing: &WrittenRule,
+    (undoing, ports): (&WrittenRule, (&PortSet, &PortSet)),
     found: &mut BTreeMap<Key, Vec<Undone>>,
 ) {
     for (peer, covered) in coverages(undoing, block.block.family()) {
@@ -100,7 +125,6 @@ fn of_pair(
             continue;
         }
         for (index, entry) in block.block.except.iter().enumerate() {
-            let ports = (&excepting.ports, &undoing.ports);
             let Some(witness) = witness(context, group, entry, &covered, ports) else {
                 continue;
             };
@@ -132,10 +156,9 @@ fn witness(
     group: &Group,
     entry: &IpNet,
     covered: &IpRangeSet,
-    (excepted, opened): (&PortSet, &PortSet),
+    (common, opened): (&PortSet, &PortSet),
 ) -> Option<Witness> {
     let family = covered.family();
-    let common = excepted.intersection(opened);
     let mut candidates: Vec<(IpAddr, Protocol, u16)> = Vec::new();
     for endpoint in context.metadata_endpoints() {
         let address = endpoint.address;
@@ -143,7 +166,7 @@ fn witness(
             let port = endpoint.port.unwrap_or(80);
             if opened.contains(Protocol::Tcp, port) {
                 candidates.push((address, Protocol::Tcp, port));
-            } else if let Some((protocol, port)) = first_port(&common) {
+            } else if let Some((protocol, port)) = first_port(common) {
                 candidates.push((address, protocol, port));
             }
         }
@@ -151,7 +174,7 @@ fn witness(
     candidates.sort_by_key(|(address, ..)| *address != metadata::COMMON);
     let all = IpRangeSet::from_nets(family, [entry]);
     if all.is_subset(covered)
-        && let Some((protocol, port)) = first_port(&common)
+        && let Some((protocol, port)) = first_port(common)
         && let Some(address) = nobodys_address(context, &all)
     {
         candidates.push((address, protocol, port));
