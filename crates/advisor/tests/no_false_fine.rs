@@ -221,9 +221,7 @@ impl<'a> Checked<'a> {
         match &self.loaded.snapshot.policy(rule.policy).body {
             PolicyBody::Network(_) => {
                 let written = self.context.written_rule(rule).unwrap();
-                // By a named port an address is never meant: only pods have names for ports.
-                let has_numbers = !written.ports.is_empty();
-                let wide = |family| has_numbers && written.covers_the_internet(family);
+                let wide = |family| written.covers_the_internet(family);
                 !written.everybody
                     && !written.port_entries.is_empty()
                     && !IpFamily::ALL.into_iter().any(wide)
