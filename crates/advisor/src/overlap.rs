@@ -24,7 +24,7 @@ enum Common {
 }
 
 /// The code that gives way, to which other, and where.
-const GIVES_WAY: [(Code, Code, Common); 8] = [
+const GIVES_WAY: [(Code, Code, Common); 11] = [
     // The policy that was to isolate them says what is wrong, and the fix is in it.
     (Code(201), Code(202), Common::Workloads),
     (Code(201), Code(203), Common::Workloads),
@@ -36,6 +36,10 @@ const GIVES_WAY: [(Code, Code, Common); 8] = [
     (Code(506), Code(303), Common::Entry),
     // What is said to be denied is the whole internet.
     (Code(501), Code(402), Common::Rule),
+    // Who reaches everywhere reaches every namespace.
+    (Code(503), Code(304), Common::Rule),
+    (Code(503), Code(402), Common::Rule),
+    (Code(503), Code(501), Common::Rule),
     // That it overrides the policies of namespaces is worse.
     (Code(703), Code(701), Common::Rule),
     // It is rejected because of that exception.

@@ -203,35 +203,40 @@ impl<'a> Checked<'a> {
                 Peer::Pod(pod) => Some((pod, Direction::Ingress, source)),
                 Peer::Address(_) => None,
             };
-            // A connection needs both sides: one that states it is enough.
-            let mut sides = std::iter::once(of_source).chain(of_destination);
-            sides.any(|(pod, direction, other)| {
+            // A connection needs both sides: one may name whom and the other the ports.
+            let sides = std::iter::once(of_source).chain(of_destination);
+            let (mut names_whom, mut names_ports) = (false, false);
+            for (pod, direction, other) in sides {
                 let engine = &self.loaded.engine;
                 let rules = engine.matching_rules(pod, direction, other, family, port);
-                let mut accepting = rules
-                    .iter()
-                    .filter(|m| m.action == Action::Accept && m.matches == Tri::Yes);
-                accepting.any(|matching| self.is_explicit(matching.rule))
-            })
+                for matching in rules {
+                    if matching.action == Action::Accept && matching.matches == Tri::Yes {
+                        let (whom, ports) = self.names(matching.rule);
+                        names_whom |= whom;
+                        names_ports |= ports;
+                    }
+                }
+            }
+            names_whom && names_ports
         })
     }
 
-    /// Whether a rule names whom it allows, and the ports.
-    fn is_explicit(&self, rule: RuleRef) -> bool {
+    /// Whether a rule names whom it allows, and whether it names ports.
+    fn names(&self, rule: RuleRef) -> (bool, bool) {
         match &self.loaded.snapshot.policy(rule.policy).body {
             PolicyBody::Network(_) => {
                 let written = self.context.written_rule(rule).unwrap();
-                // By a named port an address is never meant: only pods have names for ports.
-                let has_numbers = !written.ports.is_empty();
-                let wide = |family| has_numbers && written.covers_the_internet(family);
-                !written.everybody
-                    && !written.port_entries.is_empty()
-                    && !IpFamily::ALL.into_iter().any(wide)
-                    && written.peers.iter().all(names_somebody)
+                let is_wide = IpFamily::ALL
+                    .into_iter()
+                    .any(|family| written.covers_the_internet(family));
+                let names_whom =
+                    !written.everybody && !is_wide && written.peers.iter().all(names_somebody);
+                (names_whom, !written.port_entries.is_empty())
             }
             PolicyBody::Tiered(body) => {
                 let rule = &body.rules(rule.direction)[rule.rule];
-                rule.ports.is_some() && rule.peers.iter().all(tiered_names_somebody)
+                let names_whom = rule.peers.iter().all(tiered_names_somebody);
+                (names_whom, rule.ports.is_some())
             }
         }
     }

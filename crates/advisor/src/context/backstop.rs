@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ringfence_engine::{Peer, RuleRef};
-use ringfence_model::address::IpFamily;
+use ringfence_model::address::{IpFamily, public_internet};
 use ringfence_model::policy::{Action, Direction, PolicyBody, Tier};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::PolicyId;
@@ -72,8 +72,36 @@ pub(super) fn of(context: &Context<'_>, candidates: &[DenyAll], group: &Group) -
     };
     let mut policies = families.iter().map(|family| denying(*family));
     let first = policies.next()??;
-    let denies_all = policies.all(|policy| policy.is_some()) && !passes_by(context, group, first);
+    let denies_all = policies.all(|policy| policy.is_some())
+        && !passes_by(context, group, first)
+        && families
+            .iter()
+            .all(|family| is_accepted(context, group, *family));
     denies_all.then_some(first)
+}
+
+/// Whether whatever is open to public addresses was accepted by some rule, so that none of
+/// it is open for want of one.
+fn is_accepted(context: &Context<'_>, group: &Group, family: IpFamily) -> bool {
+    let public = public_internet(family).to_nets();
+    let engine = context.engine;
+    let regions = engine.outside(group.first, Direction::Egress, family, &public);
+    regions.iter().all(|region| {
+        let Some(net) = region.addresses.first() else {
+            return true;
+        };
+        let mut first_ports = Protocol::WITH_PORTS.into_iter().flat_map(|protocol| {
+            let ranges = region.open.allow.ranges(protocol).to_vec();
+            ranges.into_iter().map(move |(start, _)| (protocol, start))
+        });
+        first_ports.all(|port| {
+            let to = Peer::Address(net.addr());
+            let rules = engine.matching_rules(group.first, Direction::Egress, to, family, port);
+            rules
+                .iter()
+                .any(|m| m.action == Action::Accept && m.matches == Tri::Yes)
+        })
+    })
 }
 
 /// Whether something is passed on before a deny of the Admin tier: with no policy of the

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ringfence_model::object::ObjectRef;
 use ringfence_model::parse::{Input, Sources};
-use ringfence_model::source::FileId;
+use ringfence_model::source::{FileId, KeyPath};
 
 use super::{Refusal, Replacement, apply, plan};
-use crate::finding::{Edit, Finding, Fix, Safety};
+use crate::finding::{At, Edit, Finding, Fix, Safety};
 use crate::report::Report;
 use crate::rule::Code;
 
@@ -50,12 +50,17 @@ pub struct Repair {
     pub after: Checked,
 }
 
-/// A finding, by what stays the same when it is found again.
-type Identity = (Code, ObjectRef, String);
+/// A finding, by what stays the same when it is found again: two rules of one policy may
+/// have the same fault, in the same words.
+type Identity = (Code, ObjectRef, String, Option<KeyPath>);
 
 fn identity(finding: &Finding) -> Identity {
     let (rule, object) = (finding.rule.code, finding.object.clone());
-    (rule, object, finding.message.clone())
+    let path = match finding.primary.as_ref().map(|place| &place.at) {
+        Some(At::Path { path, .. }) => Some(path.clone()),
+        Some(At::Location(_)) | None => None,
+    };
+    (rule, object, finding.message.clone(), path)
 }
 
 /// Makes every fix that may be made, until none is left. `may_edit` says of an input

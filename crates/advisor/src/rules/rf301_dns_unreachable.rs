@@ -232,6 +232,16 @@ fn fix(
     groups: &[&Group],
     isolating: &[PolicyId],
 ) -> Option<Fix> {
+    // What a cluster-wide policy leaves open, or does not, no policy of a namespace settles.
+    let is_unsettled = |group: &&&Group| {
+        let mut policies = context.engine.policies_for(group.first, Direction::Egress);
+        policies.any(|(id, _)| context.snapshot.policy(id).tier() == Tier::Admin)
+            && query(context, group)
+                .is_some_and(|packet| context.engine.can(&packet) == Verdict::Unknown)
+    };
+    if groups.iter().any(|group| is_unsettled(&group)) {
+        return None;
+    }
     let name = &context.snapshot.namespace(namespace).name;
     let mut others = context.groups().iter();
     let all_isolated = others.all(|group| {

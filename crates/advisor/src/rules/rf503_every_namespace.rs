@@ -1,4 +1,5 @@
 use ringfence_engine::{Peer, Verdict};
+use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use ringfence_model::policy::Direction;
@@ -23,6 +24,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for rule in context.rules() {
+        findings.extend(everyone(context, rule));
         for (index, peer) in rule.peers.iter().enumerate() {
             let selector = peer.namespace_selector.as_ref();
             if selector.is_some_and(|selector| context.is_every_namespace(selector)) {
@@ -30,6 +32,54 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// An egress rule for everyone, or for most addresses, that lets pods into other
+/// namespaces. Where the internet is open by it too, that is RF501, and this gives way.
+fn everyone(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
+    let is_wide = || IpFamily::ALL.into_iter().any(|family| rule.is_wide(family));
+    if rule.id.direction != Direction::Egress || !(rule.peers.is_empty() || is_wide()) {
+        return None;
+    }
+    let witness = shown_by(context, rule).filter(|w| w.verdict == Verdict::Allowed)?;
+    let (Peer::Pod(source), Peer::Pod(destination)) =
+        (witness.packet.source, witness.packet.destination)
+    else {
+        return None;
+    };
+    let namespace = |pod: PodId| context.snapshot.pod(pod).namespace;
+    if namespace(source) == namespace(destination) {
+        return None;
+    }
+    let what = match rule.peers.is_empty() {
+        true => "names no peers",
+        false => "is for most addresses there are",
+    };
+    let subjects = context.subjects(rule.id.policy);
+    Some(Finding {
+        rule: &RULE,
+        severity: RULE.severity,
+        message: format!(
+            "{} {what}, and so allows connections to the pods of every namespace",
+            rule.name()
+        ),
+        consequence: Some(
+            "there is no boundary left between this namespace and the others, but what those \
+             deny themselves"
+                .to_owned(),
+        ),
+        help: Some(
+            "name whom the pods need: the namespace by `kubernetes.io/metadata.name`, the pods \
+             by their labels"
+                .to_owned(),
+        ),
+        object: context.policy_ref(rule.id.policy),
+        primary: rule.place(rule.path(), "this is for everyone"),
+        related: Vec::new(),
+        witness: Some(witness),
+        affected: context.workloads_like(&subjects),
+        fix: None,
+    })
 }
 
 fn finding(
