@@ -357,7 +357,7 @@ impl Engine {
             return Some(Peer::Pod(*pod));
         }
         #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
-        let addresses = self.atoms[family_index(family)].addresses(&cell.peers);
+        let addresses = self.atoms[family_index(family)].addresses(&cell.peers.to_set());
         let (start, end) = *addresses.ranges().first()?;
         // The first address of a block is its network's: nobody has it.
         let number = if start < end { start + 1 } else { start };
