@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use ringfence_engine::reach::{End, Reachability, Selection};
+use ringfence_engine::reach::{End, EndId, Reachability, Selection};
 use ringfence_engine::{Engine, Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::protocol::Protocol;
@@ -285,16 +285,18 @@ fn outside(
 ) -> Vec<(String, Verdict)> {
     let mut allowed: Vec<IpNet> = Vec::new();
     let mut unknown: Vec<IpNet> = Vec::new();
-    for connection in &reachability.connections {
-        let End::Addresses(nets) = &connection.from else {
+    let to = EndId::workload(workload);
+    for row in reachability.rows() {
+        let End::Addresses(nets) = reachability.end(row.from) else {
             continue;
         };
-        if connection.to != End::Workload(workload) {
+        let Some(open) = reachability.find(row.workloads, to) else {
             continue;
-        }
-        if connection.allow.contains(protocol, port) {
+        };
+        let open = reachability.open(open);
+        if open.allow.contains(protocol, port) {
             allowed.extend(nets);
-        } else if connection.maybe.contains(protocol, port) {
+        } else if open.maybe.contains(protocol, port) {
             unknown.extend(nets);
         }
     }

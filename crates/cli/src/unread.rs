@@ -146,12 +146,7 @@ impl Unread {
             End::Workload(id) => self.may_select(snapshot, *id),
             End::Addresses(_) => false,
         };
-        for connection in &mut reachability.connections {
-            if is_doubtful(&connection.from) || is_doubtful(&connection.to) {
-                connection.maybe = connection.maybe.union(&connection.allow);
-                connection.allow = PortSet::none();
-            }
-        }
+        reachability.doubt(is_doubtful);
     }
 
     /// The same for ways into the cluster.

@@ -19,11 +19,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::snapshot::{Snapshot, WorkloadId};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::engine::Engine;
 use crate::packet::Verdict;
-use crate::reach::{Connection, End, OpenPorts, Selection};
+use crate::reach::{End, OpenPorts, Reachability, Row, Selection};
 use crate::sets::PortSet;
 use outside::Outside;
 
@@ -148,29 +148,24 @@ pub fn diff(old: &Engine, new: &Engine) -> Diff {
     let before = Reached::of(old, &names.old, &outside);
     let after = Reached::of(new, &names.new, &outside);
 
-    let mut changes = Vec::new();
-    let pairs: FxHashSet<(usize, usize)> = before
-        .pairs
-        .keys()
-        .chain(after.pairs.keys())
-        .copied()
-        .collect();
     let none = OpenPorts::default();
-    for pair in pairs {
-        let (Some(from), Some(to)) = (names.get(pair.0), names.get(pair.1)) else {
-            continue;
-        };
-        let was = before.pairs.get(&pair).unwrap_or(&none);
-        let is = after.pairs.get(&pair).unwrap_or(&none);
-        for (before, after, ports) in transitions(was, is) {
-            changes.push(Change {
-                from: ChangedEnd::Workload(from.name.clone()),
-                to: ChangedEnd::Workload(to.name.clone()),
-                before,
-                after,
-                ports,
-                presence: from.presence.max(to.presence),
-            });
+    let mut changes = Vec::new();
+    for (number, from) in names.all.iter().enumerate() {
+        let (was, is) = (before.opened_by(number), after.opened_by(number));
+        for (to, was, is) in both(was, is, &none) {
+            let Some(to) = names.get(to) else {
+                continue;
+            };
+            for (before, after, ports) in transitions(was, is) {
+                changes.push(Change {
+                    from: ChangedEnd::Workload(from.name.clone()),
+                    to: ChangedEnd::Workload(to.name.clone()),
+                    before,
+                    after,
+                    ports,
+                    presence: from.presence.max(to.presence),
+                });
+            }
         }
     }
     for (index, end) in names.all.iter().enumerate() {
@@ -318,7 +313,11 @@ impl Names {
 /// What can be reached in one cluster, by common numbers.
 #[derive(Default)]
 struct Reached {
-    pairs: FxHashMap<(usize, usize), OpenPorts>,
+    reachability: Reachability,
+    /// By common number.
+    rows: FxHashMap<usize, Row>,
+    /// The common number of each workload, by index.
+    numbers: Vec<usize>,
     /// By workload, and whether the connections come in.
     outside: FxHashMap<(usize, bool), Outside>,
 }
@@ -329,32 +328,73 @@ impl Reached {
             workloads: None,
             addresses: Some(outside.iter().flat_map(IpRangeSet::to_nets).collect()),
         };
-        let number = |id: WorkloadId| numbers.get(id.0 as usize).copied();
-        let mut reached = Self::default();
-        for connection in engine.reach(&selection, &selection).connections {
-            let Connection {
-                from,
-                to,
-                allow,
-                maybe,
-            } = connection;
-            let open = OpenPorts { allow, maybe };
-            let (workload, inwards, addresses) = match (from, to) {
-                (End::Workload(from), End::Workload(to)) => {
-                    if let (Some(from), Some(to)) = (number(from), number(to)) {
-                        reached.pairs.insert((from, to), open);
+        let mut reached = Self {
+            reachability: engine.reach(&selection, &selection),
+            numbers: numbers.to_vec(),
+            ..Self::default()
+        };
+        let reachability = &reached.reachability;
+        for row in reachability.rows() {
+            let (regions, inwards): (Vec<_>, bool) = match reachability.end(row.from) {
+                End::Workload(_) => {
+                    if let Some(number) = numbers.get(row.from.index()) {
+                        reached.rows.insert(*number, *row);
                     }
-                    continue;
+                    let outside = reachability.list(row.outside).iter();
+                    let regions = outside.map(|entry| (row.from, entry.to, entry.open));
+                    (regions.collect(), false)
                 }
-                (End::Workload(from), End::Addresses(nets)) => (from, false, nets),
-                (End::Addresses(nets), End::Workload(to)) => (to, true, nets),
-                (End::Addresses(_), End::Addresses(_)) => continue,
+                End::Addresses(_) => {
+                    let inside = reachability.list(row.workloads).iter();
+                    let regions = inside.map(|entry| (entry.to, row.from, entry.open));
+                    (regions.collect(), true)
+                }
             };
-            if let Some(number) = number(workload) {
-                let regions = reached.outside.entry((number, inwards)).or_default();
-                regions.add(&addresses, open);
+            for (workload, addresses, open) in regions {
+                if let (Some(number), End::Addresses(nets)) =
+                    (numbers.get(workload.index()), reachability.end(addresses))
+                {
+                    let regions = reached.outside.entry((*number, inwards)).or_default();
+                    regions.add(nets, reachability.open(open).clone());
+                }
             }
         }
         reached
     }
+
+    /// The workloads that one can connect to, sorted by number.
+    fn opened_by(&self, number: usize) -> Vec<(usize, &OpenPorts)> {
+        let row = self.rows.get(&number);
+        let entries = row
+            .into_iter()
+            .flat_map(|row| self.reachability.entries(row));
+        let mut opened: Vec<(usize, &OpenPorts)> = entries
+            .filter_map(|entry| match self.reachability.end(entry.to) {
+                End::Workload(id) => {
+                    let to = self.numbers.get(id.0 as usize)?;
+                    Some((*to, self.reachability.open(entry.open)))
+                }
+                End::Addresses(_) => None,
+            })
+            .collect();
+        opened.sort_unstable_by_key(|(to, _)| *to);
+        opened
+    }
+}
+
+/// What was open and is, for every number that either has.
+fn both<'a>(
+    was: Vec<(usize, &'a OpenPorts)>,
+    is: Vec<(usize, &'a OpenPorts)>,
+    none: &'a OpenPorts,
+) -> impl Iterator<Item = (usize, &'a OpenPorts, &'a OpenPorts)> {
+    let (mut was, mut is) = (was.into_iter().peekable(), is.into_iter().peekable());
+    std::iter::from_fn(move || {
+        let next = [was.peek(), is.peek()].into_iter().flatten();
+        let number = next.map(|(number, _)| *number).min()?;
+        let was = was.next_if(|(of, _)| *of == number);
+        let is = is.next_if(|(of, _)| *of == number);
+        let open = |end: Option<(usize, &'a OpenPorts)>| end.map_or(none, |(_, open)| open);
+        Some((number, open(was), open(is)))
+    })
 }

@@ -2,25 +2,21 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rayon::prelude::*;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
 use ringfence_model::tri::Tri;
-use roaring::RoaringBitmap;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::packet::{Packet, Peer, Verdict};
 use crate::profile::Profile;
 use crate::reach::IngressIndex;
 use crate::resolve::atoms::Atoms;
 use crate::resolve::classes::{ClassId, Classes, family_index};
-use crate::resolve::peers::{Context, PeerSetId, Peers};
+use crate::resolve::peers::{Context, Peers};
 use crate::resolve::policies::{self, ResolvedPolicy};
 use crate::sets::{Interner, Outcome, OutcomeId, PortSet};
-use crate::side::{
-    self, Applicable, Cell, Judge, NamedPortIndex, SharedPeers, Side, SideKey, SidesWith, Signature,
-};
+use crate::side::{Applicable, NamedPortIndex, Side, SideKey, SidesWith};
 
 /// A snapshot, compiled for one profile.
 #[derive(Clone, Debug)]
@@ -274,164 +270,6 @@ impl Engine {
         self.side_of[direction_index(direction)][family_index(family)][class as usize]
     }
 
-    /// Gives each of `classes` its sides, building those that do not exist yet.
-    pub(crate) fn build_sides(&mut self, classes: impl IntoIterator<Item = ClassId>) {
-        let mut todo: Vec<(Arc<SideKey>, u32)> = Vec::new();
-        let mut next = u32::try_from(self.sides.len()).unwrap_or(u32::MAX);
-        for class in classes {
-            for direction in [Direction::Egress, Direction::Ingress] {
-                for family in IpFamily::ALL {
-                    let key = self.side_key(class, direction, family);
-                    let id = match self.side_ids.get(&key) {
-                        Some(id) => *id,
-                        None => {
-                            let key = Arc::new(key);
-                            let id = self.free_sides.pop().unwrap_or_else(|| {
-                                next += 1;
-                                next - 1
-                            });
-                            self.side_ids.insert(Arc::clone(&key), id);
-                            todo.push((key, id));
-                            id
-                        }
-                    };
-                    #[expect(clippy::indexing_slicing, reason = "two directions, two families")]
-                    let side_of =
-                        &mut self.side_of[direction_index(direction)][family_index(family)];
-                    match side_of.get_mut(class as usize) {
-                        Some(slot) => *slot = id,
-                        None => side_of.push(id),
-                    }
-                }
-            }
-        }
-        let built: Vec<_> = todo.par_iter().map(|(key, _)| self.cells_of(key)).collect();
-        let mut shared = SharedPeers::default();
-        for ((key, id), built) in todo.into_iter().zip(built) {
-            self.sides_with.insert(id, &built.sets);
-            let rest = self.outcomes.intern(built.rest);
-            let cells = built
-                .cells
-                .into_iter()
-                .map(|(signature, peers, outcome)| Cell {
-                    signature,
-                    peers: shared.share(peers),
-                    outcome: self.outcomes.intern(outcome),
-                })
-                .collect();
-            let side = Side::new(key, built.sets, built.names, cells, rest);
-            match self.sides.get_mut(id as usize) {
-                Some(slot) => *slot = side,
-                None => self.sides.push(side),
-            }
-        }
-    }
-
-    fn side_key(&self, class: ClassId, direction: Direction, family: IpFamily) -> SideKey {
-        let features = self.classes.get(class);
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "two directions; every class is listed"
-        )]
-        let applicable = match features.host_network {
-            true => Applicable::new(),
-            false => self.applicable[direction_index(direction)][class as usize].clone(),
-        };
-        let mut by_family = false;
-        let mut by_port = false;
-        for rule in self.rules(&applicable, direction) {
-            by_family |= !self.peers.same_in_both_families(rule.peers);
-            by_port |= !rule.ports.named.is_empty();
-        }
-        SideKey {
-            direction,
-            applicable,
-            family: by_family.then_some(family),
-            ports: (by_port && direction == Direction::Ingress)
-                .then(|| (features.outside, Arc::clone(&features.ports))),
-        }
-    }
-
-    fn rules<'a>(
-        &'a self,
-        applicable: &'a Applicable,
-        direction: Direction,
-    ) -> impl Iterator<Item = &'a policies::ResolvedRule> {
-        applicable
-            .iter()
-            .filter_map(|(index, _)| self.policies.get(*index as usize))
-            .filter_map(move |policy| policy.rules(direction))
-            .flatten()
-    }
-
-    fn cells_of(&self, key: &SideKey) -> BuiltSide {
-        let mut sets = Vec::new();
-        let mut names = Vec::new();
-        for rule in self.rules(&key.applicable, key.direction) {
-            sets.push(rule.peers);
-            if key.direction == Direction::Egress {
-                names.extend(rule.ports.named.iter().map(|named| named.name.clone()));
-            }
-        }
-        sets.sort_unstable();
-        sets.dedup();
-        names.sort_unstable();
-        names.dedup();
-        let cells = side::partition(&sets, &names, key.family(), &self.peers, &self.named_ports);
-        let signatures = cells.iter().map(|(signature, _)| signature);
-        let outcomes = self.judge(key, &sets, &names, signatures);
-        let cells = cells
-            .into_iter()
-            .zip(outcomes)
-            .map(|((signature, peers), outcome)| (signature, peers, outcome))
-            .collect();
-        let rest = self.judge(key, &sets, &names, [&Signature::default()]);
-        BuiltSide {
-            sets,
-            names,
-            cells,
-            rest: rest.into_iter().next().unwrap_or_else(Outcome::allowed),
-        }
-    }
-
-    /// The outcomes of one side for peers with these signatures.
-    pub(crate) fn judge<'a>(
-        &self,
-        key: &SideKey,
-        sets: &[PeerSetId],
-        names: &[String],
-        signatures: impl IntoIterator<Item = &'a Signature>,
-    ) -> Vec<Outcome> {
-        let omitted = FxHashSet::default();
-        self.with_judge(key, sets, names, &omitted, |judge| {
-            signatures.into_iter().map(|s| judge.outcome(s)).collect()
-        })
-    }
-
-    /// Asks the judge of one side, with some of its rules left out.
-    pub(crate) fn with_judge<T>(
-        &self,
-        key: &SideKey,
-        sets: &[PeerSetId],
-        names: &[String],
-        omitted: &FxHashSet<(u32, usize)>,
-        ask: impl FnOnce(&Judge<'_>) -> T,
-    ) -> T {
-        let own_ports = |name: &str| match &key.ports {
-            Some((outside, ports)) => side::meaning_of(*outside, ports, name),
-            None => side::NamedPorts::default(),
-        };
-        ask(&Judge {
-            direction: key.direction,
-            policies: &self.policies,
-            applicable: &key.applicable,
-            sets,
-            names,
-            own_ports: &own_ports,
-            omitted,
-        })
-    }
-
     /// The outcome for a pair of classes in one family, own-node traffic aside.
     pub(crate) fn pair(
         &self,
@@ -444,14 +282,6 @@ impl Engine {
             self.side(to, Direction::Ingress, family).outcome(from),
         )
     }
-}
-
-/// The parts of a [`Side`], before outcomes are interned.
-struct BuiltSide {
-    sets: Vec<PeerSetId>,
-    names: Vec<String>,
-    cells: Vec<(Signature, RoaringBitmap, Outcome)>,
-    rest: Outcome,
 }
 
 fn same_name(a: Option<&str>, b: Option<&str>) -> Tri {

@@ -3,11 +3,14 @@
 mod all_pairs;
 mod connections;
 mod external;
+mod own_node;
 mod pair;
+mod reachability;
 
 pub use all_pairs::AllPairs;
 pub(crate) use all_pairs::IngressIndex;
 pub use pair::{OpenPorts, OutsideRegion};
+pub use reachability::{EndId, Entry, ListId, OpenId, Reachability, Row};
 
 use ipnet::IpNet;
 use ringfence_model::snapshot::WorkloadId;
@@ -26,16 +29,16 @@ pub enum End {
 
 /// What one end can open to another. Workload ends stand for their pods: a port is
 /// in `allow` when at least one pod of the one reaches at least one pod of the other.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Connection {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Connection<'a> {
     /// Who opens it.
-    pub from: End,
+    pub from: &'a End,
     /// Who accepts it.
-    pub to: End,
+    pub to: &'a End,
     /// The ports that are allowed for certain.
-    pub allow: PortSet,
+    pub allow: &'a PortSet,
     /// The ports whose verdict is unknown; disjoint from `allow`.
-    pub maybe: PortSet,
+    pub maybe: &'a PortSet,
 }
 
 /// Which ends to answer for.
@@ -45,12 +48,4 @@ pub struct Selection {
     pub workloads: Option<Vec<WorkloadId>>,
     /// The addresses; `None` for all, `Some` of an empty list for none.
     pub addresses: Option<Vec<IpNet>>,
-}
-
-/// The connections that are possible, or may be, sorted by `from`, then `to`. Pairs
-/// with nothing allowed and nothing unknown are left out.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Reachability {
-    /// The connections.
-    pub connections: Vec<Connection>,
 }

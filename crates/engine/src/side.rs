@@ -4,6 +4,7 @@
 //! judged once, for all ports together. Peers that no rule mentions are the rest and
 //! are not listed.
 
+mod build;
 mod judge;
 mod mentions;
 mod partition;
@@ -12,14 +13,13 @@ mod shared;
 pub(crate) use judge::{Judge, Matching, NamedPorts};
 pub(crate) use mentions::SidesWith;
 pub(crate) use partition::{NamedPortIndex, Signature, meaning_of, partition, signature};
-pub(crate) use shared::{Growth, SharedPeers};
+pub(crate) use shared::{CellPeers, Growth};
 
 use std::sync::Arc;
 
 use ringfence_model::address::IpFamily;
 use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::ContainerPort;
-use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
 use crate::resolve::peers::PeerSetId;
@@ -70,8 +70,7 @@ pub(crate) struct Side {
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
     pub(crate) signature: Signature,
-    /// Shared by the sides that have the same large cell.
-    pub(crate) peers: Arc<RoaringBitmap>,
+    pub(crate) peers: CellPeers,
     pub(crate) outcome: OutcomeId,
 }
 
@@ -142,7 +141,7 @@ impl Side {
             let outcome = judge(self, &signature);
             self.cells.push(Cell {
                 signature,
-                peers: Arc::default(),
+                peers: CellPeers::default(),
                 outcome,
             });
             self.cells.len() - 1

@@ -270,10 +270,10 @@ impl Engine {
         for (of_classes, list) in self.applicable.iter_mut().zip(lists) {
             of_classes.push(list);
         }
-        let mut mentioned = RoaringBitmap::new();
-        for set in joined.sets() {
-            mentioned |= self.sides_with.sides(set);
-        }
+        let mentioned = joined.sets().flat_map(|set| self.sides_with.sides(set));
+        let mut mentioned: Vec<u32> = mentioned.copied().collect();
+        mentioned.sort_unstable();
+        mentioned.dedup();
         let mut growth = Growth::default();
         let mut sides = std::mem::take(&mut self.sides);
         for index in mentioned {

@@ -73,7 +73,10 @@ fn a_workload_reaches_what_one_of_its_pods_reaches() {
         let oracle = Oracle::new(&snapshot, Profile::default());
         let all = Selection::default();
         let mut between: BTreeMap<(WorkloadId, WorkloadId), (PortSet, PortSet)> = BTreeMap::new();
-        for connection in engine.reach(&all, &all).connections {
+        let reachability = engine.reach(&all, &all);
+        let listed = reachability.connections().count();
+        assert_eq!(reachability.len(), listed as u64, "seed {seed}");
+        for connection in reachability.connections() {
             let Connection {
                 from,
                 to,
@@ -81,11 +84,12 @@ fn a_workload_reaches_what_one_of_its_pods_reaches() {
                 maybe,
             } = connection;
             assert!(
-                allow.intersection(&maybe).is_empty(),
+                allow.intersection(maybe).is_empty(),
                 "seed {seed}: a port is both allowed and unknown"
             );
             if let (End::Workload(from), End::Workload(to)) = (from, to) {
-                let twice = between.insert((from, to), (allow, maybe));
+                let ports = (allow.clone(), maybe.clone());
+                let twice = between.insert((*from, *to), ports);
                 assert!(twice.is_none(), "seed {seed}: a pair is listed twice");
             }
         }
@@ -159,7 +163,7 @@ fn a_workload_reaches_the_addresses_that_one_of_its_pods_reaches() {
         let engine = Engine::compile(&snapshot, Profile::default());
         let oracle = Oracle::new(&snapshot, Profile::default());
         let all = Selection::default();
-        let connections = engine.reach(&all, &all).connections;
+        let reachability = engine.reach(&all, &all);
         let inside: Vec<IpNet> = snapshot.pod_cidrs.clone();
         let addresses: Vec<IpAddr> = Questions::new(&snapshot, seed)
             .take(40)
@@ -191,9 +195,9 @@ fn a_workload_reaches_the_addresses_that_one_of_its_pods_reaches() {
                         };
                         seen.add(oracle.judge(&packet).verdict);
                     }
-                    let found = connections.iter().find(|connection| {
-                        connection.from == End::Workload(id)
-                            && matches!(&connection.to, End::Addresses(nets)
+                    let found = reachability.connections().find(|connection| {
+                        *connection.from == End::Workload(id)
+                            && matches!(connection.to, End::Addresses(nets)
                                 if nets.iter().any(|net| net.contains(&address)))
                     });
                     let ports = found.map(|c| (c.allow.clone(), c.maybe.clone()));

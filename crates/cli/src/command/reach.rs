@@ -1,7 +1,7 @@
 //! `reach`: who can reach whom.
 
 use clap::Args;
-use ringfence_engine::reach::{Connection, End, Reachability, Selection};
+use ringfence_engine::reach::{End, Reachability, Selection};
 use ringfence_engine::sets::PortSet;
 use ringfence_model::snapshot::{Snapshot, WorkloadId};
 
@@ -95,8 +95,9 @@ pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop>
         keep_ports(&mut reachability, snapshot, &wanted);
     }
     if args.external_only {
-        reachability.connections.retain(crosses_border);
+        reachability.keep_external();
     }
+    must_be_listable(reachability.len(), args.output)?;
     let sources = match from.workloads {
         Some(workloads) => workloads,
         None => snapshot.workload_ids().map(|(id, _)| id).collect(),
@@ -118,6 +119,23 @@ pub(crate) fn run(args: &ReachArgs, printer: &mut Printer) -> Result<Exit, Stop>
     };
     print(&report, args.output, printer)?;
     Ok(cluster.exit(Exit::Fine))
+}
+
+/// More connections than this are not written one by one: they would be some twenty
+/// gigabytes.
+const MOST_LISTED: u64 = 100_000_000;
+
+/// What nobody could read is not worth filling a disk for.
+fn must_be_listable(connections: u64, format: Format) -> Result<(), Stop> {
+    if connections <= MOST_LISTED || !format.lists_each() {
+        return Ok(());
+    }
+    Err(anyhow::anyhow!(
+        "there are {connections} connections, and this format would list them one by one: ask \
+         about fewer with --from, --to or --external-only, or use -o human or -o markdown, which \
+         show ends that are alike together"
+    )
+    .into())
 }
 
 /// A name that no container declares is a typo, not a question with an empty answer.
@@ -143,11 +161,6 @@ fn must_mean_something(port: &PortWord, snapshot: &Snapshot, to: &Selection) -> 
     }
 }
 
-fn crosses_border(connection: &Connection) -> bool {
-    let outside = |end: &End| matches!(end, End::Addresses(_));
-    outside(&connection.from) || outside(&connection.to)
-}
-
 /// Leaves only the wanted ports. A name stands for its numbers on the pods of the
 /// destination, and for nothing at an address.
 fn keep_ports(reachability: &mut Reachability, snapshot: &Snapshot, wanted: &[&PortWord]) {
@@ -160,15 +173,24 @@ fn keep_ports(reachability: &mut Reachability, snapshot: &Snapshot, wanted: &[&P
         .iter()
         .filter_map(|port| port.numbers())
         .fold(PortSet::none(), |all, ports| all.union(&ports));
-    for connection in &mut reachability.connections {
-        let ports = match &connection.to {
-            End::Workload(id) => on_workload(*id),
-            End::Addresses(_) => elsewhere.clone(),
-        };
-        connection.allow = connection.allow.intersection(&ports);
-        connection.maybe = connection.maybe.intersection(&ports);
+    reachability.keep_ports(|to| match to {
+        End::Workload(id) => on_workload(*id),
+        End::Addresses(_) => elsewhere.clone(),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_connections_than_anybody_can_store_are_not_listed_one_by_one() {
+        for format in [Format::Json, Format::Yaml, Format::Csv] {
+            assert!(must_be_listable(MOST_LISTED, format).is_ok());
+            assert!(must_be_listable(MOST_LISTED + 1, format).is_err());
+        }
+        for format in [Format::Human, Format::Markdown, Format::Svg] {
+            assert!(must_be_listable(u64::MAX, format).is_ok());
+        }
     }
-    reachability
-        .connections
-        .retain(|c| !c.allow.is_empty() || !c.maybe.is_empty());
 }

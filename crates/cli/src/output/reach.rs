@@ -3,8 +3,10 @@
 mod csv;
 mod dot;
 pub(crate) mod graph;
+mod grouping;
 mod human;
 mod json;
+mod likeness;
 mod markdown;
 mod mermaid;
 mod svg;
@@ -46,6 +48,13 @@ pub(crate) enum Format {
     Mermaid,
     /// A picture of the dependency graph
     Svg,
+}
+
+impl Format {
+    /// Whether connections are listed one by one, those of ends that are alike too.
+    pub(crate) fn lists_each(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml | Self::Csv)
+    }
 }
 
 /// Everything that is printed.

@@ -32,7 +32,7 @@ fn is_current<T: JsonSchema>(name: &str) {
 
 #[test]
 fn the_schema_of_reach_is_current() {
-    is_current::<ReachabilityOut>("reachability");
+    is_current::<ReachabilityOut<'static>>("reachability");
 }
 
 #[test]

@@ -360,7 +360,7 @@ impl Engine {
         };
         let pod = pods.min_by_key(is_assumed).map(|pod| Peer::Pod(*pod));
         #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
-        let addresses = self.atoms[family_index(family)].addresses(&cell.peers);
+        let addresses = self.atoms[family_index(family)].addresses(&cell.peers.to_set());
         let address = addresses.ranges().first().map(|(start, end)| {
             // The first address of a block is its network's: nobody has it.
             let number = if start < end { start + 1 } else { *start };

@@ -124,10 +124,10 @@ impl IngressIndex {
                 };
                 let mut rest = classes.clone();
                 for cell in &side.cells {
-                    if cell.peers.is_disjoint(classes) {
+                    let reached = cell.peers.among(classes);
+                    if reached.is_empty() {
                         continue;
                     }
-                    let reached = classes & &*cell.peers;
                     rest -= &reached;
                     if allows(cell.outcome) {
                         *row.entry((cell.outcome, ingress)).or_default() |= reached;
@@ -217,7 +217,7 @@ fn candidates(
         .iter()
         .filter(|cell| engine.may_allow(cell.outcome))
     {
-        others |= &*cell.peers;
+        others |= &*cell.peers.to_set();
     }
     others & present
 }

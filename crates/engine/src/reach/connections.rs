@@ -1,42 +1,94 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use ipnet::IpNet;
 use rayon::prelude::*;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::{Pod, PodKind, Workload, WorkloadId};
-use ringfence_model::tri::Tri;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::all_pairs::{IngressIndex, PairOutcome};
 use super::external::{self, Region};
-use super::{Connection, End, Reachability, Selection};
-use crate::engine::{Engine, both, with_own_node};
+use super::own_node::Group;
+use super::reachability::Draft;
+use super::{EndId, OpenId, OpenPorts, Reachability, Row, Selection};
+use crate::engine::{Engine, both};
 use crate::resolve::classes::ClassId;
 use crate::sets::{Outcome, PortSet};
 
 /// What is allowed for certain, and what is possible.
 #[derive(Clone, Default)]
-struct Ports {
+pub(super) struct Ports {
     certain: PortSet,
     possible: PortSet,
 }
 
 impl Ports {
-    fn add(&mut self, outcome: &Outcome) {
+    pub(super) fn add(&mut self, outcome: &Outcome) {
         self.certain = self.certain.union(&outcome.certain());
         self.possible = self.possible.union(&outcome.allow);
     }
 }
 
+impl Ports {
+    fn open(&self) -> OpenPorts {
+        OpenPorts {
+            allow: self.certain.clone(),
+            maybe: self.possible.difference(&self.certain),
+        }
+    }
+}
+
+/// Sources of which so many differ are asked about at once, side by side.
+const AT_ONCE: usize = 256;
+
+/// The workloads that one can connect to, sorted, with a number for the ports.
+#[derive(Default)]
+pub(super) struct Destinations {
+    pub(super) entries: Vec<(WorkloadId, u32)>,
+    opens: Vec<Ports>,
+}
+
+impl Destinations {
+    /// A number for some ports. Equal ones may get several.
+    pub(super) fn number(&mut self, ports: Ports) -> u32 {
+        self.opens.push(ports);
+        u32::try_from(self.opens.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn ports(&self, number: u32) -> Ports {
+        self.opens.get(number as usize).cloned().unwrap_or_default()
+    }
+}
+
+/// Gives each different value once, in the order in which they come, and for each of
+/// `values` the position of its equal.
+fn alike<T: Clone + Eq + Hash>(values: Vec<T>) -> (Vec<T>, Vec<usize>) {
+    let mut positions: FxHashMap<T, usize> = FxHashMap::default();
+    let mut different = Vec::new();
+    let of_each = values
+        .into_iter()
+        .map(|value| match positions.get(&value) {
+            Some(position) => *position,
+            None => {
+                different.push(value.clone());
+                positions.insert(value, different.len() - 1);
+                different.len() - 1
+            }
+        })
+        .collect();
+    (different, of_each)
+}
+
 /// The classes and workloads of an engine, related both ways.
-struct Workloads<'a> {
-    engine: &'a Engine,
+pub(super) struct Workloads<'a> {
+    pub(super) engine: &'a Engine,
     indices: &'a [IngressIndex; 2],
     /// class -> the workloads that have pods of it.
     of_class: Vec<Vec<WorkloadId>>,
     /// The workloads with host-networked pods.
-    host_networked: Vec<WorkloadId>,
+    pub(super) host_networked: Vec<WorkloadId>,
 }
 
 impl Engine {
@@ -47,28 +99,10 @@ impl Engine {
     #[must_use]
     pub fn reach(&self, from: &Selection, to: &Selection) -> Reachability {
         let workloads = Workloads::new(self);
-        let wanted_to = to
-            .workloads
-            .as_ref()
-            .map(|list| list.iter().copied().collect());
-        let sources = self.selected(from);
-        let mut connections: Vec<Connection> = sources
-            .par_iter()
-            .flat_map_iter(|source| {
-                let mut found = workloads.to_workloads(*source, wanted_to.as_ref());
-                found.extend(workloads.external(*source, Direction::Egress, to));
-                found.sort_unstable_by(|a, b| a.to.cmp(&b.to));
-                found
-            })
-            .collect();
-        let destinations = self.selected(to);
-        let mut inwards: Vec<Connection> = destinations
-            .par_iter()
-            .flat_map_iter(|workload| workloads.external(*workload, Direction::Ingress, from))
-            .collect();
-        inwards.sort_unstable();
-        connections.extend(inwards);
-        Reachability { connections }
+        let mut draft = Draft::new(self.snapshot.workloads.len());
+        workloads.outwards(&self.selected(from), to, &mut draft);
+        workloads.inwards(&self.selected(to), from, &mut draft);
+        draft.finish()
     }
 
     fn selected(&self, selection: &Selection) -> Vec<WorkloadId> {
@@ -102,36 +136,18 @@ impl Engine {
     }
 }
 
-/// The pods that a workload has of one class.
-struct Group<'a> {
-    class: ClassId,
-    host_network: bool,
-    /// The nodes that some of them are known to run on.
-    nodes: BTreeSet<&'a str>,
-    /// Whether the node of some of them is not known.
-    some_unknown: bool,
+/// What decides where the pods of a workload can connect to. Workloads for which it is
+/// the same can connect to the same ends.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Likeness<'a> {
+    pub(super) groups: Vec<Group<'a>>,
+    /// The workload, where one of its pods has no peer in its class, as others have.
+    alone: Option<WorkloadId>,
 }
 
-impl Group<'_> {
-    /// Whether a pod of the one and a pod of the other are on one node: each answer
-    /// that some pair of them gives.
-    fn relations(&self, other: &Self) -> Vec<Tri> {
-        let mut relations = Vec::new();
-        if self.some_unknown || other.some_unknown {
-            relations.push(Tri::Unknown);
-        }
-        if !self.nodes.is_disjoint(&other.nodes) {
-            relations.push(Tri::Yes);
-        }
-        let differ = match (self.nodes.len(), other.nodes.len()) {
-            (0, _) | (_, 0) => false,
-            (1, 1) => self.nodes != other.nodes,
-            _ => true,
-        };
-        if differ {
-            relations.push(Tri::No);
-        }
-        relations
+impl Likeness<'_> {
+    fn classes(&self) -> Vec<ClassId> {
+        self.groups.iter().map(|group| group.class).collect()
     }
 }
 
@@ -157,60 +173,145 @@ impl<'a> Workloads<'a> {
         }
     }
 
+    /// What the sources can open.
+    fn outwards(&self, sources: &[WorkloadId], to: &Selection, draft: &mut Draft) {
+        let wanted = to.workloads.as_ref();
+        let wanted: Option<FxHashSet<WorkloadId>> =
+            wanted.map(|list| list.iter().copied().collect());
+        let (likenesses, of_source) =
+            alike(sources.par_iter().map(|id| self.likeness(*id)).collect());
+        let mut lists = Vec::with_capacity(likenesses.len());
+        for some in likenesses.chunks(AT_ONCE) {
+            let found: Vec<_> = some
+                .par_iter()
+                .map(|likeness| {
+                    let workloads = self.to_workloads(likeness, wanted.as_ref());
+                    let outside = self.external(&likeness.classes(), Direction::Egress, to);
+                    (workloads, outside)
+                })
+                .collect();
+            for (workloads, outside) in found {
+                let opens: Vec<OpenId> = workloads
+                    .opens
+                    .iter()
+                    .map(|ports| draft.open(ports.open()))
+                    .collect();
+                let entries = workloads.entries.into_iter().filter_map(|(id, open)| {
+                    let open = opens.get(open as usize)?;
+                    Some((EndId::workload(id), *open))
+                });
+                let workloads = draft.list(entries);
+                let entries: Vec<_> = outside
+                    .into_iter()
+                    .map(|(nets, open)| (draft.addresses(nets), draft.open(open)))
+                    .collect();
+                lists.push((workloads, draft.list(entries)));
+            }
+        }
+        for (source, likeness) in sources.iter().zip(of_source) {
+            let Some((workloads, outside)) = lists.get(likeness) else {
+                continue;
+            };
+            let workload = self.engine.snapshot.workload(*source);
+            draft.row(Row {
+                from: EndId::workload(*source),
+                workloads: *workloads,
+                outside: *outside,
+                without_itself: !workload.may_have_peers_of_its_own(),
+            });
+        }
+    }
+
+    /// What addresses outside the cluster can open to the destinations.
+    fn inwards(&self, destinations: &[WorkloadId], from: &Selection, draft: &mut Draft) {
+        let classes_of = |id: &WorkloadId| {
+            let workload = self.engine.snapshot.workload(*id);
+            self.engine.classes_of(workload)
+        };
+        let (classes, of_destination) = alike(destinations.par_iter().map(classes_of).collect());
+        let regions: Vec<Vec<(Vec<IpNet>, OpenPorts)>> = classes
+            .par_iter()
+            .map(|classes| self.external(classes, Direction::Ingress, from))
+            .collect();
+        let mut sources: BTreeMap<&[IpNet], Vec<(EndId, OpenId)>> = BTreeMap::new();
+        for (destination, likeness) in destinations.iter().zip(of_destination) {
+            for (nets, open) in regions.get(likeness).into_iter().flatten() {
+                let entry = (EndId::workload(*destination), draft.open(open.clone()));
+                sources.entry(nets).or_default().push(entry);
+            }
+        }
+        let outside = draft.list([]);
+        for (nets, entries) in sources {
+            let row = Row {
+                from: draft.addresses(nets.to_vec()),
+                workloads: draft.list(entries),
+                outside,
+                without_itself: false,
+            };
+            draft.row(row);
+        }
+    }
+
+    /// What decides where pods of a workload can connect to.
+    fn likeness(&self, id: WorkloadId) -> Likeness<'a> {
+        let workload = self.engine.snapshot.workload(id);
+        let groups = self.groups(id);
+        let is_alone = groups.len() > 1
+            && groups
+                .iter()
+                .any(|group| self.is_alone(workload, group.class));
+        Likeness {
+            groups,
+            alone: is_alone.then_some(id),
+        }
+    }
+
     fn to_workloads(
         &self,
-        source: WorkloadId,
+        source: &Likeness<'_>,
         wanted: Option<&FxHashSet<WorkloadId>>,
-    ) -> Vec<Connection> {
+    ) -> Destinations {
         let engine = self.engine;
-        let workload = engine.snapshot.workload(source);
-        let mut found: FxHashMap<WorkloadId, Vec<PairOutcome>> = FxHashMap::default();
-        for class in engine.classes_of(workload) {
-            let alone = self.is_alone(workload, class);
+        let mut found: Vec<(WorkloadId, PairOutcome)> = Vec::new();
+        for group in &source.groups {
+            let class = group.class;
+            let alone = source.alone.filter(|id| {
+                let workload = engine.snapshot.workload(*id);
+                self.is_alone(workload, class)
+            });
             for index in self.indices {
                 for (outcome, classes) in index.row(engine, class) {
-                    let destinations = classes.iter().flat_map(|to| {
-                        let to_itself = alone && to == class;
-                        let workloads = self.workloads_of(to);
-                        workloads.filter(move |workload| !(to_itself && *workload == source))
-                    });
-                    for destination in destinations {
-                        let outcomes = found.entry(destination).or_default();
-                        if !outcomes.contains(&outcome) {
-                            outcomes.push(outcome);
-                        }
+                    for to in &classes {
+                        let itself = alone.filter(|_| to == class);
+                        let workloads = self.workloads_of(to).filter(|id| {
+                            Some(*id) != itself && wanted.is_none_or(|wanted| wanted.contains(id))
+                        });
+                        found.extend(workloads.map(|id| (id, outcome)));
                     }
                 }
             }
         }
-        let mut memo: FxHashMap<Vec<PairOutcome>, Ports> = FxHashMap::default();
-        let mut ports_of: FxHashMap<WorkloadId, Ports> = FxHashMap::default();
-        for (destination, mut outcomes) in found {
-            outcomes.sort_unstable();
-            let ports = memo.entry(outcomes).or_insert_with_key(|outcomes| {
+        // Mostly in order already, which this sort makes use of.
+        found.sort();
+        found.dedup();
+        let mut memo: FxHashMap<Vec<PairOutcome>, u32> = FxHashMap::default();
+        let mut destinations = Destinations::default();
+        for pairs in found.chunk_by(|a, b| a.0 == b.0) {
+            let Some((destination, _)) = pairs.first() else {
+                continue;
+            };
+            let outcomes: Vec<PairOutcome> = pairs.iter().map(|(_, outcome)| *outcome).collect();
+            let open = *memo.entry(outcomes).or_insert_with_key(|outcomes| {
                 let mut ports = Ports::default();
                 for pair in outcomes {
                     ports.add(&both(&engine.outcomes, *pair));
                 }
-                ports
+                destinations.number(ports)
             });
-            ports_of.insert(destination, ports.clone());
+            destinations.entries.push((*destination, open));
         }
-        self.add_own_node(source, &mut ports_of);
-        ports_of
-            .into_iter()
-            .filter(|(destination, ports)| {
-                !ports.possible.is_empty()
-                    && wanted.is_none_or(|wanted| wanted.contains(destination))
-                    && (*destination != source || workload.may_have_peers_of_its_own())
-            })
-            .map(|(destination, ports)| Connection {
-                from: End::Workload(source),
-                to: End::Workload(destination),
-                maybe: ports.possible.difference(&ports.certain),
-                allow: ports.certain,
-            })
-            .collect()
+        self.add_own_node(source, wanted, &mut destinations);
+        destinations
     }
 
     /// Whether one known pod is all that the workload has of a class, while others of
@@ -233,130 +334,36 @@ impl<'a> Workloads<'a> {
             .copied()
     }
 
-    /// Adds what is possible only because two pods are, or may be, on one node.
-    fn add_own_node(&self, source: WorkloadId, ports_of: &mut FxHashMap<WorkloadId, Ports>) {
-        let engine = self.engine;
-        let all = (0u32..)
-            .map(WorkloadId)
-            .take(engine.snapshot.workloads.len());
-        let from_host = self.host_networked.binary_search(&source).is_ok();
-        let destinations: Vec<WorkloadId> = if from_host {
-            all.collect()
-        } else {
-            self.host_networked.clone()
-        };
-        for destination in destinations {
-            let mut ports = Ports::default();
-            for pair in self.representative_pairs(source, destination) {
-                ports.add(&pair);
-            }
-            let known = ports_of.entry(destination).or_default();
-            known.certain = known.certain.union(&ports.certain);
-            known.possible = known.possible.union(&ports.possible);
-        }
-    }
-
-    /// The outcomes between pods of two workloads of which one is host-networked, own
-    /// nodes taken into account: one for each pair of classes, family, and relation
-    /// that their nodes can have.
-    fn representative_pairs(&self, source: WorkloadId, destination: WorkloadId) -> Vec<Outcome> {
-        let engine = self.engine;
-        let destinations = self.groups(destination);
-        let mut outcomes = Vec::new();
-        for from in self.groups(source) {
-            for to in &destinations {
-                for family in IpFamily::ALL {
-                    if !engine.classes.has_family(from.class, family)
-                        || !engine.classes.has_family(to.class, family)
-                    {
-                        continue;
-                    }
-                    let (egress, ingress) = engine.pair(from.class, to.class, family);
-                    let (egress, ingress) =
-                        (engine.outcomes.get(egress), engine.outcomes.get(ingress));
-                    for relation in from.relations(to) {
-                        let to_own_node = if to.host_network && engine.profile.pod_reaches_own_node
-                        {
-                            relation
-                        } else {
-                            Tri::No
-                        };
-                        let from_own_node = if from.host_network { relation } else { Tri::No };
-                        outcomes.push(
-                            with_own_node(egress.clone(), to_own_node)
-                                .both(&with_own_node(ingress.clone(), from_own_node)),
-                        );
-                    }
-                }
-            }
-        }
-        outcomes
-    }
-
-    /// The pods of a workload by class.
-    fn groups(&self, workload: WorkloadId) -> Vec<Group<'_>> {
-        let engine = self.engine;
-        let mut groups: BTreeMap<ClassId, Group<'_>> = BTreeMap::new();
-        for id in engine.snapshot.workload(workload).pod_ids() {
-            let pod = engine.snapshot.pod(id);
-            let class = engine.classes.class_of(id);
-            let group = groups.entry(class).or_insert_with(|| Group {
-                class,
-                host_network: pod.host_network,
-                nodes: BTreeSet::new(),
-                some_unknown: false,
-            });
-            match pod.node.as_deref() {
-                Some(node) => {
-                    group.nodes.insert(node);
-                }
-                None => group.some_unknown = true,
-            }
-        }
-        groups.into_values().collect()
-    }
-
-    /// Connections between a workload and addresses outside the cluster.
+    /// What is open between pods of these classes and addresses outside the cluster,
+    /// sorted.
     fn external(
         &self,
-        id: WorkloadId,
+        classes: &[ClassId],
         direction: Direction,
         selection: &Selection,
-    ) -> Vec<Connection> {
+    ) -> Vec<(Vec<IpNet>, OpenPorts)> {
         let engine = self.engine;
-        let workload = engine.snapshot.workload(id);
         let mut regions: Vec<Region> = Vec::new();
         for family in IpFamily::ALL {
             let wanted = self.outside_addresses(family, selection.addresses.as_deref());
             if wanted.is_empty() {
                 continue;
             }
-            for class in engine.classes_of(workload) {
-                if engine.classes.lacks_family(class, family) {
+            for class in classes {
+                if engine.classes.lacks_family(*class, family) {
                     continue;
                 }
-                let side = engine.side(class, direction, family);
+                let side = engine.side(*class, direction, family);
                 let more = external::regions(engine, side, family, &wanted);
                 regions = external::overlay(regions, more);
             }
         }
-        let mut connections: Vec<Connection> = external::join_equal(regions)
+        let mut open: Vec<(Vec<IpNet>, OpenPorts)> = external::join_equal(regions)
             .into_iter()
-            .map(|(nets, allow, maybe)| {
-                let (from, to) = match direction {
-                    Direction::Egress => (End::Workload(id), End::Addresses(nets)),
-                    Direction::Ingress => (End::Addresses(nets), End::Workload(id)),
-                };
-                Connection {
-                    from,
-                    to,
-                    allow,
-                    maybe,
-                }
-            })
+            .map(|(nets, allow, maybe)| (nets, OpenPorts { allow, maybe }))
             .collect();
-        connections.sort_unstable();
-        connections
+        open.sort_unstable();
+        open
     }
 
     /// The wanted addresses that are outside the cluster.

@@ -74,7 +74,7 @@ pub(crate) fn regions(
         if cell.peers.max().is_none_or(|last| last < FIRST_ATOM) {
             continue;
         }
-        let addresses = atoms.addresses(&cell.peers);
+        let addresses = atoms.addresses(&cell.peers.to_set());
         rest = rest.difference(&addresses);
         add(addresses.intersection(wanted), cell.outcome);
     }

@@ -365,7 +365,7 @@ fn in_block(block: &IpBlock, family: IpFamily, atoms: &Atoms, context: Context<'
     for (candidates, space) in [
         (
             classes.some_pod(family),
-            pod_space(context.snapshot, family),
+            context.snapshot.addresses_for_pods(family),
         ),
         (classes.anywhere(family), assignable_addresses(family)),
     ] {
@@ -389,10 +389,4 @@ fn covers(addresses: &IpRangeSet, space: &IpRangeSet) -> Tri {
     } else {
         Tri::Unknown
     }
-}
-
-fn pod_space(snapshot: &Snapshot, family: IpFamily) -> &IpRangeSet {
-    snapshot
-        .all_pods_range(family)
-        .unwrap_or_else(|| assignable_addresses(family))
 }

@@ -1,15 +1,13 @@
 //! Which sides mention a set of peers.
 
-use roaring::RoaringBitmap;
-
 use crate::resolve::peers::PeerSetId;
 
 /// For each set of peers, the sides that mention it: those that a new member of the set
 /// joins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SidesWith {
-    sides: Vec<RoaringBitmap>,
-    none: RoaringBitmap,
+    /// Sorted; while an engine is compiled, each side comes after all others.
+    sides: Vec<Vec<u32>>,
 }
 
 impl SidesWith {
@@ -18,10 +16,15 @@ impl SidesWith {
         for set in sets {
             let index = set.0 as usize;
             if self.sides.len() <= index {
-                self.sides.resize(index + 1, RoaringBitmap::new());
+                self.sides.resize_with(index + 1, Vec::new);
             }
-            if let Some(sides) = self.sides.get_mut(index) {
-                sides.insert(side);
+            let Some(sides) = self.sides.get_mut(index) else {
+                continue;
+            };
+            if sides.last().is_none_or(|last| *last < side) {
+                sides.push(side);
+            } else if let Err(position) = sides.binary_search(&side) {
+                sides.insert(position, side);
             }
         }
     }
@@ -29,14 +32,16 @@ impl SidesWith {
     /// Takes a side out that is no more.
     pub(crate) fn remove(&mut self, side: u32, sets: &[PeerSetId]) {
         for set in sets {
-            if let Some(sides) = self.sides.get_mut(set.0 as usize) {
-                sides.remove(side);
+            if let Some(sides) = self.sides.get_mut(set.0 as usize)
+                && let Ok(position) = sides.binary_search(&side)
+            {
+                sides.remove(position);
             }
         }
     }
 
-    /// The sides that mention a set.
-    pub(crate) fn sides(&self, set: PeerSetId) -> &RoaringBitmap {
-        self.sides.get(set.0 as usize).unwrap_or(&self.none)
+    /// The sides that mention a set, sorted.
+    pub(crate) fn sides(&self, set: PeerSetId) -> &[u32] {
+        self.sides.get(set.0 as usize).map_or(&[], Vec::as_slice)
     }
 }

@@ -65,10 +65,18 @@ impl Snapshot {
             return PossibleAddresses::Known(address);
         }
         let bound = !pod.host_network && pod.kind != PodKind::Outside;
-        PossibleAddresses::Within(match self.all_pods_range(family) {
-            Some(ranges) if bound => ranges,
-            _ => assignable_addresses(family),
+        PossibleAddresses::Within(match bound {
+            true => self.addresses_for_pods(family),
+            false => assignable_addresses(family),
         })
+    }
+
+    /// Where the address of a pod is that has none yet: in the range of all pods, or
+    /// anywhere if that is not known.
+    #[must_use]
+    pub fn addresses_for_pods(&self, family: IpFamily) -> &IpRangeSet {
+        self.all_pods_range(family)
+            .unwrap_or_else(|| assignable_addresses(family))
     }
 
     /// The addresses of a family that are known to be for pods; `None` when none is.

@@ -4,37 +4,47 @@ use std::io::{self, Write};
 
 use ringfence_engine::sets::PortSet;
 use ringfence_model::protocol::Protocol;
-use rustc_hash::FxHashMap;
 
 use super::Report;
-use ringfence_engine::reach::End;
+use ringfence_engine::reach::{End, EndId, OpenPorts};
 
 use crate::output::{Names, visible};
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let names = Names::new(report.snapshot);
-    let mut ends: FxHashMap<&End, String> = FxHashMap::default();
-    let connections = &report.reachability.connections;
-    for end in connections.iter().flat_map(|c| [&c.from, &c.to]) {
-        ends.entry(end).or_insert_with(|| cells(&names, end));
-    }
+    let reachability = report.reachability;
+    let ends: Vec<String> = reachability
+        .ends()
+        .iter()
+        .map(|e| cells(&names, e))
+        .collect();
+    let opens: Vec<Vec<String>> = reachability.opens().iter().map(lines_of).collect();
     writeln!(
         out,
         "from_kind,from_namespace,from_name,to_kind,to_namespace,to_name,verdict,protocol,ports"
     )?;
-    for connection in connections {
-        let end = |end| ends.get(end).map_or("", String::as_str);
-        let (from, to) = (end(&connection.from), end(&connection.to));
-        for (verdict, ports) in [
-            ("Allowed", &connection.allow),
-            ("Unknown", &connection.maybe),
-        ] {
-            for (protocol, ports) in lines(ports) {
-                writeln!(out, "{from},{to},{verdict},{protocol},{ports}")?;
+    for row in reachability.rows() {
+        let end = |end: EndId| ends.get(end.index()).map_or("", String::as_str);
+        let from = end(row.from);
+        for entry in reachability.entries(row) {
+            let to = end(entry.to);
+            for open in opens.get(entry.open.index()).into_iter().flatten() {
+                writeln!(out, "{from},{to},{open}")?;
             }
         }
     }
     Ok(())
+}
+
+/// Verdict, protocol and ports, a line for each protocol.
+fn lines_of(open: &OpenPorts) -> Vec<String> {
+    let of_verdict = |(verdict, ports): (&str, &PortSet)| {
+        let lines = lines(ports).into_iter();
+        let lines = lines.map(|(protocol, ports)| format!("{verdict},{protocol},{ports}"));
+        lines.collect::<Vec<_>>()
+    };
+    let verdicts = [("Allowed", &open.allow), ("Unknown", &open.maybe)];
+    verdicts.into_iter().flat_map(of_verdict).collect()
 }
 
 /// Kind, namespace and name; of addresses `CIDR`, nothing, and the blocks.

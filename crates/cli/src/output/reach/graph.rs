@@ -4,13 +4,13 @@
 //! two namespaces has in common is one edge, and only what goes beyond it is drawn
 //! for each workload. Connections of a workload with itself are not drawn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_engine::sets::PortSet;
 use ringfence_model::snapshot::{NamespaceId, WorkloadId};
-use rustc_hash::FxHashMap;
 
 use super::human::port_words;
+use super::likeness::Likeness;
 use super::view::{Node, Open, View};
 use super::{Report, bypassing};
 use crate::output::address_names::Place;
@@ -73,11 +73,12 @@ pub(crate) struct Graph<'a> {
 
 /// The ends that an edge may stand for together: a namespace, or one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Party {
+pub(super) enum Party {
     Namespace(NamespaceId),
     Place(u32),
 }
 
+/// What is open between nodes that stand for all those like them.
 type Matrix = BTreeMap<(Node, Node), Open>;
 
 impl<'a> Graph<'a> {
@@ -86,30 +87,41 @@ impl<'a> Graph<'a> {
         let snapshot = report.snapshot;
         let view = View::new(snapshot, report.reachability, report.sources);
         let mut drawn: Vec<WorkloadId> = report.sources.to_vec();
-        let mut matrix = Matrix::new();
         let bypassing = bypassing(snapshot);
-        let bypasses = |node: &Node| match node {
-            Node::Workload(id) => bypassing.binary_search(id).is_ok(),
+        let bypasses = |node: Node| match node {
+            Node::Workload(id) => bypassing.binary_search(&id).is_ok(),
             Node::Place(_) => false,
         };
+        let party = |node: Node| match node {
+            Node::Workload(id) => Party::Namespace(snapshot.workload(id).namespace),
+            Node::Place(index) => Party::Place(index),
+        };
+        let likeness = Likeness::new(&view.blocks, |node| (party(node), bypasses(node)));
+        let mut matrix = Matrix::new();
         for block in &view.blocks {
+            let sources = likeness.representatives(&block.sources);
             for row in &block.rows {
                 let is_certain = !row.open.allow.is_empty();
-                for from in &block.sources {
-                    for to in row.to.iter().filter(|to| *to != from) {
+                let destinations = likeness.representatives(&row.to);
+                for &from in &sources {
+                    for &to in &destinations {
+                        if likeness.pairs(from, to) == 0 {
+                            continue;
+                        }
                         // That a host-networked pod may be on the node of any other is
                         // said once, at the pod: as edges it would hide everything else.
                         if !is_certain && (bypasses(from) || bypasses(to)) {
                             continue;
                         }
-                        matrix.insert((*from, *to), row.open.clone());
-                        for end in [from, to] {
-                            if let Node::Workload(id) = end {
-                                drawn.push(*id);
-                            }
-                        }
+                        matrix.insert((from, to), row.open.clone());
                     }
                 }
+            }
+        }
+        let ends: BTreeSet<Node> = matrix.keys().flat_map(|(from, to)| [*from, *to]).collect();
+        for node in ends.into_iter().flat_map(|end| likeness.like(end)) {
+            if let Node::Workload(id) = node {
+                drawn.push(*id);
             }
         }
         drawn.sort_unstable();
@@ -127,11 +139,7 @@ impl<'a> Graph<'a> {
             }
         }
         let mut edges = Vec::new();
-        everything(&mut matrix, snapshot.workloads.len(), &mut edges);
-        let party = |node: Node| match node {
-            Node::Workload(id) => Party::Namespace(snapshot.workload(id).namespace),
-            Node::Place(index) => Party::Place(index),
-        };
+        everything(&mut matrix, &likeness, snapshot.workloads.len(), &mut edges);
         let mut matrices: BTreeMap<(Party, Party), Matrix> = BTreeMap::new();
         for ((from, to), open) in matrix {
             let between = matrices.entry((party(from), party(to))).or_default();
@@ -140,6 +148,7 @@ impl<'a> Graph<'a> {
         for ((from, to), matrix) in matrices {
             Bundler {
                 view: &view,
+                likeness: &likeness,
                 from,
                 to,
                 matrix,
@@ -227,38 +236,34 @@ pub(crate) fn label(open: &Open) -> String {
 
 /// Draws what every workload has in common as one edge: with every other workload, and
 /// with each place and each workload. Removes the pairs that have nothing else.
-fn everything(matrix: &mut Matrix, workloads: usize, edges: &mut Vec<Edge>) {
-    let is_workload = |node: &Node| matches!(node, Node::Workload(_));
+fn everything(matrix: &mut Matrix, likeness: &Likeness, workloads: usize, edges: &mut Vec<Edge>) {
+    let is_workload = |node: Node| matches!(node, Node::Workload(_));
     let (from_all, to_all) = (Vertex::Everything, Vertex::Everything);
+    let to_one = |to| (from_all, vertex(to, false));
+    let from_one = |from| (vertex(from, true), to_all);
+    let all = || (from_all, to_all);
+    let mut bundle = |expected, by, among: &dyn Fn(Node, Node) -> bool| {
+        Bundle {
+            expected,
+            by,
+            likeness,
+        }
+        .draw(matrix, edges, among);
+    };
     let whole = workloads * workloads.saturating_sub(1);
-    bundle(
-        matrix,
-        edges,
-        whole,
-        |(from, to)| (is_workload(from) && is_workload(to)).then_some(()),
-        |()| (from_all, to_all),
-    );
-    bundle(
-        matrix,
-        edges,
-        workloads,
-        |(from, to)| (is_workload(from) && !is_workload(to)).then_some(*to),
-        |to| (from_all, vertex(to, false)),
-    );
-    bundle(
-        matrix,
-        edges,
-        workloads,
-        |(from, to)| (!is_workload(from) && is_workload(to)).then_some(*from),
-        |from| (vertex(from, true), to_all),
-    );
-    bundle(
-        matrix,
-        edges,
-        workloads.saturating_sub(1),
-        |(from, to)| (is_workload(from) && is_workload(to)).then_some(*to),
-        |to| (from_all, vertex(to, false)),
-    );
+    bundle(whole, By::Nothing(&all), &|from, to| {
+        is_workload(from) && is_workload(to)
+    });
+    bundle(workloads, By::Destination(&to_one), &|from, to| {
+        is_workload(from) && !is_workload(to)
+    });
+    bundle(workloads, By::Source(&from_one), &|from, to| {
+        !is_workload(from) && is_workload(to)
+    });
+    let others = workloads.saturating_sub(1);
+    bundle(others, By::Destination(&to_one), &|from, to| {
+        is_workload(from) && is_workload(to)
+    });
 }
 
 /// Places that the same edges begin or end at become one vertex; metadata endpoints
@@ -298,45 +303,88 @@ fn join_places(view: &View<'_>, edges: &mut Vec<Edge>) -> BTreeMap<Vertex, Vec<u
     outside
 }
 
-/// Draws what all pairs with the same key have in common as one edge, for each key that
-/// has `expected` pairs, and removes the pairs that have nothing else.
-fn bundle<K: Copy + Eq + std::hash::Hash>(
-    matrix: &mut Matrix,
-    edges: &mut Vec<Edge>,
+/// What pairs must have in common to be drawn as one edge, and its ends.
+#[derive(Clone, Copy)]
+enum By<'a> {
+    Nothing(&'a dyn Fn() -> (Vertex, Vertex)),
+    Source(&'a dyn Fn(Node) -> (Vertex, Vertex)),
+    Destination(&'a dyn Fn(Node) -> (Vertex, Vertex)),
+}
+
+/// Draws what pairs have in common as one edge, where there are `expected` of them, and
+/// removes the pairs that have nothing else.
+struct Bundle<'a> {
     expected: usize,
-    key: impl Fn(&(Node, Node)) -> Option<K>,
-    ends: impl Fn(K) -> (Vertex, Vertex),
-) {
-    if expected < 2 {
-        return;
-    }
-    let mut common: FxHashMap<K, (usize, Open)> = FxHashMap::default();
-    for (pair, open) in matrix.iter() {
-        let Some(key) = key(pair) else { continue };
-        common
-            .entry(key)
-            .and_modify(|(pairs, shared)| {
-                *pairs += 1;
-                if shared != open {
-                    *shared = intersection(shared, open);
+    by: By<'a>,
+    likeness: &'a Likeness,
+}
+
+impl Bundle<'_> {
+    fn draw(self, matrix: &mut Matrix, edges: &mut Vec<Edge>, among: &dyn Fn(Node, Node) -> bool) {
+        if self.expected < 2 {
+            return;
+        }
+        let mut common: BTreeMap<Option<Node>, (usize, Open)> = BTreeMap::new();
+        for ((from, to), open) in matrix.iter() {
+            if !among(*from, *to) {
+                continue;
+            }
+            let pairs = self.pairs(*from, *to);
+            common
+                .entry(self.key(*from, *to))
+                .and_modify(|(all, shared)| {
+                    *all += pairs;
+                    if shared != open {
+                        *shared = intersection(shared, open);
+                    }
+                })
+                .or_insert_with(|| (pairs, open.clone()));
+        }
+        common.retain(|_, (pairs, open)| *pairs == self.expected && *open != Open::default());
+        matrix.retain(|(from, to), open| {
+            let key = among(*from, *to).then(|| self.key(*from, *to));
+            let shared = key.and_then(|key| common.get(&key));
+            shared.is_none_or(|(_, shared)| shared != open)
+        });
+        for (key, (_, open)) in common {
+            let mut add = |(from, to)| {
+                let open = open.clone();
+                edges.push(Edge { from, to, open });
+            };
+            match (self.by, key) {
+                (By::Nothing(ends), _) => add(ends()),
+                (By::Source(ends) | By::Destination(ends), Some(node)) => {
+                    let alike = self.likeness.like(node).iter();
+                    alike.for_each(|node| add(ends(*node)));
                 }
-            })
-            .or_insert_with(|| (1, open.clone()));
+                (_, None) => {}
+            }
+        }
     }
-    common.retain(|_, (pairs, open)| *pairs == expected && *open != Open::default());
-    matrix.retain(|pair, open| {
-        let shared = key(pair).and_then(|key| common.get(&key));
-        shared.is_none_or(|(_, shared)| shared != open)
-    });
-    for (key, (_, open)) in common {
-        let (from, to) = ends(key);
-        edges.push(Edge { from, to, open });
+
+    fn key(&self, from: Node, to: Node) -> Option<Node> {
+        match self.by {
+            By::Nothing(_) => None,
+            By::Source(_) => Some(from),
+            By::Destination(_) => Some(to),
+        }
+    }
+
+    /// How many pairs with one key ends like these make.
+    fn pairs(&self, from: Node, to: Node) -> usize {
+        let itself = usize::from(from == to);
+        match self.by {
+            By::Nothing(_) => self.likeness.pairs(from, to),
+            By::Source(_) => self.likeness.like(to).len().saturating_sub(itself),
+            By::Destination(_) => self.likeness.like(from).len().saturating_sub(itself),
+        }
     }
 }
 
 /// What is between two parties, taken apart into edges.
 struct Bundler<'a> {
     view: &'a View<'a>,
+    likeness: &'a Likeness,
     from: Party,
     to: Party,
     matrix: Matrix,
@@ -349,33 +397,38 @@ impl Bundler<'_> {
         let whole_from = self.vertex_of_party(self.from, true);
         let whole_to = self.vertex_of_party(self.to, false);
 
-        let matrix = &mut self.matrix;
-        // Everything to everything.
+        let to_one = |to| (whole_from, vertex(to, false));
+        let from_one = |from| (vertex(from, true), whole_to);
+        let all = || (whole_from, whole_to);
+        let (likeness, matrix) = (self.likeness, &mut self.matrix);
+        let mut bundle = |expected, by| {
+            Bundle {
+                expected,
+                by,
+                likeness,
+            }
+            .draw(matrix, edges, &|_, _| true);
+        };
         let pairs = sources * destinations - own;
-        bundle(
-            matrix,
-            edges,
-            pairs,
-            |_| Some(()),
-            |()| (whole_from, whole_to),
-        );
-        // Everything to one.
+        bundle(pairs, By::Nothing(&all));
         if sources > 1 {
             let expected = sources - usize::from(own > 0);
-            let ends = |to| (whole_from, vertex(to, false));
-            bundle(matrix, edges, expected, |pair| Some(pair.1), ends);
+            bundle(expected, By::Destination(&to_one));
         }
-        // One to everything.
         if destinations > 1 {
             let expected = destinations - usize::from(own > 0);
-            let ends = |from| (vertex(from, true), whole_to);
-            bundle(matrix, edges, expected, |pair| Some(pair.0), ends);
+            bundle(expected, By::Source(&from_one));
         }
-        edges.extend(self.matrix.into_iter().map(|((from, to), open)| Edge {
-            from: vertex(from, true),
-            to: vertex(to, false),
-            open,
-        }));
+        for ((from, to), open) in self.matrix {
+            for source in likeness.like(from) {
+                let destinations = likeness.like(to).iter();
+                edges.extend(destinations.filter(|to| *to != source).map(|to| Edge {
+                    from: vertex(*source, true),
+                    to: vertex(*to, false),
+                    open: open.clone(),
+                }));
+            }
+        }
     }
 
     fn size(&self, party: Party) -> usize {

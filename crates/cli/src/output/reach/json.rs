@@ -5,11 +5,11 @@
 
 use std::io::{self, Write};
 
-use ringfence_engine::reach::{Connection, End};
+use ringfence_engine::reach::{EndId, OpenPorts, Reachability};
 use ringfence_engine::sets::PortSet;
-use rustc_hash::FxHashMap;
+use ringfence_model::snapshot::Snapshot;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Report, bypassing};
@@ -21,7 +21,7 @@ use crate::output::contract::{
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(title = "Reachability")]
-pub(crate) struct ReachabilityOut {
+pub(crate) struct ReachabilityOut<'a> {
     pub(crate) api_version: ApiVersion,
     pub(crate) kind: ReachabilityKind,
     pub(crate) profile: ProfileOut,
@@ -32,7 +32,8 @@ pub(crate) struct ReachabilityOut {
     /// The workloads with host-networked pods, which no policy applies to.
     pub(crate) bypass_policy: Vec<ObjectOut>,
     /// Sorted by `from`, then `to`; those from addresses last.
-    pub(crate) connections: Vec<ConnectionOut>,
+    #[schemars(with = "Vec<ConnectionOut>")]
+    pub(crate) connections: ConnectionsOut<'a>,
     /// Ways into the cluster: Ingress routes, and services of type `NodePort` and
     /// `LoadBalancer`.
     pub(crate) entry_points: Vec<EntryPointOut>,
@@ -87,27 +88,28 @@ pub(crate) struct EntryPointOut {
     pub(crate) verdict: Option<VerdictOut>,
 }
 
-/// The whole report as one value.
-pub(crate) fn document(report: &Report<'_>) -> ReachabilityOut {
-    ReachabilityOut {
-        connections: report
-            .reachability
-            .connections
-            .iter()
-            .map(|connection| ConnectionOut {
-                from: EndOut::new(report.snapshot, &connection.from),
-                to: EndOut::new(report.snapshot, &connection.to),
-                allow: PortsOut::from(&connection.allow),
-                maybe: maybe(&connection.maybe),
-                icmp: icmp(&connection.allow, &connection.maybe),
-            })
-            .collect(),
-        ..frame(report)
+/// The connections of a report, made when they are written: there may be millions.
+#[derive(Debug)]
+pub(crate) struct ConnectionsOut<'a> {
+    snapshot: &'a Snapshot,
+    reachability: &'a Reachability,
+}
+
+impl Serialize for ConnectionsOut<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let connections = self.reachability.connections();
+        serializer.collect_seq(connections.map(|connection| ConnectionOut {
+            from: EndOut::new(self.snapshot, connection.from),
+            to: EndOut::new(self.snapshot, connection.to),
+            allow: PortsOut::from(connection.allow),
+            maybe: maybe(connection.maybe),
+            icmp: icmp(connection.allow, connection.maybe),
+        }))
     }
 }
 
-/// Everything but the connections.
-fn frame(report: &Report<'_>) -> ReachabilityOut {
+/// The whole report as one value.
+pub(crate) fn document<'a>(report: &Report<'a>) -> ReachabilityOut<'a> {
     ReachabilityOut {
         api_version: ApiVersion::V1Alpha1,
         kind: ReachabilityKind::Reachability,
@@ -117,7 +119,10 @@ fn frame(report: &Report<'_>) -> ReachabilityOut {
             .into_iter()
             .map(|id| ObjectOut::workload(report.snapshot, id))
             .collect(),
-        connections: Vec::new(),
+        connections: ConnectionsOut {
+            snapshot: report.snapshot,
+            reachability: report.reachability,
+        },
         entry_points: report
             .entry_points
             .iter()
@@ -143,9 +148,28 @@ struct RawConnection<'a> {
     icmp: Option<VerdictOut>,
 }
 
+/// What is open, as text.
+struct RawOpen {
+    allow: Box<RawValue>,
+    maybe: Option<Box<RawValue>>,
+    icmp: Option<VerdictOut>,
+}
+
+impl RawOpen {
+    fn new(open: &OpenPorts) -> io::Result<Self> {
+        Ok(Self {
+            allow: to_raw_value(&PortsOut::from(&open.allow))?,
+            maybe: maybe(&open.maybe)
+                .map(|ports| to_raw_value(&ports))
+                .transpose()?,
+            icmp: icmp(&open.allow, &open.maybe),
+        })
+    }
+}
+
 /// Writes the same document as [`document`], a connection at a time.
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let frame = frame(report);
+    let frame = document(report);
     let field = |out: &mut dyn Write, name: &str, value: &dyn ErasedJson, last: bool| {
         write!(out, "  \"{name}\": {}", value.lines()?)?;
         out.write_all(if last { b"\n" } else { b",\n" })
@@ -166,43 +190,37 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
 }
 
 fn write_connections(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let connections = &report.reachability.connections;
-    let mut ends: FxHashMap<&End, Box<RawValue>> = FxHashMap::default();
-    let mut ports: FxHashMap<&PortSet, Box<RawValue>> = FxHashMap::default();
-    for Connection {
-        from,
-        to,
-        allow,
-        maybe,
-    } in connections
-    {
-        for end in [from, to] {
-            if !ends.contains_key(end) {
-                ends.insert(end, to_raw_value(&EndOut::new(report.snapshot, end))?);
-            }
-        }
-        for set in [allow, maybe] {
-            if !ports.contains_key(set) {
-                ports.insert(set, to_raw_value(&PortsOut::from(set))?);
-            }
-        }
-    }
+    let reachability = report.reachability;
+    let ends: Vec<Box<RawValue>> = reachability
+        .ends()
+        .iter()
+        .map(|end| to_raw_value(&EndOut::new(report.snapshot, end)))
+        .collect::<Result<_, _>>()?;
+    let opens: Vec<RawOpen> = reachability
+        .opens()
+        .iter()
+        .map(RawOpen::new)
+        .collect::<io::Result<_>>()?;
     let missing = || io::Error::other("a part of a connection was not prepared");
-    for (position, connection) in connections.iter().enumerate() {
-        let ports_of = |set| ports.get(set).map(|raw| &**raw).ok_or_else(missing);
-        let end = |end| ends.get(end).map(|raw| &**raw).ok_or_else(missing);
-        let has_maybe = maybe(&connection.maybe).is_some();
-        let raw = RawConnection {
-            from: end(&connection.from)?,
-            to: end(&connection.to)?,
-            allow: ports_of(&connection.allow)?,
-            maybe: has_maybe.then(|| ports_of(&connection.maybe)).transpose()?,
-            icmp: icmp(&connection.allow, &connection.maybe),
-        };
-        out.write_all(if position == 0 { b"\n    " } else { b",\n    " })?;
-        serde_json::to_writer(&mut *out, &raw)?;
+    let mut before: &[u8] = b"\n    ";
+    for row in reachability.rows() {
+        let end = |end: EndId| ends.get(end.index()).map(|raw| &**raw).ok_or_else(missing);
+        let from = end(row.from)?;
+        for entry in reachability.entries(row) {
+            let open = opens.get(entry.open.index()).ok_or_else(missing)?;
+            let raw = RawConnection {
+                from,
+                to: end(entry.to)?,
+                allow: &open.allow,
+                maybe: open.maybe.as_deref(),
+                icmp: open.icmp,
+            };
+            out.write_all(before)?;
+            serde_json::to_writer(&mut *out, &raw)?;
+            before = b",\n    ";
+        }
     }
-    if !connections.is_empty() {
+    if !reachability.is_empty() {
         out.write_all(b"\n  ")?;
     }
     Ok(())

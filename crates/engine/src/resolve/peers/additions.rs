@@ -8,7 +8,7 @@ use ringfence_model::snapshot::{NamespaceId, assignable_addresses};
 use ringfence_model::tri::Tri;
 use rustc_hash::FxHashMap;
 
-use super::{Context, NamespaceSpec, PeerSetId, PeerSpec, Peers, covers, pod_space};
+use super::{Context, NamespaceSpec, PeerSetId, PeerSpec, Peers, covers};
 use crate::resolve::classes::{AddressFeature, ClassId, Features, family_index};
 
 /// A set with pods of more namespaces than this is not listed for each of them.
@@ -133,9 +133,10 @@ impl Peers {
             match address {
                 AddressFeature::None => Tri::No,
                 AddressFeature::Atom(atom) => atoms.in_block(block).contains(atom).into(),
-                AddressFeature::SomePod => {
-                    covers(&block.addresses(), pod_space(context.snapshot, family))
-                }
+                AddressFeature::SomePod => covers(
+                    &block.addresses(),
+                    context.snapshot.addresses_for_pods(family),
+                ),
                 AddressFeature::Anywhere => {
                     covers(&block.addresses(), assignable_addresses(family))
                 }
