@@ -17,10 +17,12 @@ mod resolve;
 mod services;
 pub mod sets;
 mod side;
+mod tables;
 mod update;
 
 pub use engine::{Engine, Size};
 pub use inspect::{Influence, MatchingRule, RuleRef, Tie};
 pub use packet::{Frontend, Packet, Peer, Verdict};
 pub use profile::Profile;
+pub use tables::{PeerGroup, PodTable};
 pub use update::Affected;

@@ -9,6 +9,7 @@ mod reachability;
 
 pub use all_pairs::AllPairs;
 pub(crate) use all_pairs::IngressIndex;
+pub(crate) use pair::open;
 pub use pair::{OpenPorts, OutsideRegion};
 pub use reachability::{EndId, Entry, ListId, OpenId, Reachability, Row};
 

@@ -1,3 +1,7 @@
+mod ruleset;
+
+pub use ruleset::Rulesets;
+
 use std::sync::Arc;
 
 use ringfence_engine::oracle::Oracle;

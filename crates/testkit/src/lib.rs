@@ -6,4 +6,4 @@ mod decider;
 pub mod fixture;
 pub mod generate;
 
-pub use decider::{Decider, all_deciders};
+pub use decider::{Decider, Rulesets, all_deciders};

@@ -114,6 +114,10 @@ fn dependencies_point_one_way() {
         BTreeSet::from(["ringfence-engine", "ringfence-model"])
     );
     assert_eq!(
+        workspace.ours("ringfence-dataplane"),
+        BTreeSet::from(["ringfence-engine", "ringfence-model"])
+    );
+    assert_eq!(
         workspace.ours("ringfence"),
         BTreeSet::from(["ringfence-advisor", "ringfence-engine", "ringfence-model"])
     );

@@ -14,6 +14,7 @@ use rustc_hash::FxHashSet;
 use super::external;
 use crate::engine::{Engine, with_own_node};
 use crate::packet::{Frontend, Peer};
+use crate::resolve::classes::ClassId;
 use crate::sets::{Outcome, PortSet};
 use crate::side::signature;
 
@@ -100,24 +101,41 @@ impl Engine {
     ) -> OpenPorts {
         let class = self.class_of(pod);
         let sides = [Direction::Egress, Direction::Ingress].map(|direction| {
+            let Some(seen) = self.service_seen(family, protocol, frontend) else {
+                return self.side_to_itself(class, direction, family);
+            };
+            if direction == Direction::Ingress {
+                return self.side_to_itself(class, direction, family);
+            }
             let side = self.side(class, direction, family);
             let key = self.cluster_wide_only(&side.key);
-            let (sets, names) = (&side.sets, &side.names);
-            if direction == Direction::Egress
-                && let Some(seen) = self.service_seen(family, protocol, frontend)
-            {
-                return self.with_judge(&key, sets, names, &FxHashSet::default(), |judge| {
-                    seen.outcome(judge)
-                });
-            }
-            let own = signature(self.classes.get(class), sets, names, |set| {
-                self.peers.members(set, family).contains(class)
-            });
-            let outcome = self.judge(&key, sets, names, [&own]).into_iter().next();
-            outcome.unwrap_or_else(Outcome::allowed)
+            self.with_judge(
+                &key,
+                &side.sets,
+                &side.names,
+                &FxHashSet::default(),
+                |judge| seen.outcome(judge),
+            )
         });
         let [egress, ingress] = sides;
         open(&egress.both(&ingress))
+    }
+
+    /// What cluster-wide policies say on one side of a pod's connections to itself.
+    pub(crate) fn side_to_itself(
+        &self,
+        class: ClassId,
+        direction: Direction,
+        family: IpFamily,
+    ) -> Outcome {
+        let side = self.side(class, direction, family);
+        let key = self.cluster_wide_only(&side.key);
+        let own = signature(self.classes.get(class), &side.sets, &side.names, |set| {
+            self.peers.members(set, family).contains(class)
+        });
+        let outcome = self.judge(&key, &side.sets, &side.names, [&own]);
+        let outcome = outcome.into_iter().next();
+        outcome.unwrap_or_else(Outcome::allowed)
     }
 
     /// What a pod can open to some addresses, or accept from them, by regions that cover
@@ -277,7 +295,7 @@ impl Engine {
     }
 }
 
-fn open(outcome: &Outcome) -> OpenPorts {
+pub(crate) fn open(outcome: &Outcome) -> OpenPorts {
     let allow = outcome.certain();
     OpenPorts {
         maybe: outcome.allow.difference(&allow),

@@ -1,0 +1,104 @@
+//! From a compiled engine and one node to the ruleset of that node.
+//!
+//! Pure: nothing is read from the node itself. What packets are judged by is taken from
+//! [`Engine::table`]; no selector and no rule is interpreted here.
+
+mod base;
+mod chains;
+mod node;
+mod numbers;
+mod peers;
+mod ports;
+mod sides;
+
+pub use node::{Endpoint, Enforcement, MODE_LABEL, Node, Settings};
+
+use std::collections::BTreeSet;
+
+use ringfence_engine::Engine;
+use ringfence_model::address::IpFamily;
+use ringfence_model::policy::Direction;
+use ringfence_model::snapshot::PodId;
+
+use crate::ruleset::{Changes, Name, Ruleset};
+use numbers::Numbers;
+use sides::PeerSetOwner;
+
+/// The ruleset of one node, and what the next one is compiled from.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    /// The ruleset.
+    pub ruleset: Ruleset,
+    /// Pods of this node with connections that are allowed or denied by something that
+    /// the snapshot does not say. They are denied.
+    pub unknown: BTreeSet<PodId>,
+    /// The generation of verdicts that a judged connection is marked with; at least 1.
+    epoch: u32,
+    peer_sets: [Numbers<PeerSetOwner>; 2],
+    chains: [[Numbers<Name>; 2]; 2],
+    to_itself: [Numbers<Name>; 2],
+}
+
+impl Compiled {
+    /// Compiles what `node` is to enforce, as near to `previous` as can be.
+    ///
+    /// The mark of judged connections changes with every change of the ruleset, so that
+    /// each connection is judged again by its next packet.
+    #[must_use]
+    pub fn new(engine: &Engine, node: &Node, previous: &Self) -> Self {
+        let mut next = Self {
+            ruleset: Ruleset::default(),
+            unknown: BTreeSet::new(),
+            epoch: previous.epoch.max(1),
+            peer_sets: previous.peer_sets.clone(),
+            chains: previous.chains.clone(),
+            to_itself: previous.to_itself.clone(),
+        };
+        let mut inner = Ruleset::default();
+        for family in IpFamily::ALL {
+            sides::compile(engine, node, family, &mut next, &mut inner);
+        }
+        base::sets(engine, node, &mut inner);
+        next.ruleset = base::with_chains(&inner, engine, node, next.epoch);
+        if next.ruleset != previous.ruleset && !previous.ruleset.chains.is_empty() {
+            next.epoch = node.settings.epoch_after(previous.epoch);
+            next.ruleset = base::with_chains(&inner, engine, node, next.epoch);
+        }
+        next
+    }
+
+    /// The generation of verdicts that judged connections are marked with.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The steps from the previous ruleset to this one.
+    #[must_use]
+    pub fn changes_from(&self, previous: &Self) -> Changes {
+        self.ruleset.changes_from(&previous.ruleset)
+    }
+}
+
+fn family_index(family: IpFamily) -> usize {
+    match family {
+        IpFamily::V4 => 0,
+        IpFamily::V6 => 1,
+    }
+}
+
+fn direction_index(direction: Direction) -> usize {
+    match direction {
+        Direction::Egress => 0,
+        Direction::Ingress => 1,
+    }
+}
+
+/// A name with the number of the IP family at its end.
+fn named(name: &str, family: IpFamily) -> Name {
+    let number = match family {
+        IpFamily::V4 => 4,
+        IpFamily::V6 => 6,
+    };
+    Name::from(format!("{name}{number}"))
+}

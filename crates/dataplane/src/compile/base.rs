@@ -1,0 +1,412 @@
+//! What every packet meets: the base chains, and the sets that they ask.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::IpNet;
+use ringfence_engine::Engine;
+use ringfence_model::address::{IpFamily, IpRangeSet, from_number};
+use ringfence_model::metadata;
+use ringfence_model::protocol::Protocol;
+
+use super::node::{Enforcement, Node, Settings};
+use super::{named, ports::protocol_number, sides::peer_address};
+use crate::ruleset::{
+    Chain, ConnectionState, DESTINATION_TRANSLATED, Field, Hook, Key, KeyType, Lookup, Name,
+    Operand, Rule, Ruleset, Set, Statement, Target, Value, ValueType, key,
+};
+
+/// The types of neighbour discovery: router and neighbour solicitations and
+/// advertisements, and redirects (RFC 4861, section 4).
+const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
+
+/// A multicast listener's report (RFC 3810), which comes before neighbour discovery.
+const LISTENER_REPORT: u8 = 143;
+
+/// How many pods' denials are remembered for their rate, and for how long.
+const LOGGED: Lookup = Lookup::Rate {
+    size: 65_536,
+    timeout: 60,
+};
+
+/// Adds the sets that base chains ask.
+pub(super) fn sets(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
+    let mut add = |name: Name, key: Vec<KeyType>, lookup: Lookup, keys: Vec<Key>| {
+        let elements: BTreeMap<Key, Value> =
+            keys.into_iter().map(|key| (key, Value::None)).collect();
+        let set = Set {
+            key,
+            value: ValueType::None,
+            lookup,
+            elements,
+        };
+        ruleset.sets.insert(name, set);
+    };
+    for family in IpFamily::ALL {
+        let address = vec![KeyType::Address(family)];
+        let own = || {
+            let endpoints = node.endpoints.iter();
+            endpoints.filter_map(move |endpoint| Some((endpoint, endpoint.address(family)?)))
+        };
+        let mut exact = |name, keys: Vec<Key>| {
+            add(named(name, family), address.clone(), Lookup::Exact, keys);
+        };
+        exact("endpoints", own().map(|(_, a)| key::address(a)).collect());
+        let audited = own().filter(|(endpoint, _)| endpoint.enforcement == Enforcement::Audit);
+        exact("audited", audited.map(|(_, a)| key::address(a)).collect());
+        let pods = engine.snapshot().pod_ids();
+        let pods = pods.filter_map(|(pod, _)| peer_address(engine, pod, family));
+        exact("pods", pods.map(key::address).collect());
+        let of_family = |address: &IpAddr| IpFamily::of(*address) == family;
+        let secret = metadata::secret_addresses().into_iter().filter(of_family);
+        exact("metadata", secret.map(key::address).collect());
+        let nodes = node.addresses.iter().copied().filter(of_family);
+        exact("node_addresses", nodes.map(key::address).collect());
+        add(
+            named("logged_egress", family),
+            address.clone(),
+            LOGGED,
+            Vec::new(),
+        );
+        add(
+            named("logged_ingress", family),
+            address.clone(),
+            LOGGED,
+            Vec::new(),
+        );
+        let sources = own().filter_map(|(endpoint, address)| {
+            let interface = key::interface(endpoint.interface.as_deref()?);
+            Some(interface.then(&key::address(address)))
+        });
+        let of_interface = vec![KeyType::Interface, KeyType::Address(family)];
+        add(
+            named("sources", family),
+            of_interface,
+            Lookup::Exact,
+            sources.collect(),
+        );
+    }
+    let interfaces = node
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| endpoint.interface.as_deref());
+    let interfaces = interfaces.map(key::interface).collect();
+    add(
+        Name::from("interfaces"),
+        vec![KeyType::Interface],
+        Lookup::Exact,
+        interfaces,
+    );
+}
+
+/// The ruleset with the chains that depend on the generation of verdicts.
+pub(super) fn with_chains(inner: &Ruleset, engine: &Engine, node: &Node, epoch: u32) -> Ruleset {
+    let mut ruleset = inner.clone();
+    let settings = &node.settings;
+    let mut add = |name: Name, hook, rules| {
+        ruleset.chains.insert(name, Chain { hook, rules });
+    };
+    let base = |name: &str| Name::from(name);
+    add(base("arriving"), Some(Hook::Arriving), arriving());
+    add(
+        base("forward"),
+        Some(Hook::Forward),
+        forward(settings, epoch),
+    );
+    add(base("input"), Some(Hook::Input), input(settings, epoch));
+    for family in IpFamily::ALL {
+        let to_own_node = engine.profile().pod_reaches_own_node;
+        add(named("judge", family), None, judge(family, node));
+        add(
+            named("to_node", family),
+            None,
+            to_node(family, node, to_own_node),
+        );
+    }
+    add(base("admit"), None, admit(settings, epoch));
+    add(
+        base("unknown"),
+        None,
+        closed(settings, "deny unknown address"),
+    );
+    add(base("forged"), None, closed(settings, "deny forged source"));
+    add(base("untracked"), None, untracked());
+    ruleset
+}
+
+/// Before anything is known of its connection: a pod may send from its own addresses.
+fn arriving() -> Vec<Rule> {
+    let interface = Operand::Field(Field::Interface);
+    let mut rules = vec![Rule::new([
+        Statement::NotIn(vec![interface.clone()], Name::from("interfaces")),
+        accept(),
+    ])];
+    for family in IpFamily::ALL {
+        let source = Operand::Field(Field::PacketSource(family));
+        rules.push(Rule::new([
+            is_family(family),
+            Statement::In(vec![interface.clone(), source], named("sources", family)),
+            accept(),
+        ]));
+    }
+    // Neighbours are discovered from link-local addresses, and from none.
+    let link_local = (
+        IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)),
+        IpAddr::V6(Ipv6Addr::new(
+            0xfebf, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff,
+        )),
+    );
+    let unspecified = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let source = Field::PacketSource(IpFamily::V6);
+    for discovery in discovery_types() {
+        for (first, last) in [link_local, (unspecified, unspecified)] {
+            let from = Statement::InRange(source, key::address(first), key::address(last));
+            rules.push(Rule::new([
+                is_family(IpFamily::V6),
+                is_packet_protocol(Protocol::Icmp, IpFamily::V6),
+                discovery.clone(),
+                from,
+                accept(),
+            ]));
+        }
+    }
+    rules.push(Rule::new([Statement::goto("forged")]));
+    rules
+}
+
+fn forward(settings: &Settings, epoch: u32) -> Vec<Rule> {
+    let mut rules = judged_before(settings, epoch);
+    // Across a bridge, neighbours are discovered through this hook, without a connection.
+    rules.extend(neighbour_discovery());
+    for state in [ConnectionState::Invalid, ConnectionState::Untracked] {
+        rules.push(Rule::new([has_state(state), jump("untracked")]));
+    }
+    for family in IpFamily::ALL {
+        rules.push(Rule::new([
+            is_family(family),
+            Statement::goto(named("judge", family)),
+        ]));
+    }
+    rules
+}
+
+fn input(settings: &Settings, epoch: u32) -> Vec<Rule> {
+    let mut rules = vec![Rule::new([
+        Statement::Is(Field::Interface, key::interface("lo")),
+        accept(),
+    ])];
+    rules.extend(judged_before(settings, epoch));
+    rules.extend(neighbour_discovery());
+    // Replies to what this node itself opened.
+    rules.push(Rule::new([
+        Statement::Is(Field::Direction, key::bytes(&[1])),
+        accept(),
+    ]));
+    for family in IpFamily::ALL {
+        rules.push(Rule::new([
+            is_family(family),
+            Statement::goto(named("to_node", family)),
+        ]));
+    }
+    rules
+}
+
+/// Packets of connections that were judged in this generation, and errors about them.
+fn judged_before(settings: &Settings, epoch: u32) -> Vec<Rule> {
+    let current = Statement::Masked {
+        field: Field::Mark,
+        mask: settings.mark_mask,
+        value: settings.mark(epoch),
+    };
+    let mut rules = vec![Rule::new([
+        current.clone(),
+        has_state(ConnectionState::Established),
+        accept(),
+    ])];
+    // A connection that is expected by another has the mark of that one, and is judged
+    // by itself all the same: of related packets only errors pass.
+    for family in IpFamily::ALL {
+        rules.push(Rule::new([
+            current.clone(),
+            has_state(ConnectionState::Related),
+            is_packet_protocol(Protocol::Icmp, family),
+            accept(),
+        ]));
+    }
+    rules
+}
+
+fn judge(family: IpFamily, node: &Node) -> Vec<Rule> {
+    let source = || Operand::Field(Field::Source(family));
+    let destination = || Operand::Field(Field::Destination(family));
+    let mut rules = Vec::new();
+    for end in [Field::Source(family), Field::Destination(family)] {
+        rules.extend(unknown_addresses(end, family, node));
+    }
+    rules.push(dispatch(vec![source(), destination()], "itself", family));
+    rules.push(first_destination(family));
+    rules.push(dispatch(vec![source()], "egress", family));
+    rules.push(dispatch(vec![destination()], "ingress", family));
+    rules.push(Rule::new([Statement::goto("admit")]));
+    rules
+}
+
+fn to_node(family: IpFamily, node: &Node, reaches_own_node: bool) -> Vec<Rule> {
+    let source = Field::PacketSource(family);
+    let mut rules = unknown_addresses(source, family, node);
+    rules.push(first_destination(family));
+    if reaches_own_node {
+        let destination = vec![Operand::Field(Field::PacketDestination(family))];
+        rules.push(Rule::new([
+            Statement::In(destination, named("node_addresses", family)),
+            Statement::goto("admit"),
+        ]));
+    }
+    rules.push(dispatch(vec![Operand::Field(source)], "node", family));
+    rules.push(Rule::new([Statement::goto("admit")]));
+    rules
+}
+
+/// A metadata service that is reached by translation is still the metadata service.
+fn first_destination(family: IpFamily) -> Rule {
+    Rule::new([
+        Statement::AnyBit {
+            field: Field::Status,
+            mask: DESTINATION_TRANSLATED,
+        },
+        Statement::In(
+            vec![Operand::Field(Field::FirstDestination(family))],
+            named("metadata", family),
+        ),
+        Statement::Dispatch(
+            vec![Operand::Field(Field::Source(family))],
+            named("first", family),
+        ),
+    ])
+}
+
+/// Addresses for this node's pods that no known pod has: the pod is about to come.
+fn unknown_addresses(end: Field, family: IpFamily, node: &Node) -> Vec<Rule> {
+    if !node.settings.close_unknown_addresses {
+        return Vec::new();
+    }
+    let of_family = node
+        .pod_ranges
+        .iter()
+        .filter(|net| IpFamily::of(net.addr()) == family);
+    let nets: Vec<IpNet> = of_family.copied().collect();
+    let set = IpRangeSet::from_nets(family, &nets);
+    let ranges = set.ranges().iter().map(|(first, last)| {
+        let (first, last) = (from_number(family, *first), from_number(family, *last));
+        Rule::new([
+            Statement::InRange(end, key::address(first), key::address(last)),
+            Statement::NotIn(vec![Operand::Field(end)], named("endpoints", family)),
+            Statement::goto("unknown"),
+        ])
+    });
+    ranges.collect()
+}
+
+fn admit(settings: &Settings, epoch: u32) -> Vec<Rule> {
+    vec![Rule::new([
+        Statement::SetMark {
+            mask: settings.mark_mask,
+            value: settings.mark(epoch),
+        },
+        accept(),
+    ])]
+}
+
+fn closed(settings: &Settings, prefix: &str) -> Vec<Rule> {
+    let log = Statement::Log {
+        group: settings.log_group,
+        prefix: format!("ringfence {prefix}"),
+    };
+    let mut rules = Vec::new();
+    for family in IpFamily::ALL {
+        rules.push(Rule::new([
+            is_family(family),
+            Statement::Below {
+                key: Field::PacketSource(family),
+                set: named("logged_egress", family),
+                per_second: settings.log_rate,
+                burst: settings.log_burst,
+            },
+            log.clone(),
+        ]));
+    }
+    rules.push(Rule::new([Statement::Count, Statement::Go(Target::Drop)]));
+    rules
+}
+
+/// Packets of no connection cannot be judged by one: not for pods.
+fn untracked() -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for family in IpFamily::ALL {
+        for end in [
+            Field::PacketSource(family),
+            Field::PacketDestination(family),
+        ] {
+            rules.push(Rule::new([
+                is_family(family),
+                Statement::In(vec![Operand::Field(end)], named("endpoints", family)),
+                Statement::Count,
+                Statement::Go(Target::Drop),
+            ]));
+        }
+    }
+    rules.push(Rule::new([accept()]));
+    rules
+}
+
+fn neighbour_discovery() -> Vec<Rule> {
+    let types = discovery_types().into_iter().map(|discovery| {
+        Rule::new([
+            is_family(IpFamily::V6),
+            is_packet_protocol(Protocol::Icmp, IpFamily::V6),
+            discovery,
+            accept(),
+        ])
+    });
+    types.collect()
+}
+
+fn discovery_types() -> [Statement; 2] {
+    let (first, last) = NEIGHBOUR_DISCOVERY;
+    [
+        Statement::InRange(Field::IcmpType, key::bytes(&[first]), key::bytes(&[last])),
+        Statement::Is(Field::IcmpType, key::bytes(&[LISTENER_REPORT])),
+    ]
+}
+
+fn dispatch(operands: Vec<Operand>, map: &str, family: IpFamily) -> Rule {
+    Rule::new([Statement::Dispatch(operands, named(map, family))])
+}
+
+fn is_family(family: IpFamily) -> Statement {
+    let number = match family {
+        IpFamily::V4 => 2,
+        IpFamily::V6 => 10,
+    };
+    Statement::Is(Field::Family, key::bytes(&[number]))
+}
+
+fn is_packet_protocol(protocol: Protocol, family: IpFamily) -> Statement {
+    let number = [protocol_number(protocol, family)];
+    Statement::Is(Field::PacketProtocol, key::bytes(&number))
+}
+
+fn has_state(state: ConnectionState) -> Statement {
+    Statement::AnyBit {
+        field: Field::State,
+        mask: state as u32,
+    }
+}
+
+fn jump(chain: &str) -> Statement {
+    Statement::Go(Target::Jump(Name::from(chain)))
+}
+
+fn accept() -> Statement {
+    Statement::Go(Target::Accept)
+}

@@ -1,0 +1,149 @@
+//! What is known of the node whose ruleset is compiled.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use ringfence_model::address::IpFamily;
+use ringfence_model::labels::{LabelValue, Labels};
+use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
+
+use crate::ruleset::Name;
+
+/// The label of a namespace that says how its policies are enforced.
+pub const MODE_LABEL: &str = "ringfence.dev/mode";
+
+/// What becomes of a connection that no policy allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Enforcement {
+    /// It is denied.
+    #[default]
+    Enforce,
+    /// It is allowed, and logged as one that would be denied.
+    Audit,
+}
+
+/// A pod of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The pod.
+    pub pod: PodId,
+    /// Namespace and name.
+    pub name: Name,
+    /// Its addresses, at most one of each family.
+    pub addresses: Vec<IpAddr>,
+    /// The interface of the node that it is behind, where it has one of its own: then
+    /// it may send from its own addresses only.
+    pub interface: Option<String>,
+    /// What becomes of its connections that no policy allows.
+    pub enforcement: Enforcement,
+}
+
+impl Endpoint {
+    /// Its address in a family.
+    #[must_use]
+    pub fn address(&self, family: IpFamily) -> Option<IpAddr> {
+        let mut addresses = self.addresses.iter().copied();
+        addresses.find(|address| IpFamily::of(*address) == family)
+    }
+}
+
+/// Choices that hold for all pods of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The bits of connections' marks that are ours; they follow each other.
+    pub mark_mask: u32,
+    /// The NFLOG group that denied connections are told to.
+    pub log_group: u16,
+    /// How many denied connections of one pod are logged in a second, in the long run.
+    pub log_rate: u32,
+    /// How many are logged at once.
+    pub log_burst: u32,
+    /// Whether addresses in the node's ranges that no known pod has are closed.
+    pub close_unknown_addresses: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mark_mask: 0xfff0_0000,
+            log_group: 1042,
+            log_rate: 10,
+            log_burst: 20,
+            close_unknown_addresses: true,
+        }
+    }
+}
+
+impl Settings {
+    /// The generation after this one. Generation 0 is that of connections that were
+    /// never judged.
+    pub(super) fn epoch_after(&self, epoch: u32) -> u32 {
+        let last = self.mark_mask >> self.mark_mask.trailing_zeros().min(31);
+        match epoch {
+            epoch if epoch < last => epoch + 1,
+            _ => 1,
+        }
+    }
+
+    /// The mark of connections that were judged in this generation.
+    pub(super) fn mark(&self, epoch: u32) -> u32 {
+        epoch << self.mark_mask.trailing_zeros().min(31) & self.mark_mask
+    }
+}
+
+/// The node whose ruleset is compiled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Its pods.
+    pub endpoints: Vec<Endpoint>,
+    /// Its own addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The ranges that its pods have their addresses from.
+    pub pod_ranges: Vec<IpNet>,
+    /// Choices.
+    pub settings: Settings,
+}
+
+impl Node {
+    /// What a snapshot says of the node with this name: its addresses, and its pods
+    /// that have one. Which interfaces they are behind it does not say. Without a name,
+    /// the pods of which the node is not known.
+    #[must_use]
+    pub fn from_snapshot(snapshot: &Snapshot, name: Option<&str>) -> Self {
+        let endpoints = snapshot
+            .pod_ids()
+            .filter(|(_, pod)| {
+                pod.kind == PodKind::Single
+                    && !pod.host_network
+                    && !pod.addresses.is_empty()
+                    && pod.node.as_deref() == name
+            })
+            .map(|(id, pod)| {
+                let namespace = snapshot.namespace(pod.namespace);
+                Endpoint {
+                    pod: id,
+                    name: Name::from(format!("{}/{}", namespace.name, pod.name)),
+                    addresses: pod.addresses.clone(),
+                    interface: None,
+                    enforcement: enforcement(&namespace.labels),
+                }
+            });
+        let all = snapshot.node_addresses().into_iter();
+        let own = all
+            .filter(|address| name.is_some() && snapshot.node_name_with_address(*address) == name);
+        Self {
+            endpoints: endpoints.collect(),
+            addresses: own.collect(),
+            pod_ranges: Vec::new(),
+            settings: Settings::default(),
+        }
+    }
+}
+
+/// Only the exact word puts a namespace into audit mode: nothing else opens it.
+fn enforcement(labels: &Labels) -> Enforcement {
+    match labels.get(MODE_LABEL) {
+        LabelValue::Present("audit") => Enforcement::Audit,
+        _ => Enforcement::Enforce,
+    }
+}

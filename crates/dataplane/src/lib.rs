@@ -1,0 +1,8 @@
+//! Enforcement: a snapshot compiled into an nftables table, which packets meet.
+//!
+//! [`compile`] is pure: a compiled engine and a node in, a [`ruleset::Ruleset`] out.
+//! [`interpret`] says what a ruleset does to a packet, without a kernel.
+
+pub mod compile;
+pub mod interpret;
+pub mod ruleset;

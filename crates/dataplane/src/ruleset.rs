@@ -1,0 +1,115 @@
+//! An nftables table as a value: what it holds, not how it gets into the kernel.
+//!
+//! Everything that changes with the cluster is an element of a set or a map, or a small
+//! chain. Keys and constants are the bytes that the kernel compares, so that the
+//! interpreter, the text form and the kernel read the same thing.
+
+mod changes;
+pub mod key;
+mod rule;
+mod text;
+
+pub use changes::{Change, Changes};
+pub use key::{Key, KeyType};
+pub use rule::{ConnectionState, DESTINATION_TRANSLATED, Field, Operand, Rule, Statement, Target};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The content of one `inet` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruleset {
+    /// Sets and maps by name.
+    pub sets: BTreeMap<Name, Set>,
+    /// Chains by name.
+    pub chains: BTreeMap<Name, Chain>,
+}
+
+/// The name of a set, a map or a chain.
+pub type Name = Arc<str>;
+
+/// A set or a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// What its keys consist of.
+    pub key: Vec<KeyType>,
+    /// What its elements lead to.
+    pub value: ValueType,
+    /// How its keys are looked up.
+    pub lookup: Lookup,
+    /// Its elements. A set that packets add to is empty here.
+    pub elements: BTreeMap<Key, Value>,
+}
+
+/// What the elements of a set lead to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// Nothing: it is a set.
+    None,
+    /// A chain: it is a verdict map.
+    Verdict,
+    /// Other bytes.
+    Bytes(KeyType),
+}
+
+/// How the keys of a set are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// Each key is one value.
+    Exact,
+    /// Each key is a range of values, which do not overlap.
+    Interval,
+    /// Packets add to it, and an element holds the rate at which its key is seen.
+    Rate {
+        /// How many elements there may be.
+        size: u32,
+        /// How long one stays after it was last seen, in seconds.
+        timeout: u32,
+    },
+}
+
+/// What one element leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing.
+    None,
+    /// A chain.
+    Verdict(Target),
+    /// Other bytes.
+    Bytes(Key),
+}
+
+/// A chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Where packets enter it; `None` where only other chains lead to it.
+    pub hook: Option<Hook>,
+    /// Its rules, in order.
+    pub rules: Vec<Rule>,
+}
+
+/// Where packets enter a base chain. Its policy is always `accept`: what the chain does
+/// not deny is left to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// As they arrive, before their connection is known (priority -300).
+    Arriving,
+    /// On the way to this node itself (priority 0).
+    Input,
+    /// On the way through this node (priority 0).
+    Forward,
+}
+
+impl Ruleset {
+    /// How many elements all sets have.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.sets.values().map(|set| set.elements.len()).sum()
+    }
+
+    /// How many rules all chains have.
+    #[must_use]
+    pub fn rules(&self) -> usize {
+        self.chains.values().map(|chain| chain.rules.len()).sum()
+    }
+}

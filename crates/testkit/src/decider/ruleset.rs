@@ -1,0 +1,164 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ringfence_dataplane::compile::{Compiled, Node};
+use ringfence_dataplane::interpret::{self, Connection, Frame};
+use ringfence_dataplane::ruleset::{ConnectionState, Hook};
+use ringfence_engine::{Engine, Packet, Peer, Profile, Verdict};
+use ringfence_model::address::IpFamily;
+use ringfence_model::protocol::Protocol;
+use ringfence_model::snapshot::{Pod, PodKind, Snapshot};
+
+use super::Decider;
+
+/// The compiled rulesets of all nodes of a cluster, interpreted.
+///
+/// Pods whose node is not known are on one node of their own. What a ruleset does is
+/// never unknown: [`Verdict::Unknown`] stands for packets that no network carries,
+/// because an end has no address.
+#[derive(Debug)]
+pub struct Rulesets {
+    snapshot: Arc<Snapshot>,
+    nodes: BTreeMap<Option<Arc<str>>, (Node, Compiled)>,
+}
+
+/// Where one end of a packet is.
+struct Place {
+    address: IpAddr,
+    node: Option<Arc<str>>,
+    /// It is the node itself, or has its address.
+    is_node: bool,
+    /// It is in the cluster.
+    is_inside: bool,
+}
+
+enum Kind {
+    Pod,
+    Node,
+    Outside,
+}
+
+impl Place {
+    fn kind(&self) -> Kind {
+        match (self.is_inside, self.is_node) {
+            (true, true) => Kind::Node,
+            (true, false) => Kind::Pod,
+            (false, _) => Kind::Outside,
+        }
+    }
+}
+
+impl Rulesets {
+    /// Compiles the rulesets of all nodes.
+    #[must_use]
+    pub fn new(snapshot: &Arc<Snapshot>, profile: Profile) -> Self {
+        let engine = Engine::compile(snapshot, profile);
+        let mut names: Vec<Option<Arc<str>>> = snapshot
+            .pods
+            .iter()
+            .map(|pod| pod.node.clone())
+            .chain(
+                snapshot
+                    .nodes
+                    .iter()
+                    .map(|node| Some(Arc::clone(&node.name))),
+            )
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let compile = |name: Option<Arc<str>>| {
+            let node = Node::from_snapshot(snapshot, name.as_deref());
+            let compiled = Compiled::new(&engine, &node, &Compiled::default());
+            (name, (node, compiled))
+        };
+        Self {
+            snapshot: Arc::clone(snapshot),
+            nodes: names.into_iter().map(compile).collect(),
+        }
+    }
+
+    fn place(&self, peer: Peer, family: IpFamily) -> Option<Place> {
+        match peer {
+            Peer::Pod(id) => {
+                let pod: &Pod = self.snapshot.pod(id);
+                let address = pod.address(family)?;
+                (pod.kind == PodKind::Single).then(|| Place {
+                    address,
+                    node: pod.node.clone(),
+                    is_node: pod.host_network,
+                    is_inside: true,
+                })
+            }
+            Peer::Address(address) => {
+                let node = self.snapshot.node_name_with_address(address);
+                Some(Place {
+                    address,
+                    node: node.map(Arc::from),
+                    is_node: node.is_some(),
+                    is_inside: node.is_some(),
+                })
+            }
+        }
+    }
+
+    fn passes(&self, node: &Option<Arc<str>>, hook: Hook, frame: &Frame) -> bool {
+        let ruleset = self.nodes.get(node).map(|(_, compiled)| &compiled.ruleset);
+        ruleset.is_none_or(|ruleset| interpret::pass(ruleset, hook, frame).accepted)
+    }
+}
+
+impl Decider for Rulesets {
+    fn name(&self) -> &'static str {
+        "rulesets"
+    }
+
+    fn decide(&self, packet: &Packet) -> Verdict {
+        let ends = (
+            self.place(packet.source, packet.family),
+            self.place(packet.destination, packet.family),
+        );
+        let (Some(from), Some(to)) = ends else {
+            return Verdict::Unknown;
+        };
+        if packet.source == packet.destination && packet.through_service.is_none() {
+            return Verdict::Allowed;
+        }
+        let (protocol, icmp_type) = match (packet.protocol, packet.family) {
+            (Protocol::Tcp, _) => (6, 0),
+            (Protocol::Udp, _) => (17, 0),
+            (Protocol::Sctp, _) => (132, 0),
+            (Protocol::Icmp, IpFamily::V4) => (1, 8),
+            (Protocol::Icmp, IpFamily::V6) => (58, 128),
+        };
+        let frame = Frame {
+            interface: "eth0".to_owned(),
+            source: from.address,
+            destination: to.address,
+            protocol,
+            port: packet.port,
+            icmp_type,
+            connection: Some(Connection {
+                state: ConnectionState::New,
+                is_reply: false,
+                source: from.address,
+                first_destination: (to.address, packet.port),
+                destination: (to.address, packet.port),
+                mark: 0,
+            }),
+        };
+        let here = from.is_inside && to.is_inside && from.node == to.node;
+        let leaves = match from.kind() {
+            Kind::Pod if to.is_node && here => self.passes(&from.node, Hook::Input, &frame),
+            Kind::Pod => self.passes(&from.node, Hook::Forward, &frame),
+            // What a node sends meets no hook of its own.
+            Kind::Node | Kind::Outside => true,
+        };
+        let arrives = match to.kind() {
+            Kind::Pod if !here => self.passes(&to.node, Hook::Forward, &frame),
+            // It was asked as it left, or comes from the pod's own node.
+            Kind::Pod | Kind::Node | Kind::Outside => true,
+        };
+        Verdict::from_possible(leaves && arrives, !(leaves && arrives))
+    }
+}
