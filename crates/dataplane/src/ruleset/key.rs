@@ -21,7 +21,7 @@ pub enum KeyType {
 impl KeyType {
     /// How many bytes a value has.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub fn width(self) -> usize {
         match self {
             Self::Address(IpFamily::V4) | Self::PeerSet => 4,
             Self::Address(IpFamily::V6) | Self::Interface => 16,

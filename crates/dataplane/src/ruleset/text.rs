@@ -96,11 +96,11 @@ fn write_bytes(f: &mut fmt::Formatter<'_>, parts: &[KeyType], bytes: &[u8]) -> f
         if position > 0 {
             f.write_str(" . ")?;
         }
-        let Some((value, after)) = rest.split_at_checked(part.len()) else {
+        let Some((value, after)) = rest.split_at_checked(part.width()) else {
             return f.write_str("?");
         };
         rest = after
-            .get(part.len().next_multiple_of(4) - part.len()..)
+            .get(part.width().next_multiple_of(4) - part.width()..)
             .unwrap_or_default();
         match part {
             KeyType::Address(_) => write_address(f, value)?,
