@@ -4,6 +4,7 @@
 //! which seed to begin (default 0).
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
