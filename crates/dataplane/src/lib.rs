@@ -5,4 +5,5 @@
 
 pub mod compile;
 pub mod interpret;
+pub mod nft;
 pub mod ruleset;

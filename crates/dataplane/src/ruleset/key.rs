@@ -94,7 +94,7 @@ pub fn addresses(first: IpAddr, last: IpAddr) -> Key {
 /// The number of a set of peers.
 #[must_use]
 pub fn peer_set(number: u32) -> Key {
-    Key::one(&number.to_be_bytes())
+    Key::one(&number.to_ne_bytes())
 }
 
 /// The name of an interface; what does not fit into 15 bytes is cut off, as the

@@ -104,7 +104,7 @@ fn write_bytes(f: &mut fmt::Formatter<'_>, parts: &[KeyType], bytes: &[u8]) -> f
             .unwrap_or_default();
         match part {
             KeyType::Address(_) => write_address(f, value)?,
-            KeyType::PeerSet => write!(f, "{}", number(value))?,
+            KeyType::PeerSet => write!(f, "{}", native(value))?,
             KeyType::Port => write!(f, "{}", number(value))?,
             KeyType::Interface => {
                 let name: Vec<u8> = value
@@ -123,6 +123,11 @@ fn number(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0, |all, byte| all << 8 | u64::from(*byte))
+}
+
+/// A number in the byte order of the machine.
+fn native(bytes: &[u8]) -> u32 {
+    bytes.try_into().map_or(0, u32::from_ne_bytes)
 }
 
 fn write_address(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
@@ -213,7 +218,7 @@ impl fmt::Display for Operands<'_> {
             }
             match operand {
                 Operand::Field(field) => write!(f, "{field}")?,
-                Operand::Constant(key) => write!(f, "{}", number(&key.bytes))?,
+                Operand::Constant(key) => write!(f, "{}", native(&key.bytes))?,
                 Operand::Mapped(field, map) => write!(f, "{field} map @{map}")?,
             }
         }

@@ -1,0 +1,348 @@
+//! One table of one network namespace.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use nlink::Connection;
+use nlink::netlink::Nftables;
+use nlink::netlink::nftables::connection::kernel_has_destroy;
+use nlink::netlink::nftables::{Family, Rule, Set, SetFlags, Transaction};
+
+use super::{Error, decode, encode};
+use crate::ruleset::{self, Change, Changes, Hook, Lookup, Name, Ruleset, ValueType};
+
+/// The name of the table that is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName(String);
+
+impl Default for TableName {
+    fn default() -> Self {
+        Self("ringfence".to_owned())
+    }
+}
+
+/// The kernel's transactions are one message: room for the largest that we expect, half
+/// a million elements.
+const SEND_BUFFER: usize = 64 << 20;
+
+/// Elements in one message of a transaction. An attribute has no more than 64 KiB, and
+/// an element of ours no more than 120 bytes.
+const ELEMENTS_PER_MESSAGE: usize = 400;
+
+/// How long the kernel may take over a transaction.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// An `inet` table in a network namespace, which nobody else should write to.
+pub struct Table {
+    connection: Connection<Nftables>,
+    name: TableName,
+}
+
+impl Table {
+    /// The table with this name in the network namespace of the calling thread. Nothing
+    /// is asked or changed yet.
+    ///
+    /// # Errors
+    /// Where no netlink socket can be had: `CAP_NET_ADMIN` is needed.
+    pub fn here(name: TableName) -> Result<Self, Error> {
+        Self::with(Connection::<Nftables>::new()?, name)
+    }
+
+    /// The table with this name in another network namespace.
+    ///
+    /// # Errors
+    /// As for [`Table::here`].
+    pub fn in_namespace(namespace: impl AsFd, name: TableName) -> Result<Self, Error> {
+        Self::with(Connection::<Nftables>::new_in(namespace.as_fd())?, name)
+    }
+
+    fn with(connection: Connection<Nftables>, name: TableName) -> Result<Self, Error> {
+        let connection = connection.timeout(TIMEOUT);
+        setsockopt(connection.socket(), sockopt::SndBufForce, &SEND_BUFFER)
+            .map_err(std::io::Error::from)?;
+        Ok(Self { connection, name })
+    }
+
+    /// Puts a ruleset in the place of whatever the table holds, in one transaction.
+    ///
+    /// # Errors
+    /// Where the kernel refuses. Then nothing has changed.
+    pub async fn replace(&self, ruleset: &Ruleset) -> Result<(), Error> {
+        let table = &self.name.0;
+        let mut transaction = self.connection.transaction();
+        // A kernel older than 6.3 cannot delete what may not be there.
+        if kernel_has_destroy() {
+            transaction = transaction.destroy_table(table, Family::Inet);
+        } else if self.exists().await? {
+            transaction = transaction.del_table(table, Family::Inet);
+        }
+        let transaction = transaction.add_table(table, Family::Inet);
+        let changes = ruleset.changes_from(&Ruleset::default());
+        let transaction = self.steps(transaction, &changes, &Ruleset::default())?;
+        Ok(transaction.commit(&self.connection).await?)
+    }
+
+    /// Takes steps from the ruleset that the table holds, in one transaction.
+    ///
+    /// # Errors
+    /// Where the kernel refuses. Then nothing has changed.
+    pub async fn apply(&self, changes: &Changes, held: &Ruleset) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.steps(self.connection.transaction(), changes, held)?;
+        Ok(transaction.commit(&self.connection).await?)
+    }
+
+    /// Deletes the table, if there is one.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub async fn delete(&self) -> Result<(), Error> {
+        let table = &*self.name.0;
+        self.connection
+            .del_table_if_exists(table, Family::Inet)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether there is such a table.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be asked.
+    pub async fn exists(&self) -> Result<bool, Error> {
+        let tables = self.connection.list_tables_in(Family::Inet).await?;
+        Ok(tables.iter().any(|table| table.name == self.name.0))
+    }
+
+    fn steps(
+        &self,
+        mut transaction: Transaction,
+        changes: &Changes,
+        held: &Ruleset,
+    ) -> Result<Transaction, Error> {
+        let table = &*self.name.0;
+        let family = Family::Inet;
+        // Elements are written for the kind of their set.
+        let mut kinds: BTreeMap<Name, Set> = BTreeMap::new();
+        for (name, set) in &held.sets {
+            kinds.insert(Name::clone(name), encode::set(table, name, set));
+        }
+        for step in &changes.steps {
+            transaction = match step {
+                Change::AddSet(name, set) => {
+                    let set = encode::set(table, name, set);
+                    kinds.insert(Name::clone(name), set.clone());
+                    transaction.add_set(set)
+                }
+                Change::AddChain(name, chain) => {
+                    transaction.add_chain(encode::chain(table, name, chain.hook)?)
+                }
+                Change::DeleteElements(name, elements) | Change::AddElements(name, elements) => {
+                    let kind = kinds.get(name).ok_or_else(|| {
+                        Error::NotEncodable(format!("elements of set {name}, which is not there"))
+                    })?;
+                    let adds = matches!(step, Change::AddElements(..));
+                    let encoded: Vec<_> = elements
+                        .iter()
+                        .map(|(key, value)| encode::element(key, value))
+                        .collect::<Result<_, _>>()?;
+                    for some in encoded.chunks(ELEMENTS_PER_MESSAGE) {
+                        transaction = match adds {
+                            true => transaction.add_set_elements(kind, some),
+                            false => transaction.del_set_elements(kind, some),
+                        };
+                    }
+                    transaction
+                }
+                Change::SetRules(name, chain) => {
+                    transaction = transaction.flush_chain(table, name, family);
+                    for rule in &chain.rules {
+                        let rule = Rule::new(table, name)
+                            .family(family)
+                            .expressions(encode::rule(rule)?);
+                        transaction = transaction.add_rule(rule);
+                    }
+                    transaction
+                }
+                Change::Flush(name) => transaction.flush_chain(table, name, family),
+                Change::DeleteChain(name) => transaction.del_chain(table, name, family),
+                Change::DeleteSet(name) => transaction.del_set(table, name, family),
+            };
+        }
+        Ok(transaction)
+    }
+
+    /// The number of the last change to any table of the namespace.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be asked.
+    pub async fn generation(&self) -> Result<u32, Error> {
+        Ok(self.connection.generation().await?)
+    }
+
+    /// Reads the table back and compares it with what it should hold.
+    ///
+    /// # Errors
+    /// [`Error::NotAsWritten`] says the first thing that differs.
+    pub async fn verify(&self, wanted: &Ruleset) -> Result<(), Error> {
+        let found = self.read(wanted).await?;
+        first_difference(wanted, &found)
+            .map_or(Ok(()), |difference| Err(Error::NotAsWritten(difference)))
+    }
+
+    /// Reads the table back. Kinds of sets are taken from `like`, as far as the kernel
+    /// does not say otherwise.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be asked, or something is there that is none of ours.
+    pub async fn read(&self, like: &Ruleset) -> Result<Ruleset, Error> {
+        let table = &*self.name.0;
+        let family = Family::Inet;
+        let mut found = Ruleset::default();
+        for chain in self.connection.list_chains_in(table, family).await? {
+            let hook = chain.hook.map(|hook| match (hook, chain.priority) {
+                (0, Some(-300)) => Ok(Hook::Arriving),
+                (1, Some(0)) => Ok(Hook::Input),
+                (2, Some(0)) => Ok(Hook::Forward),
+                _ => Err(Error::NotAsWritten(format!(
+                    "chain {} has another hook",
+                    chain.name
+                ))),
+            });
+            let made = ruleset::Chain {
+                hook: hook.transpose()?,
+                rules: Vec::new(),
+            };
+            if made.hook.is_some() && chain.policy != Some(1) {
+                let name = chain.name;
+                return Err(Error::NotAsWritten(format!(
+                    "chain {name} has another policy"
+                )));
+            }
+            found.chains.insert(Name::from(chain.name), made);
+        }
+        for rule in self.connection.list_rules(table, family).await? {
+            let read = decode::rule(&rule.expressions()).map_err(|expr| {
+                Error::NotAsWritten(format!("a rule of chain {} has {expr}", rule.chain))
+            })?;
+            if let Some(chain) = found.chains.get_mut(&*rule.chain) {
+                chain.rules.push(read);
+            }
+        }
+        for info in self.connection.list_sets_in(table, family).await? {
+            let known = like.sets.get(&*info.name);
+            let same = known.filter(|set| is_kind(set, &info));
+            let Some(set) = same else {
+                let name = info.name;
+                return Err(Error::NotAsWritten(format!(
+                    "set {name} is new, or of another kind"
+                )));
+            };
+            let mut read = ruleset::Set {
+                elements: BTreeMap::new(),
+                ..set.clone()
+            };
+            // What packets add is not ours to compare.
+            if !matches!(set.lookup, Lookup::Rate { .. }) {
+                for element in self
+                    .connection
+                    .list_set_elements(table, &info.name, family)
+                    .await?
+                {
+                    let (key, value) = decode::element(&element).ok_or_else(|| {
+                        Error::NotAsWritten(format!("set {} has {element:?}", info.name))
+                    })?;
+                    read.elements.insert(key, value);
+                }
+            }
+            found.sets.insert(Name::from(info.name), read);
+        }
+        Ok(found)
+    }
+}
+
+fn is_kind(set: &ruleset::Set, info: &nlink::netlink::nftables::SetInfo) -> bool {
+    let key = encode::set_key(&set.key);
+    let has = |flag| info.flags.contains(flag);
+    let lookup = match set.lookup {
+        Lookup::Exact => !has(SetFlags::INTERVAL),
+        Lookup::Interval => has(SetFlags::INTERVAL),
+        Lookup::Rate { .. } => has(SetFlags::TIMEOUT),
+    };
+    let value = match &set.value {
+        ValueType::None => !has(SetFlags::MAP),
+        ValueType::Verdict => {
+            has(SetFlags::MAP) && info.data_len.unwrap_or(0) == 0
+                || info.data_type == Some(0xffff_ff00)
+        }
+        ValueType::Bytes(part) => {
+            has(SetFlags::MAP)
+                && info.data_len.and_then(|len| usize::try_from(len).ok()) == Some(part.width())
+        }
+    };
+    info.key_type == key.type_id() && info.key_len == key.len() && lookup && value
+}
+
+/// The first thing that differs, in words.
+fn first_difference(wanted: &Ruleset, found: &Ruleset) -> Option<String> {
+    for (name, chain) in &wanted.chains {
+        match found.chains.get(name) {
+            None => return Some(format!("chain {name} is missing")),
+            Some(other) if other.hook != chain.hook => {
+                return Some(format!("chain {name} has another hook"));
+            }
+            Some(other) if other.rules != chain.rules => {
+                let position = chain
+                    .rules
+                    .iter()
+                    .zip(&other.rules)
+                    .position(|(a, b)| a != b)
+                    .unwrap_or(chain.rules.len().min(other.rules.len()));
+                let text = |rules: &[ruleset::Rule]| {
+                    let rule = rules.get(position).map(ToString::to_string);
+                    rule.unwrap_or_else(|| "nothing".to_owned())
+                };
+                return Some(format!(
+                    "rule {} of chain {name} is `{}`, not `{}`",
+                    position + 1,
+                    text(&other.rules),
+                    text(&chain.rules)
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(name) = found
+        .chains
+        .keys()
+        .find(|name| !wanted.chains.contains_key(*name))
+    {
+        return Some(format!("chain {name} is none of ours"));
+    }
+    for (name, set) in &wanted.sets {
+        match found.sets.get(name) {
+            None => return Some(format!("set {name} is missing")),
+            Some(other) if other.elements != set.elements => {
+                return Some(format!(
+                    "set {name} has {} elements, {} of them as written, of {}",
+                    other.elements.len(),
+                    other
+                        .elements
+                        .iter()
+                        .filter(|(key, value)| set.elements.get(*key) == Some(value))
+                        .count(),
+                    set.elements.len()
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let extra = found
+        .sets
+        .keys()
+        .find(|name| !wanted.sets.contains_key(*name));
+    extra.map(|name| format!("set {name} is none of ours"))
+}
