@@ -157,14 +157,14 @@ fn finding(
 }
 
 /// The entry of a rule's `ports` that opens a port.
-fn entry_of(rule: &WrittenRule, protocol: Protocol, port: u16) -> Option<usize> {
+fn entry_of(rule: &WrittenRule<'_>, protocol: Protocol, port: u16) -> Option<usize> {
     let mut entries = rule.port_entries.iter();
     let numbered = entries.position(|entry| numbers_of(entry).contains(protocol, port));
     // Else it is opened by a name.
     numbered.or_else(|| (!rule.port_entries.is_empty()).then_some(0))
 }
 
-fn is_implied(rule: &WrittenRule, index: usize) -> bool {
+fn is_implied(rule: &WrittenRule<'_>, index: usize) -> bool {
     let entry = rule.port_entries.get(index);
     entry.is_some_and(|entry| entry.protocol.is_none())
 }

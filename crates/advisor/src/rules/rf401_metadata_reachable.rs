@@ -173,7 +173,7 @@ fn is_named(context: &Context<'_>, rule: RuleRef, addresses: &[IpAddr]) -> bool 
         let mut blocks = written.blocks.iter().map(|block| block.block.cidr);
         blocks.any(|cidr| cidr == ipnet::IpNet::from(*address))
     };
-    !written.everybody && addresses.iter().all(named)
+    !written.is_for_everybody() && addresses.iter().all(named)
 }
 
 fn not_isolated(context: &Context<'_>, namespace: NamespaceId, affected: &[WorkloadId]) -> Blame {
@@ -192,7 +192,7 @@ fn not_isolated(context: &Context<'_>, namespace: NamespaceId, affected: &[Workl
 
 fn by_rule(context: &Context<'_>, rule: RuleRef, shown: &Opening, addresses: &[IpAddr]) -> Blame {
     let exceptions = context.exceptions(rule, addresses);
-    let is_everybody = context.written_rule(rule).is_some_and(|r| r.everybody);
+    let is_everybody = context.written_rule(rule).is_some_and(|r| r.is_for_everybody());
     let help = match &exceptions {
         Some(exceptions) => {
             let mut help = format!(

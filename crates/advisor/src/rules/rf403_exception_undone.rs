@@ -60,10 +60,10 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             .filter(|(_, applies)| *applies == Tri::Yes)
             .map(|(policy, _)| policy)
             .collect();
-        let rules: Vec<&WrittenRule> = policies
+        let rules: Vec<&WrittenRule<'_>> = policies
             .iter()
-            .flat_map(|policy| context.written_rules(*policy))
-            .filter(|rule| rule.rule.direction == Direction::Egress)
+            .flat_map(|policy| context.written_rules_of(*policy))
+            .filter(|rule| rule.id.direction == Direction::Egress)
             .collect();
         for excepting in &rules {
             for block in excepting
@@ -94,15 +94,18 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 }
 
 /// Whether a rule opens the port on which a metadata endpoint is served, at its address.
-fn opens(rule: &WrittenRule, (address, port): (IpAddr, u16)) -> bool {
+fn opens(rule: &WrittenRule<'_>, (address, port): (IpAddr, u16)) -> bool {
     let mut blocks = rule.blocks.iter();
     rule.ports.contains(Protocol::Tcp, port)
-        && (rule.everybody || blocks.any(|block| block.addresses.contains(address)))
+        && (rule.is_for_everybody() || blocks.any(|block| block.addresses.contains(address)))
 }
 
 /// What of the addresses that a rule covers: one of its blocks, or all.
-fn coverages(rule: &WrittenRule, family: IpFamily) -> Vec<(Option<usize>, Cow<'_, IpRangeSet>)> {
-    if rule.everybody {
+fn coverages<'c>(
+    rule: &'c WrittenRule<'_>,
+    family: IpFamily,
+) -> Vec<(Option<usize>, Cow<'c, IpRangeSet>)> {
+    if rule.is_for_everybody() {
         return vec![(None, Cow::Owned(IpRangeSet::full(family)))];
     }
     let blocks = rule.blocks.iter().filter(|b| b.block.family() == family);
@@ -114,12 +117,12 @@ fn coverages(rule: &WrittenRule, family: IpFamily) -> Vec<(Option<usize>, Cow<'_
 fn of_pair(
     context: &Context<'_>,
     group: &Group,
-    (excepting, block): (&WrittenRule, &WrittenBlock),
-    (undoing, ports): (&WrittenRule, (&PortSet, &PortSet)),
+    (excepting, block): (&WrittenRule<'_>, &WrittenBlock),
+    (undoing, ports): (&WrittenRule<'_>, (&PortSet, &PortSet)),
     found: &mut BTreeMap<Key, Vec<Undone>>,
 ) {
     for (peer, covered) in coverages(undoing, block.block.family()) {
-        let is_itself = undoing.rule == excepting.rule && peer == Some(block.peer);
+        let is_itself = undoing.id == excepting.id && peer == Some(block.peer);
         // A rule that is about excepted addresses only is there to allow just those.
         if is_itself || covered.is_disjoint(&block.addresses) {
             continue;
@@ -129,8 +132,8 @@ fn of_pair(
                 continue;
             };
             let key = Key {
-                excepting: (excepting.rule, block.peer),
-                undoing: (undoing.rule, peer),
+                excepting: (excepting.id, block.peer),
+                undoing: (undoing.id, peer),
             };
             let of_key = found.entry(key).or_default();
             match of_key.iter_mut().find(|undone| undone.index == index) {

@@ -115,9 +115,9 @@ fn provider_order(address: IpAddr) -> usize {
 fn v4_exception(context: &Context<'_>, group: &crate::context::Group) -> Option<Place> {
     use ringfence_model::policy::Direction;
     let policies = context.engine.policies_for(group.first, Direction::Egress);
-    let mut rules = policies.flat_map(|(policy, _)| context.written_rules(policy));
+    let mut rules = policies.flat_map(|(policy, _)| context.written_rules_of(policy));
     rules.find_map(|rule| {
-        let origin = context.snapshot.policy(rule.rule.policy).origin.as_ref()?;
+        let origin = context.snapshot.policy(rule.id.policy).origin.as_ref()?;
         rule.blocks.iter().find_map(|block| {
             let mut except = block.block.except.iter();
             let entry = except.position(|net| net.contains(&metadata::COMMON))?;
