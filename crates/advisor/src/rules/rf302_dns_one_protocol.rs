@@ -2,11 +2,10 @@ use std::collections::BTreeMap;
 
 use ringfence_engine::{Packet, RuleRef, Verdict};
 use ringfence_model::diagnostic::Severity;
-use ringfence_model::policy::{Action, Direction, Tier};
+use ringfence_model::policy::Tier;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::PolicyId;
 use ringfence_model::source::KeyPath;
-use ringfence_model::tri::Tri;
 use serde_json::json;
 
 use crate::context::{Context, Group, WrittenRule, numbers_of, rule_path};
@@ -61,17 +60,7 @@ fn opened_by(context: &Context<'_>, group: &Group, over: Protocol) -> Option<(Ru
     let mut packets = dns.packets(engine, group, over);
     packets.extend(dns.packets_to_cache(engine, group, over));
     let packet = packets.into_iter().find(|packet| context.is_open(packet))?;
-    let rules = engine.matching_rules(
-        group.first,
-        Direction::Egress,
-        packet.destination,
-        packet.family,
-        (packet.protocol, packet.port),
-    );
-    let mut accepting = rules
-        .iter()
-        .filter(|m| m.action == Action::Accept && m.matches == Tri::Yes);
-    Some((accepting.next()?.rule, packet))
+    Some((context.accepting_rule(&packet)?, packet))
 }
 
 fn finding(

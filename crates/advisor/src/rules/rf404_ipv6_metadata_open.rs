@@ -47,13 +47,7 @@ fn finding(context: &Context<'_>, cause: Cause, openings: &[&Opening]) -> Option
     if witness.verdict != Verdict::Allowed {
         return None;
     }
-    let groups = openings
-        .iter()
-        .filter_map(|o| context.groups().get(o.group));
-    let affected = context.workloads(groups.flat_map(|g| g.pods.iter().copied()));
-    let mut addresses: Vec<IpAddr> = openings.iter().map(|opening| opening.address).collect();
-    addresses.sort_unstable();
-    addresses.dedup();
+    let (affected, addresses) = context.concerned_by(openings);
     let others = match addresses.len() - 1 {
         0 => String::new(),
         1 => " and at one more address".to_owned(),
