@@ -9,8 +9,8 @@ use crate::cluster::Cluster;
 use crate::command::Stop;
 use crate::exit::Exit;
 use crate::output::Printer;
-use crate::output::standards::{Printed, print};
-use crate::output::why_open::Format;
+use crate::output::formats::{Format, print};
+use crate::output::standards::Printed;
 
 /// `--standard`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

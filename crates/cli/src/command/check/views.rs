@@ -6,7 +6,7 @@ use super::standards::StandardArg;
 use crate::command::Stop;
 use crate::endpoint::EndpointArg;
 use crate::output::check::Format as CheckFormat;
-use crate::output::why_open::Format;
+use crate::output::formats::Format;
 
 /// The options that choose a view.
 #[derive(Debug, Args)]
