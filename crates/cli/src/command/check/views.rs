@@ -16,7 +16,8 @@ pub(crate) struct ViewOptions {
     ///
     /// Exits with 0 when it is not open as far as manifests tell, and with 1 otherwise.
     #[arg(long, value_name = "NS/POD", conflicts_with_all = [
-        "standards", "select", "ignore", "fail_on", "show_suppressed",
+        "standards", "select", "ignore", "fail_on", "show_suppressed", "fix", "unsafe_fixes",
+        "diff",
     ])]
     why_open: Option<EndpointArg>,
 
@@ -26,6 +27,7 @@ pub(crate) struct ViewOptions {
     /// Exits with 1 when a control fails; with --fail-on, when something of that severity
     /// fails it.
     #[arg(long = "standard", value_name = "STANDARD", value_delimiter = ',')]
+    #[arg(conflicts_with_all = ["show_suppressed", "fix", "unsafe_fixes", "diff"])]
     standards: Vec<StandardArg>,
 }
 
