@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::standards::StandardArg;
+use super::standards::{self, StandardArg};
 use crate::command::Stop;
 use crate::endpoint::EndpointArg;
 use crate::output::check::Format as CheckFormat;
@@ -27,6 +27,7 @@ pub(crate) struct ViewOptions {
     /// Exits with 1 when a control fails; with --fail-on, when something of that severity
     /// fails it.
     #[arg(long = "standard", value_name = "STANDARD", value_delimiter = ',')]
+    #[arg(value_parser = standards::names())]
     #[arg(conflicts_with_all = ["show_suppressed", "fix", "unsafe_fixes", "diff"])]
     standards: Vec<StandardArg>,
 }
