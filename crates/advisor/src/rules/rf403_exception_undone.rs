@@ -149,7 +149,9 @@ fn witness(
             let port = endpoint.port.unwrap_or(80);
             if opened.contains(Protocol::Tcp, port) {
                 candidates.push((address, Protocol::Tcp, port));
-            } else if let Some((protocol, port)) = first_port(common) {
+            } else if let Some((protocol, port)) =
+                context.telling_port(common, Peer::Address(address))
+            {
                 candidates.push((address, protocol, port));
             }
         }
@@ -157,8 +159,8 @@ fn witness(
     candidates.sort_by_key(|(address, ..)| *address != metadata::COMMON);
     let all = IpRangeSet::from_nets(family, [entry]);
     if all.is_subset(covered)
-        && let Some((protocol, port)) = first_port(common)
         && let Some(address) = nobodys_address(context, &all)
+        && let Some((protocol, port)) = context.telling_port(common, Peer::Address(address))
     {
         candidates.push((address, protocol, port));
     }
@@ -181,19 +183,6 @@ fn witness(
             })
         })
         .find(|witness| witness.verdict == Verdict::Allowed)
-}
-
-fn first_port(ports: &PortSet) -> Option<(Protocol, u16)> {
-    let everyday = [443, 80]
-        .into_iter()
-        .find(|port| ports.contains(Protocol::Tcp, *port));
-    if let Some(port) = everyday {
-        return Some((Protocol::Tcp, port));
-    }
-    Protocol::WITH_PORTS.into_iter().find_map(|protocol| {
-        let (start, _) = *ports.ranges(protocol).first()?;
-        Some((protocol, start))
-    })
 }
 
 /// An address of the set that is no pod's.
