@@ -20,7 +20,8 @@ mod workload_flow;
 
 pub use proposed::{MANAGED_BY, ProposedPolicy};
 pub use request::{
-    BaselineError, Destination, DnsChoice, Flow, KubeApi, PortRange, Preset, Request,
+    BaselineError, Destination, DnsChoice, Flow, KubeApi, ParseDnsChoiceError, ParsePresetError,
+    PortRange, Preset, Request,
 };
 pub use stand_ins::stand_ins;
 

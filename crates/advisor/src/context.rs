@@ -6,7 +6,7 @@ mod cni;
 mod denial;
 mod dns;
 mod dns_rules;
-mod effective_rules;
+mod ends;
 mod exceptions;
 mod exposure;
 mod groups;
@@ -25,12 +25,13 @@ pub use dns::{
     Dns, DnsFlavour, DnsReach, NAME_SERVER_LABELS, NAME_SERVER_SERVICES, assumed_name_servers,
 };
 pub use dns_rules::{DnsFault, DnsProblem, DnsRule};
-pub use effective_rules::{EffectiveRule, port_text};
+pub use ends::port_text;
 pub use exceptions::Exceptions;
 pub(crate) use exceptions::{append as append_exceptions, listed as list_exceptions};
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
 pub use internet::InternetInParts;
+pub(crate) use internet::is_most_of_internet;
 pub use inventory::{ContainerFacts, Inventory};
 pub use manifest_paths::{pod_spec_path, pod_template_path};
 pub use node_agents::node_agent;
@@ -120,14 +121,13 @@ pub struct Context<'a> {
     roles: Vec<Role>,
     /// Pod by pod.
     first_in_group: Vec<PodId>,
-    effective: OnceLock<Vec<EffectiveRule<'a>>>,
     service_ports: OnceLock<ServicePorts>,
     exposures: OnceLock<Vec<Vec<Exposure>>>,
     internet: OnceLock<Vec<InternetReach>>,
     internet_in_parts: OnceLock<Vec<InternetInParts>>,
     deny_all: OnceLock<Vec<backstop::DenyAll>>,
     openings: OnceLock<BTreeMap<Cause, Vec<Opening>>>,
-    written: OnceLock<Vec<Vec<WrittenRule>>>,
+    written: OnceLock<Vec<WrittenRule<'a>>>,
     dns_problems: OnceLock<Vec<DnsProblem>>,
 }
 
@@ -138,7 +138,7 @@ impl<'a> Context<'a> {
         let snapshot = &**input.engine.snapshot();
         let dns = Dns::find(snapshot, input.inventory, input.assumed_dns);
         let groups = groups::of(input.engine, &dns);
-        let first_in_group = effective_rules::first_in_group(snapshot.pods.len(), &groups);
+        let first_in_group = ends::first_in_group(snapshot.pods.len(), &groups);
         Self {
             engine: input.engine,
             snapshot,
@@ -151,7 +151,6 @@ impl<'a> Context<'a> {
             groups,
             roles: roles::of(snapshot),
             first_in_group,
-            effective: OnceLock::new(),
             service_ports: OnceLock::new(),
             exposures: OnceLock::new(),
             internet: OnceLock::new(),
@@ -186,10 +185,28 @@ impl<'a> Context<'a> {
         groups.iter().take_while(move |g| g.namespace == namespace)
     }
 
-    /// The rules of network policies that have an effect, in the order of the policies.
+    /// The rules of network policies that are in effect, as they are written, in the order
+    /// of the policies; none of another kind of policy.
     #[must_use]
-    pub fn rules(&self) -> &[EffectiveRule<'a>] {
-        self.effective.get_or_init(|| effective_rules::rules(self))
+    pub fn written_rules(&self) -> &[WrittenRule<'a>] {
+        self.written.get_or_init(|| written::rules(self))
+    }
+
+    /// Those of one policy.
+    #[must_use]
+    pub fn written_rules_of(&self, policy: PolicyId) -> &[WrittenRule<'a>] {
+        let all = self.written_rules();
+        let start = all.partition_point(|rule| rule.id.policy < policy);
+        let rest = all.get(start..).unwrap_or_default();
+        let end = rest.partition_point(|rule| rule.id.policy == policy);
+        rest.get(..end).unwrap_or_default()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn written_rule(&self, id: RuleRef) -> Option<&WrittenRule<'a>> {
+        let mut rules = self.written_rules_of(id.policy).iter();
+        rules.find(|rule| rule.id == id)
     }
 
     /// What Services do with ports.
@@ -242,28 +259,12 @@ impl<'a> Context<'a> {
         self.dns_problems.get_or_init(|| dns_rules::problems(self))
     }
 
-    /// The rules of a `NetworkPolicy` that are in effect, as they are written; none of
-    /// another kind of policy.
-    #[must_use]
-    pub fn written_rules(&self, policy: PolicyId) -> &[WrittenRule] {
-        let all = self.written.get_or_init(|| written::of(self.snapshot));
-        let rules = all.get(policy.0 as usize);
-        rules.map_or(&[], Vec::as_slice)
-    }
-
-    /// A rule of a `NetworkPolicy`, as it is written.
-    #[must_use]
-    pub fn written_rule(&self, rule: RuleRef) -> Option<&WrittenRule> {
-        let mut rules = self.written_rules(rule.policy).iter();
-        rules.find(|written| written.rule == rule)
-    }
-
     /// Whether the input has pods in the namespace of a policy.
     #[must_use]
     pub fn has_pods_beside(&self, policy: &Policy) -> bool {
         let namespace = policy.namespace.as_deref();
         let id = namespace.and_then(|name| self.snapshot.find_namespace(name));
-        id.is_some_and(|id| self.groups().iter().any(|group| group.namespace == id))
+        id.is_some_and(|id| self.groups_in(id).next().is_some())
     }
 
     /// Why a packet has its verdict.

@@ -11,6 +11,7 @@ pub mod context;
 mod diagnosed;
 pub mod finding;
 pub mod fix;
+mod intervals;
 mod nearest;
 mod overlap;
 pub mod posture;
@@ -21,6 +22,7 @@ mod rule;
 pub mod rules;
 pub mod standards;
 mod suppress;
+mod undoing;
 mod unjudged;
 pub mod why_open;
 

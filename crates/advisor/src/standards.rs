@@ -89,6 +89,20 @@ mod tests {
         }
     }
 
+    /// What is closed and should not be, what contradicts itself, what is found as open by
+    /// another rule, and suppressions: no standard asks for them.
+    const IN_NO_CONTROL: [u16; 12] = [206, 301, 302, 303, 504, 505, 506, 507, 509, 603, 606, 702];
+
+    #[test]
+    fn every_rule_is_in_a_control_or_known_to_be_in_none() {
+        for rule in rules::ALL {
+            let mut controls = ALL.iter().flat_map(|standard| standard.controls);
+            let is_in_one = controls.any(|control| control.rules.contains(&rule.code));
+            let is_known = IN_NO_CONTROL.map(Code).contains(&rule.code);
+            assert!(is_in_one != is_known, "{}", rule.code);
+        }
+    }
+
     #[test]
     fn numbers_and_names_are_given_once() {
         for (position, standard) in ALL.iter().enumerate() {

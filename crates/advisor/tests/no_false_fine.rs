@@ -229,8 +229,9 @@ impl<'a> Checked<'a> {
                 let is_wide = IpFamily::ALL
                     .into_iter()
                     .any(|family| written.covers_the_internet(family));
-                let names_whom =
-                    !written.everybody && !is_wide && written.peers.iter().all(names_somebody);
+                let names_whom = !written.is_for_everybody()
+                    && !is_wide
+                    && written.peers.iter().all(names_somebody);
                 (names_whom, !written.port_entries.is_empty())
             }
             PolicyBody::Tiered(body) => {

@@ -11,6 +11,7 @@ pub(crate) mod check;
 pub(crate) mod contract;
 pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod formats;
 pub(crate) mod github;
 pub(crate) mod incomplete;
 pub(crate) mod layout;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 use ringfence_model::protocol::Protocol;
@@ -32,9 +33,67 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// Every preset, the default first.
+    pub const ALL: [Self; 10] = [
+        Self::Production,
+        Self::DenyAll,
+        Self::DefaultDenyAllEgress,
+        Self::AllowDns,
+        Self::AllowKubeApi,
+        Self::AllowInternetHttps,
+        Self::InternalOnly,
+        Self::WorkloadToWorkload,
+        Self::WorkloadToCidr,
+        Self::DenyMetadata,
+    ];
+
+    /// The name that it is asked for by.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::DenyAll => "deny-all",
+            Self::DefaultDenyAllEgress => "default-deny-all-egress",
+            Self::AllowDns => "allow-dns",
+            Self::AllowKubeApi => "allow-kube-api",
+            Self::AllowInternetHttps => "allow-internet-https",
+            Self::InternalOnly => "internal-only",
+            Self::WorkloadToWorkload => "workload-to-workload",
+            Self::WorkloadToCidr => "workload-to-cidr",
+            Self::DenyMetadata => "deny-metadata",
+        }
+    }
+
+    /// Whether it has a policy for DNS, so that it matters which name servers there are.
+    #[must_use]
+    pub fn needs_name_servers(self) -> bool {
+        matches!(self, Self::Production | Self::InternalOnly | Self::AllowDns)
+    }
+
+    /// Whether it is about a connection between two ends.
+    #[must_use]
+    pub fn is_connection(self) -> bool {
+        matches!(self, Self::WorkloadToWorkload | Self::WorkloadToCidr)
+    }
+
     /// Whether after it nothing is open that another policy does not open.
     pub(super) fn closes(self) -> bool {
         matches!(self, Self::Production | Self::InternalOnly | Self::DenyAll)
+    }
+}
+
+/// There is no preset of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a preset: expected one of {known}", known = Preset::ALL.map(Preset::as_str).join(", "))]
+pub struct ParsePresetError(pub String);
+
+impl FromStr for Preset {
+    type Err = ParsePresetError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|preset| preset.as_str() == text)
+            .ok_or_else(|| ParsePresetError(text.to_owned()))
     }
 }
 
@@ -47,6 +106,46 @@ pub enum DnsChoice {
     NodeLocal,
     /// The DNS operator of OpenShift.
     OpenShift,
+}
+
+impl DnsChoice {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::KubeDns, Self::NodeLocal, Self::OpenShift];
+
+    /// The name that it is asked for by.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KubeDns => "kube-dns",
+            Self::NodeLocal => "nodelocal",
+            Self::OpenShift => "openshift",
+        }
+    }
+
+    /// What it is, in words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::KubeDns => "CoreDNS or kube-dns in kube-system",
+            Self::NodeLocal => "The same, behind NodeLocal DNSCache",
+            Self::OpenShift => "The DNS operator of OpenShift",
+        }
+    }
+}
+
+/// These name servers are not among the choices.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no choice of name servers: expected one of {known}", known = DnsChoice::ALL.map(DnsChoice::as_str).join(", "))]
+pub struct ParseDnsChoiceError(pub String);
+
+impl FromStr for DnsChoice {
+    type Err = ParseDnsChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|choice| choice.as_str() == text)
+            .ok_or_else(|| ParseDnsChoiceError(text.to_owned()))
+    }
 }
 
 /// Where the API server is.
@@ -182,4 +281,30 @@ pub enum BaselineError {
          that reach metadata, and --cluster-policy writes a denial that no NetworkPolicy undoes"
     )]
     WouldOpen(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_asked_for_is_found_by_its_name() {
+        for preset in Preset::ALL {
+            assert_eq!(preset.as_str().parse(), Ok(preset));
+        }
+        for choice in DnsChoice::ALL {
+            assert_eq!(choice.as_str().parse(), Ok(choice));
+        }
+    }
+
+    #[test]
+    fn another_name_is_an_error_that_lists_the_names() {
+        let error = "deny".parse::<Preset>().unwrap_err().to_string();
+        assert!(
+            error.contains("deny-all, default-deny-all-egress"),
+            "{error}"
+        );
+        let error = "coredns".parse::<DnsChoice>().unwrap_err().to_string();
+        assert!(error.contains("kube-dns, nodelocal, openshift"), "{error}");
+    }
 }

@@ -94,7 +94,7 @@ pub(super) fn problems(context: &Context<'_>) -> Vec<DnsProblem> {
         }
         let mut rules = Vec::new();
         for rule in rules_for(context, group) {
-            let known = of_rule.entry(rule.rule);
+            let known = of_rule.entry(rule.id);
             let missing = known.or_insert_with(|| what_is_wrong(context, rule));
             rules.extend(missing.clone());
         }
@@ -108,16 +108,19 @@ pub(super) fn problems(context: &Context<'_>) -> Vec<DnsProblem> {
 }
 
 /// The egress rules of the policies that select a group.
-fn rules_for<'c>(context: &'c Context<'_>, group: &Group) -> impl Iterator<Item = &'c WrittenRule> {
+fn rules_for<'c>(
+    context: &'c Context<'_>,
+    group: &Group,
+) -> impl Iterator<Item = &'c WrittenRule<'c>> {
     let policies = context.engine.policies_for(group.first, Direction::Egress);
-    let rules = policies.flat_map(|(policy, _)| context.written_rules(policy));
+    let rules = policies.flat_map(|(policy, _)| context.written_rules_of(policy));
     let rules: Vec<_> = rules
-        .filter(|rule| rule.rule.direction == Direction::Egress)
+        .filter(|rule| rule.id.direction == Direction::Egress)
         .collect();
     rules.into_iter()
 }
 
-fn what_is_wrong(context: &Context<'_>, rule: &WrittenRule) -> Option<DnsRule> {
+fn what_is_wrong(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<DnsRule> {
     if !is_meant_for_dns(context, rule) {
         return None;
     }
@@ -126,15 +129,15 @@ fn what_is_wrong(context: &Context<'_>, rule: &WrittenRule) -> Option<DnsRule> {
     faults.extend(fault_of_peers(context, rule, server));
     faults.extend(faults_of_ports(context, rule, server, port));
     (!faults.is_empty()).then(|| DnsRule {
-        rule: rule.rule,
+        rule: rule.id,
         faults,
         may_fit_others: context.dns.assumed && fits_others(rule),
     })
 }
 
 /// Whether a rule is evidently there for the name servers of the cluster.
-fn is_meant_for_dns(context: &Context<'_>, rule: &WrittenRule) -> bool {
-    let policy = context.snapshot.policy(rule.rule.policy);
+fn is_meant_for_dns(context: &Context<'_>, rule: &WrittenRule<'_>) -> bool {
+    let policy = context.snapshot.policy(rule.id.policy);
     let mut words = policy.name.split(|c: char| !c.is_ascii_alphanumeric());
     let by_name = words.any(|word| word == "dns" || NAMES.contains(&word));
     let by_port = rule.port_entries.iter().any(is_dns_port);
@@ -143,7 +146,7 @@ fn is_meant_for_dns(context: &Context<'_>, rule: &WrittenRule) -> bool {
         pods.flat_map(|selector| selector.match_labels.iter().flatten())
             .any(|(key, value)| NAMES.contains(&value.as_str()) || key == NAME_SERVER_LABELS[1].0)
     });
-    if rule.peers.iter().any(|peer| peer.ip_block.is_none()) || rule.everybody {
+    if rule.peers.iter().any(|peer| peer.ip_block.is_none()) || rule.is_for_everybody() {
         // A rule for DNS may name other ports, but one without any is about more.
         return by_peer || by_port || (by_name && rule.is_for_dns_only());
     }
@@ -170,10 +173,10 @@ fn is_dns_port(entry: &NetworkPolicyPort) -> bool {
 }
 
 /// What is wrong with the peers, where none of them is the name server.
-fn fault_of_peers(context: &Context<'_>, rule: &WrittenRule, server: PodId) -> Vec<DnsFault> {
+fn fault_of_peers(context: &Context<'_>, rule: &WrittenRule<'_>, server: PodId) -> Vec<DnsFault> {
     let pod = context.snapshot.pod(server);
     let namespace = context.snapshot.namespace(pod.namespace);
-    let policy = context.snapshot.policy(rule.rule.policy);
+    let policy = context.snapshot.policy(rule.id.policy);
     let own = policy.namespace.as_deref() == Some(&*namespace.name);
     let in_namespace = |peer: &NetworkPolicyPeer| match &peer.namespace_selector {
         Some(selector) => matches(selector, &namespace.labels),
@@ -188,7 +191,7 @@ fn fault_of_peers(context: &Context<'_>, rule: &WrittenRule, server: PodId) -> V
         numbered.filter(|(_, peer)| peer.ip_block.is_none())
     };
     let fits = |peer: &NetworkPolicyPeer| in_namespace(peer).and(is_pod(peer)) == Tri::Yes;
-    if rule.everybody || selectors().any(|(_, peer)| fits(peer)) {
+    if rule.is_for_everybody() || selectors().any(|(_, peer)| fits(peer)) {
         return Vec::new();
     }
     let name = &namespace.name;
@@ -260,7 +263,7 @@ fn fault_of_peers(context: &Context<'_>, rule: &WrittenRule, server: PodId) -> V
 
 fn faults_of_ports(
     context: &Context<'_>,
-    rule: &WrittenRule,
+    rule: &WrittenRule<'_>,
     server: PodId,
     port: u16,
 ) -> Vec<DnsFault> {
@@ -290,7 +293,7 @@ fn faults_of_ports(
 }
 
 /// Whether a rule matches the name servers of another common installation.
-fn fits_others(rule: &WrittenRule) -> bool {
+fn fits_others(rule: &WrittenRule<'_>) -> bool {
     let by_selector = OTHERS.iter().any(|(namespace, (key, value), port)| {
         let namespace = Labels {
             known: Arc::new(BTreeMap::from([(

@@ -29,7 +29,7 @@ impl Context<'_> {
     #[must_use]
     pub fn exceptions(&self, rule: RuleRef, addresses: &[IpAddr]) -> Option<Exceptions> {
         let written = self.written_rule(rule)?;
-        if written.everybody {
+        if written.is_for_everybody() {
             return None;
         }
         let policy = self.snapshot.policy(rule.policy);
@@ -126,7 +126,7 @@ fn missing(block: &WrittenBlock, addresses: &[IpAddr]) -> Option<Vec<IpNet>> {
 /// What adds entries to the `except` of a block.
 pub(crate) fn append(
     origin: &Origin,
-    rule: &WrittenRule,
+    rule: &WrittenRule<'_>,
     block: &WrittenBlock,
     entries: &[IpNet],
 ) -> Vec<Edit> {

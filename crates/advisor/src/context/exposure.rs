@@ -1,13 +1,13 @@
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use ringfence_engine::reach::{OpenPorts, OutsideRegion};
 use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Packet, Peer};
-use ringfence_model::address::{IpFamily, public_internet};
+use ringfence_model::address::{IpFamily, IpRangeSet, public_internet};
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 
+use super::internet::is_most_of_internet;
 use super::{Context, Group};
 
 /// What a group of pods can open to one metadata address.
@@ -98,19 +98,9 @@ impl InternetReach {
         IpFamily::ALL.into_iter().any(|family| {
             let open = self.regions.iter().filter(|r| !r.open.allow.is_empty());
             let nets = open.flat_map(|region| &region.addresses);
-            let mut open = 0_f64;
-            for net in nets.filter(|net| IpFamily::of(net.addr()) == family) {
-                open += size(net);
-            }
-            let all: f64 = public_internet(family).to_nets().iter().map(size).sum();
-            open * 2.0 > all
+            is_most_of_internet(&IpRangeSet::from_nets(family, nets))
         })
     }
-}
-
-/// The number of addresses in a block, near enough.
-fn size(net: &IpNet) -> f64 {
-    2_f64.powi(i32::from(net.max_prefix_len() - net.prefix_len()))
 }
 
 fn without_icmp(ports: &PortSet) -> PortSet {

@@ -48,9 +48,11 @@ fn size(set: &IpRangeSet) -> u128 {
     set.ranges().iter().map(|(a, b)| (b - a) / unit + 1).sum()
 }
 
-/// Whether some public addresses are more than half of those of their family.
-pub(super) fn is_most(addresses: &IpRangeSet) -> bool {
-    size(addresses) > size(public_internet(addresses.family())) / 2
+/// What "the internet" and "wide" mean wherever addresses are judged: more than half of the
+/// public addresses of their family.
+pub(crate) fn is_most_of_internet(addresses: &IpRangeSet) -> bool {
+    let public = public_internet(addresses.family());
+    size(&addresses.intersection(public)) > size(public) / 2
 }
 
 /// DNS alone is another finding.
@@ -115,7 +117,7 @@ pub(super) fn in_parts(context: &Context<'_>) -> Vec<InternetInParts> {
 /// The rules that may be parts, in the order of the policies.
 fn parts(context: &Context<'_>, family: IpFamily) -> Vec<Part> {
     let egress = context
-        .rules()
+        .written_rules()
         .iter()
         .filter(|rule| rule.id.direction == Direction::Egress);
     let all = size(public_internet(family));
@@ -149,7 +151,7 @@ fn wide_together(family: IpFamily, parts: &[&Part]) -> BTreeMap<Vec<RuleRef>, Po
                 ports = common;
             }
         }
-        if rules.len() > 1 && is_most(&public) {
+        if rules.len() > 1 && is_most_of_internet(&public) {
             found.insert(rules, ports);
         }
     }

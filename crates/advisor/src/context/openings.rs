@@ -6,7 +6,7 @@ use ringfence_model::address::IpFamily;
 use ringfence_model::metadata::{self, MetadataEndpoint};
 use ringfence_model::policy::{Action, Direction};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::NamespaceId;
+use ringfence_model::snapshot::{NamespaceId, WorkloadId};
 use ringfence_model::tri::Tri;
 
 use super::{Context, Exposure, Group};
@@ -153,6 +153,17 @@ impl Context<'_> {
         }
     }
 
+    /// The workloads and the addresses that some openings are about, each once.
+    #[must_use]
+    pub fn concerned_by(&self, openings: &[&Opening]) -> (Vec<WorkloadId>, Vec<IpAddr>) {
+        let groups = openings.iter().filter_map(|o| self.groups().get(o.group));
+        let workloads = self.workloads(groups.flat_map(|g| g.pods.iter().copied()));
+        let mut addresses: Vec<IpAddr> = openings.iter().map(|o| o.address).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        (workloads, addresses)
+    }
+
     /// Whether the IPv4 metadata endpoints are closed to a group and IPv6 ones are open.
     #[must_use]
     pub fn leaks_over_ipv6(&self, index: usize) -> bool {
@@ -182,9 +193,9 @@ impl Context<'_> {
 
     fn excepts_ipv4_metadata(&self, group: &Group) -> bool {
         let policies = self.engine.policies_for(group.first, Direction::Egress);
-        let rules = policies.flat_map(|(policy, _)| self.written_rules(policy));
+        let rules = policies.flat_map(|(policy, _)| self.written_rules_of(policy));
         let mut blocks = rules
-            .filter(|rule| rule.rule.direction == Direction::Egress)
+            .filter(|rule| rule.id.direction == Direction::Egress)
             .flat_map(|rule| &rule.blocks);
         blocks.any(|block| {
             block.block.cidr.contains(&metadata::COMMON)

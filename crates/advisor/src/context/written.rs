@@ -7,27 +7,32 @@ use ringfence_model::k8s_openapi::api::networking::v1::{
     NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
 use ringfence_model::k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use ringfence_model::policy::{Direction, PolicyBody};
+use ringfence_model::policy::{Direction, Policy, PolicyBody};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{PolicyId, Snapshot};
 use ringfence_model::source::KeyPath;
+
+use super::Context;
+use super::internet::is_most_of_internet;
+use crate::finding::Place;
 
 /// A rule of a `NetworkPolicy` that is in effect, as it is written: what it says about
 /// addresses and numbered ports. What it does to pods is the engine's to say.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WrittenRule {
-    /// The rule.
-    pub rule: RuleRef,
-    /// Whether it names no peers, which means everybody.
-    pub everybody: bool,
-    /// Its peers, as they are written.
-    pub peers: Vec<NetworkPolicyPeer>,
-    /// Its blocks.
+#[derive(Clone, Debug)]
+pub struct WrittenRule<'a> {
+    /// Which one it is.
+    pub id: RuleRef,
+    /// Its policy.
+    pub policy: &'a Policy,
+    /// The policy's `spec`.
+    pub spec: &'a NetworkPolicySpec,
+    /// Its `to` or `from`; empty for everybody.
+    pub peers: &'a [NetworkPolicyPeer],
+    /// Its blocks that can be read.
     pub blocks: Vec<WrittenBlock>,
+    /// Its `ports`, as they are written; empty for all.
+    pub port_entries: &'a [NetworkPolicyPort],
     /// Its ports; those that are named are left out: a name means nothing for an address.
     pub ports: PortSet,
-    /// Its ports, as they are written; empty for all.
-    pub port_entries: Vec<NetworkPolicyPort>,
 }
 
 /// One `ipBlock`.
@@ -41,18 +46,70 @@ pub struct WrittenBlock {
     pub addresses: IpRangeSet,
 }
 
-impl WrittenRule {
+impl<'a> WrittenRule<'a> {
+    fn read(
+        (id, policy, spec): (RuleRef, &'a Policy, &'a NetworkPolicySpec),
+        peers: Option<&'a Vec<NetworkPolicyPeer>>,
+        ports: Option<&'a Vec<NetworkPolicyPort>>,
+    ) -> Self {
+        let peers = peers.map_or(&[][..], Vec::as_slice);
+        let port_entries = ports.map_or(&[][..], Vec::as_slice);
+        let blocks = peers.iter().enumerate().filter_map(|(peer, written)| {
+            let written = written.ip_block.as_ref()?;
+            let except = written.except.as_deref().unwrap_or_default();
+            let block = IpBlock::parse(&written.cidr, except).ok()?;
+            Some(WrittenBlock {
+                peer,
+                addresses: block.addresses(),
+                block,
+            })
+        });
+        Self {
+            id,
+            policy,
+            spec,
+            peers,
+            blocks: blocks.collect(),
+            port_entries,
+            ports: numbered(port_entries),
+        }
+    }
+
+    /// Whether it names no peers, which means everybody.
+    #[must_use]
+    pub fn is_for_everybody(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// Whether some peer can be outside the policy's own namespace.
+    #[must_use]
+    pub fn leaves_namespace(&self) -> bool {
+        let leaves = |peer: &NetworkPolicyPeer| {
+            peer.pod_selector.is_none() || peer.namespace_selector.is_some()
+        };
+        self.is_for_everybody() || self.peers.iter().any(leaves)
+    }
+
+    /// "egress rule 2 of `web`": rules are counted from 1 for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let number = self.id.rule + 1;
+        format!(
+            "{} rule {number} of `{}`",
+            self.id.direction, self.policy.name
+        )
+    }
+
     /// Where the rule is in its policy.
     #[must_use]
     pub fn path(&self) -> KeyPath {
-        rule_path(self.rule)
+        rule_path(self.id)
     }
 
     /// Where a peer is in its policy.
     #[must_use]
     pub fn peer_path(&self, peer: usize) -> KeyPath {
-        let peers = self.rule.direction.peers_key();
-        self.path().key(peers).index(peer)
+        self.path().key(self.id.direction.peers_key()).index(peer)
     }
 
     /// Where a block is in its policy.
@@ -61,10 +118,23 @@ impl WrittenRule {
         self.peer_path(block.peer).key("ipBlock")
     }
 
+    /// Where an entry of its ports is in its policy.
+    #[must_use]
+    pub fn port_path(&self, port: usize) -> KeyPath {
+        self.path().key("ports").index(port)
+    }
+
+    /// A value inside the policy.
+    #[must_use]
+    pub fn place(&self, path: KeyPath, label: &str) -> Option<Place> {
+        let origin = self.policy.origin.as_ref()?;
+        Some(Place::value(origin, path, label))
+    }
+
     /// The addresses of a family that it covers, whatever pods have.
     #[must_use]
     pub fn addresses(&self, family: IpFamily) -> IpRangeSet {
-        if self.everybody {
+        if self.is_for_everybody() {
             return IpRangeSet::full(family);
         }
         let empty = IpRangeSet::empty(family);
@@ -76,9 +146,7 @@ impl WrittenRule {
     /// Whether it covers most of the public addresses of a family.
     #[must_use]
     pub fn covers_the_internet(&self, family: IpFamily) -> bool {
-        let public = public_internet(family);
-        let covered = self.addresses(family).intersection(public);
-        2.0 * size(&covered) > size(public)
+        is_most_of_internet(&self.addresses(family))
     }
 
     /// A public address that it covers, one that people know if possible.
@@ -107,15 +175,6 @@ impl WrittenRule {
     }
 }
 
-/// The number of addresses, near enough.
-fn size(addresses: &IpRangeSet) -> f64 {
-    let nets = addresses.to_nets();
-    let sizes = nets
-        .iter()
-        .map(|net| 2_f64.powi(i32::from(net.max_prefix_len() - net.prefix_len())));
-    sizes.sum()
-}
-
 /// Where a rule is in its policy.
 #[must_use]
 pub fn rule_path(rule: RuleRef) -> KeyPath {
@@ -125,77 +184,38 @@ pub fn rule_path(rule: RuleRef) -> KeyPath {
         .index(rule.rule)
 }
 
-/// The rules of each policy that are in effect, by the index of the policy.
-pub(super) fn of(snapshot: &Snapshot) -> Vec<Vec<WrittenRule>> {
-    let policies = snapshot.policy_ids();
-    let rules = policies.map(|(id, policy)| match &policy.body {
-        PolicyBody::Network(spec) => of_policy(id, spec),
-        PolicyBody::Tiered(_) => Vec::new(),
-    });
-    rules.collect()
-}
-
-fn of_policy(policy: PolicyId, spec: &NetworkPolicySpec) -> Vec<WrittenRule> {
-    let types = spec.policy_types.as_deref().unwrap_or_default();
-    // Without types, egress counts if it has a rule; rules without effect are not here.
-    let counts = |direction: Direction| {
-        types.is_empty() || types.iter().any(|t| t == direction.policy_type())
-    };
-    let mut rules = Vec::new();
-    let mut add = |direction, index, peers: Option<&Vec<_>>, ports: Option<&Vec<_>>| {
-        if counts(direction) {
-            let rule = RuleRef {
-                policy,
+/// The rules of network policies that are in effect, in the order of the policies; of one
+/// policy, egress first.
+pub(super) fn rules<'a>(context: &Context<'a>) -> Vec<WrittenRule<'a>> {
+    let mut found = Vec::new();
+    for (id, policy) in context.snapshot.policy_ids() {
+        let PolicyBody::Network(spec) = &policy.body else {
+            continue;
+        };
+        let at = |direction, rule| {
+            let id = RuleRef {
+                policy: id,
                 direction,
-                rule: index,
+                rule,
             };
-            rules.push(written(rule, peers, ports));
+            (id, policy, spec)
+        };
+        if context.engine.covers(id, Direction::Egress) {
+            let rules = spec.egress.iter().flatten().enumerate();
+            found.extend(rules.map(|(index, rule)| {
+                let id = at(Direction::Egress, index);
+                WrittenRule::read(id, rule.to.as_ref(), rule.ports.as_ref())
+            }));
         }
-    };
-    for (index, rule) in spec.egress.iter().flatten().enumerate() {
-        add(
-            Direction::Egress,
-            index,
-            rule.to.as_ref(),
-            rule.ports.as_ref(),
-        );
+        if context.engine.covers(id, Direction::Ingress) {
+            let rules = spec.ingress.iter().flatten().enumerate();
+            found.extend(rules.map(|(index, rule)| {
+                let id = at(Direction::Ingress, index);
+                WrittenRule::read(id, rule.from.as_ref(), rule.ports.as_ref())
+            }));
+        }
     }
-    for (index, rule) in spec.ingress.iter().flatten().enumerate() {
-        add(
-            Direction::Ingress,
-            index,
-            rule.from.as_ref(),
-            rule.ports.as_ref(),
-        );
-    }
-    rules
-}
-
-fn written(
-    rule: RuleRef,
-    peers: Option<&Vec<NetworkPolicyPeer>>,
-    ports: Option<&Vec<NetworkPolicyPort>>,
-) -> WrittenRule {
-    let peers = peers.cloned().unwrap_or_default();
-    let port_entries = ports.cloned().unwrap_or_default();
-    let blocks = peers.iter().enumerate().filter_map(|(peer, written)| {
-        let written = written.ip_block.as_ref()?;
-        let except = written.except.as_deref().unwrap_or_default();
-        let block = IpBlock::parse(&written.cidr, except).ok()?;
-        Some(WrittenBlock {
-            peer,
-            addresses: block.addresses(),
-            block,
-        })
-    });
-    WrittenRule {
-        rule,
-        everybody: peers.is_empty(),
-        blocks: blocks.collect(),
-        peers,
-        ports: numbered(&port_entries),
-        port_entries,
-    }
+    found
 }
 
 fn numbered(entries: &[NetworkPolicyPort]) -> PortSet {

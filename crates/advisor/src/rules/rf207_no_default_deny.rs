@@ -35,10 +35,10 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         let has_deny = isolating.iter().any(|id| !has_egress_rules(context, *id));
         // A policy that allows everything isolates nobody: to lose it opens nothing.
         let allows_all = isolating.iter().any(|id| {
-            let mut rules = context.written_rules(*id).iter();
+            let mut rules = context.written_rules_of(*id).iter();
             rules.any(|rule| {
-                rule.rule.direction == Direction::Egress
-                    && rule.everybody
+                rule.id.direction == Direction::Egress
+                    && rule.is_for_everybody()
                     && rule.port_entries.is_empty()
             })
         });

@@ -2,11 +2,10 @@ use std::collections::BTreeMap;
 
 use ringfence_engine::{Packet, RuleRef, Verdict};
 use ringfence_model::diagnostic::Severity;
-use ringfence_model::policy::{Action, Direction, Tier};
+use ringfence_model::policy::Tier;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::PolicyId;
 use ringfence_model::source::KeyPath;
-use ringfence_model::tri::Tri;
 use serde_json::json;
 
 use crate::context::{Context, Group, WrittenRule, numbers_of, rule_path};
@@ -61,17 +60,7 @@ fn opened_by(context: &Context<'_>, group: &Group, over: Protocol) -> Option<(Ru
     let mut packets = dns.packets(engine, group, over);
     packets.extend(dns.packets_to_cache(engine, group, over));
     let packet = packets.into_iter().find(|packet| context.is_open(packet))?;
-    let rules = engine.matching_rules(
-        group.first,
-        Direction::Egress,
-        packet.destination,
-        packet.family,
-        (packet.protocol, packet.port),
-    );
-    let mut accepting = rules
-        .iter()
-        .filter(|m| m.action == Action::Accept && m.matches == Tri::Yes);
-    Some((accepting.next()?.rule, packet))
+    Some((context.accepting_rule(&packet)?, packet))
 }
 
 fn finding(
@@ -157,14 +146,14 @@ fn finding(
 }
 
 /// The entry of a rule's `ports` that opens a port.
-fn entry_of(rule: &WrittenRule, protocol: Protocol, port: u16) -> Option<usize> {
+fn entry_of(rule: &WrittenRule<'_>, protocol: Protocol, port: u16) -> Option<usize> {
     let mut entries = rule.port_entries.iter();
     let numbered = entries.position(|entry| numbers_of(entry).contains(protocol, port));
     // Else it is opened by a name.
     numbered.or_else(|| (!rule.port_entries.is_empty()).then_some(0))
 }
 
-fn is_implied(rule: &WrittenRule, index: usize) -> bool {
+fn is_implied(rule: &WrittenRule<'_>, index: usize) -> bool {
     let entry = rule.port_entries.get(index);
     entry.is_some_and(|entry| entry.protocol.is_none())
 }

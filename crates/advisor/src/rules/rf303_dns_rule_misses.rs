@@ -2,9 +2,7 @@ use std::collections::BTreeMap;
 
 use ringfence_engine::{Peer, RuleRef, Verdict};
 use ringfence_model::diagnostic::Severity;
-use ringfence_model::policy::{Action, Direction};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::tri::Tri;
 use serde_json::json;
 
 use crate::context::{Context, DnsRule, Group, rule_path};
@@ -140,18 +138,8 @@ fn cache(context: &Context<'_>, findings: &mut Findings) {
         let Some(query) = query.filter(|query| closed && context.is_open(query)) else {
             continue;
         };
-        let rules = engine.matching_rules(
-            group.first,
-            Direction::Egress,
-            query.destination,
-            query.family,
-            (query.protocol, query.port),
-        );
-        let mut accepting = rules
-            .iter()
-            .filter(|m| m.action == Action::Accept && m.matches == Tri::Yes);
-        if let Some(matching) = accepting.next() {
-            by_rule.entry(matching.rule).or_default().push(group);
+        if let Some(rule) = context.accepting_rule(&query) {
+            by_rule.entry(rule).or_default().push(group);
         }
     }
     for (rule, groups) in by_rule {

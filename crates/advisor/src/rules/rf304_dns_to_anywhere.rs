@@ -31,8 +31,8 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         if namespace.is_some_and(|id| context.role(id) == Role::ControlPlane) {
             continue;
         }
-        for rule in context.written_rules(id) {
-            if rule.rule.direction == Direction::Egress && opens_dns(rule) {
+        for rule in context.written_rules_of(id) {
+            if rule.id.direction == Direction::Egress && opens_dns(rule) {
                 findings.extend(finding(context, id, rule));
             }
         }
@@ -41,13 +41,13 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 
 /// Whether the rule is for port 53 and covers the internet. A rule without ports, or with
 /// ranges of them, is about more than DNS: RF501 and RF502.
-fn opens_dns(rule: &WrittenRule) -> bool {
+fn opens_dns(rule: &WrittenRule<'_>) -> bool {
     let mut families = IpFamily::ALL.into_iter();
     dns_entry(rule).is_some() && families.any(|family| rule.covers_the_internet(family))
 }
 
 /// The first entry of `ports` that is port 53 and nothing else.
-fn dns_entry(rule: &WrittenRule) -> Option<usize> {
+fn dns_entry(rule: &WrittenRule<'_>) -> Option<usize> {
     rule.port_entries.iter().position(|entry| {
         let numbers = numbers_of(entry);
         let only_53 = |protocol| numbers.ranges(protocol) == [(53, 53)];
@@ -55,7 +55,7 @@ fn dns_entry(rule: &WrittenRule) -> Option<usize> {
     })
 }
 
-fn finding(context: &Context<'_>, id: PolicyId, rule: &WrittenRule) -> Option<Finding> {
+fn finding(context: &Context<'_>, id: PolicyId, rule: &WrittenRule<'_>) -> Option<Finding> {
     let policy = context.snapshot.policy(id);
     let subjects: Vec<PodId> = context
         .engine
@@ -79,7 +79,7 @@ fn finding(context: &Context<'_>, id: PolicyId, rule: &WrittenRule) -> Option<Fi
     let entry = dns_entry(rule)?;
     let place = origin.map(|origin| {
         let ports = rule.path().key("ports");
-        match (rule.blocks.first(), rule.everybody) {
+        match (rule.blocks.first(), rule.is_for_everybody()) {
             (Some(block), false) => {
                 let path = rule.block_path(block).key("cidr");
                 Place::value(origin, path, "covers the internet")
@@ -137,7 +137,7 @@ fn finding(context: &Context<'_>, id: PolicyId, rule: &WrittenRule) -> Option<Fi
     })
 }
 
-fn witness(context: &Context<'_>, rule: &WrittenRule, subjects: &[PodId]) -> Option<Witness> {
+fn witness(context: &Context<'_>, rule: &WrittenRule<'_>, subjects: &[PodId]) -> Option<Witness> {
     let protocol = match rule.ports.contains(Protocol::Udp, 53) {
         true => Protocol::Udp,
         false => Protocol::Tcp,

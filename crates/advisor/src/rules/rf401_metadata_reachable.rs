@@ -75,13 +75,7 @@ fn finding(context: &Context<'_>, cause: Cause, openings: &[&Opening]) -> Option
     })?;
     let group = context.groups().get(shown.group)?;
     let witness = context.witness(shown.packet(group));
-    let groups = openings
-        .iter()
-        .filter_map(|o| context.groups().get(o.group));
-    let affected = context.workloads(groups.flat_map(|g| g.pods.iter().copied()));
-    let mut addresses: Vec<IpAddr> = openings.iter().map(|opening| opening.address).collect();
-    addresses.sort_unstable();
-    addresses.dedup();
+    let (affected, addresses) = context.concerned_by(openings);
     let provider = context.providers_at(shown.address);
     let others = match addresses.len() - 1 {
         0 => String::new(),
@@ -173,7 +167,7 @@ fn is_named(context: &Context<'_>, rule: RuleRef, addresses: &[IpAddr]) -> bool 
         let mut blocks = written.blocks.iter().map(|block| block.block.cidr);
         blocks.any(|cidr| cidr == ipnet::IpNet::from(*address))
     };
-    !written.everybody && addresses.iter().all(named)
+    !written.is_for_everybody() && addresses.iter().all(named)
 }
 
 fn not_isolated(context: &Context<'_>, namespace: NamespaceId, affected: &[WorkloadId]) -> Blame {
@@ -192,7 +186,9 @@ fn not_isolated(context: &Context<'_>, namespace: NamespaceId, affected: &[Workl
 
 fn by_rule(context: &Context<'_>, rule: RuleRef, shown: &Opening, addresses: &[IpAddr]) -> Blame {
     let exceptions = context.exceptions(rule, addresses);
-    let is_everybody = context.written_rule(rule).is_some_and(|r| r.everybody);
+    let is_everybody = context
+        .written_rule(rule)
+        .is_some_and(|r| r.is_for_everybody());
     let help = match &exceptions {
         Some(exceptions) => {
             let mut help = format!(

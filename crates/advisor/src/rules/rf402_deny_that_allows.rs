@@ -164,7 +164,7 @@ fn name_says_deny(name: &str) -> bool {
 
 /// What a rule opens, against the name of its policy.
 struct Opened<'a> {
-    rule: &'a WrittenRule,
+    rule: &'a WrittenRule<'a>,
     families: Vec<IpFamily>,
 }
 
@@ -178,9 +178,9 @@ fn finding(
         return None;
     };
     let opened: Vec<Opened<'_>> = context
-        .written_rules(id)
+        .written_rules_of(id)
         .iter()
-        .filter(|rule| direction.is_none_or(|direction| rule.rule.direction == direction))
+        .filter(|rule| direction.is_none_or(|direction| rule.id.direction == direction))
         .filter(|rule| !rule.is_for_dns_only())
         .map(|rule| Opened {
             families: IpFamily::ALL
@@ -213,7 +213,7 @@ fn finding(
     let origin = policy.origin.as_ref();
     let all_isolated = !subjects.is_empty()
         && opened.iter().all(|opened| {
-            let direction = opened.rule.rule.direction;
+            let direction = opened.rule.id.direction;
             subjects.iter().all(|pod| {
                 let mut others = context.engine.policies_for(*pod, direction);
                 others.any(|(other, applies)| other != id && applies == Tri::Yes)
@@ -287,7 +287,7 @@ fn what(opened: &Opened<'_>) -> String {
         true => " and of every private network",
         false => "",
     };
-    match opened.rule.rule.direction {
+    match opened.rule.id.direction {
         Direction::Egress => format!("{ports} of the whole {family}internet{private}"),
         Direction::Ingress => format!("{ports} to the whole {family}internet{private}"),
     }
@@ -306,7 +306,7 @@ fn witness(context: &Context<'_>, opened: &Opened<'_>, subjects: &[PodId]) -> Op
             let families = context.snapshot.families_of(context.snapshot.pod(**pod));
             families.contains(family)
         })?;
-        let (source, destination) = match opened.rule.rule.direction {
+        let (source, destination) = match opened.rule.id.direction {
             Direction::Egress => (Peer::Pod(*pod), Peer::Address(address)),
             Direction::Ingress => (Peer::Address(address), Peer::Pod(*pod)),
         };

@@ -1,11 +1,10 @@
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Packet, Peer, RuleRef, Verdict};
-use ringfence_model::address::{IpFamily, IpRangeSet, from_number};
+use ringfence_model::address::{IpRangeSet, from_number};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::metadata;
 use ringfence_model::policy::Direction;
@@ -13,10 +12,11 @@ use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, PolicyId};
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Group, WrittenBlock, WrittenRule, append_exceptions};
+use crate::context::{Context, Group, WrittenRule, append_exceptions};
 use crate::finding::{Finding, Fix, Place, Safety, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
+use crate::undoing::{Undoing, candidates};
 
 /// An exception that another rule of the same pods undoes.
 pub(super) static RULE: Rule = Rule {
@@ -53,39 +53,26 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         .collect();
     served.sort_unstable();
     served.dedup();
-    for group in context.groups() {
+    let about_addresses = about_addresses(context);
+    // Most pods have the policies of others.
+    let mut by_policies: BTreeMap<Vec<PolicyId>, Vec<Undoing<'_>>> = BTreeMap::new();
+    for group in context.groups().iter().filter(|group| !group.host_network) {
         let policies: Vec<PolicyId> = context
             .engine
             .policies_for(group.first, Direction::Egress)
-            .filter(|(_, applies)| *applies == Tri::Yes)
+            .filter(|(policy, applies)| *applies == Tri::Yes && about_addresses.contains(policy))
             .map(|(policy, _)| policy)
             .collect();
-        let rules: Vec<&WrittenRule> = policies
-            .iter()
-            .flat_map(|policy| context.written_rules(*policy))
-            .filter(|rule| rule.rule.direction == Direction::Egress)
-            .collect();
-        for excepting in &rules {
-            for block in excepting
-                .blocks
+        let candidates = by_policies.entry(policies).or_insert_with_key(|policies| {
+            let rules: Vec<&WrittenRule<'_>> = policies
                 .iter()
-                .filter(|b| !b.block.except.is_empty())
-            {
-                for undoing in &rules {
-                    // Nearly all pairs end here: addresses cost more to compare than ports.
-                    let common = excepting.ports.intersection(&undoing.ports);
-                    if !common.is_empty() || served.iter().any(|at| opens(undoing, *at)) {
-                        let ports = (&common, &undoing.ports);
-                        of_pair(
-                            context,
-                            group,
-                            (excepting, block),
-                            (undoing, ports),
-                            &mut found,
-                        );
-                    }
-                }
-            }
+                .flat_map(|policy| context.written_rules_of(*policy))
+                .filter(|rule| is_about_addresses(rule))
+                .collect();
+            candidates(&rules, &served)
+        });
+        for candidate in candidates {
+            try_out(context, group, candidate, &mut found);
         }
     }
     for (key, undone) in found {
@@ -93,56 +80,52 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether a rule opens the port on which a metadata endpoint is served, at its address.
-fn opens(rule: &WrittenRule, (address, port): (IpAddr, u16)) -> bool {
-    let mut blocks = rule.blocks.iter();
-    rule.ports.contains(Protocol::Tcp, port)
-        && (rule.everybody || blocks.any(|block| block.addresses.contains(address)))
+/// Whether a rule may except something or undo it.
+fn is_about_addresses(rule: &WrittenRule<'_>) -> bool {
+    rule.id.direction == Direction::Egress && (rule.is_for_everybody() || !rule.blocks.is_empty())
 }
 
-/// What of the addresses that a rule covers: one of its blocks, or all.
-fn coverages(rule: &WrittenRule, family: IpFamily) -> Vec<(Option<usize>, Cow<'_, IpRangeSet>)> {
-    if rule.everybody {
-        return vec![(None, Cow::Owned(IpRangeSet::full(family)))];
-    }
-    let blocks = rule.blocks.iter().filter(|b| b.block.family() == family);
-    blocks
-        .map(|block| (Some(block.peer), Cow::Borrowed(&block.addresses)))
+/// The policies with such rules.
+fn about_addresses(context: &Context<'_>) -> BTreeSet<PolicyId> {
+    let rules = context.written_rules().iter();
+    rules
+        .filter(|rule| is_about_addresses(rule))
+        .map(|rule| rule.id.policy)
         .collect()
 }
 
-fn of_pair(
+/// Notes the exception if a packet from the group shows it undone.
+fn try_out(
     context: &Context<'_>,
     group: &Group,
-    (excepting, block): (&WrittenRule, &WrittenBlock),
-    (undoing, ports): (&WrittenRule, (&PortSet, &PortSet)),
+    candidate: &Undoing<'_>,
     found: &mut BTreeMap<Key, Vec<Undone>>,
 ) {
-    for (peer, covered) in coverages(undoing, block.block.family()) {
-        let is_itself = undoing.rule == excepting.rule && peer == Some(block.peer);
-        // A rule that is about excepted addresses only is there to allow just those.
-        if is_itself || covered.is_disjoint(&block.addresses) {
-            continue;
-        }
-        for (index, entry) in block.block.except.iter().enumerate() {
-            let Some(witness) = witness(context, group, entry, &covered, ports) else {
-                continue;
-            };
-            let key = Key {
-                excepting: (excepting.rule, block.peer),
-                undoing: (undoing.rule, peer),
-            };
-            let of_key = found.entry(key).or_default();
-            match of_key.iter_mut().find(|undone| undone.index == index) {
-                Some(undone) => undone.pods.extend(&group.pods),
-                None => of_key.push(Undone {
-                    index,
-                    entry: *entry,
-                    witness,
-                    pods: group.pods.clone(),
-                }),
-            }
-        }
+    let (excepting, block, undoing) = (candidate.excepting, candidate.block, candidate.undoing);
+    let Some(entry) = block.block.except.get(candidate.entry) else {
+        return;
+    };
+    let ports = (
+        &excepting.ports.intersection(&undoing.ports),
+        &undoing.ports,
+    );
+    let Some(witness) = witness(context, group, entry, &candidate.covered, ports) else {
+        return;
+    };
+    let key = Key {
+        excepting: (excepting.id, block.peer),
+        undoing: (undoing.id, candidate.peer),
+    };
+    let of_key = found.entry(key).or_default();
+    let mut known = of_key.iter_mut();
+    match known.find(|undone| undone.index == candidate.entry) {
+        Some(undone) => undone.pods.extend(&group.pods),
+        None => of_key.push(Undone {
+            index: candidate.entry,
+            entry: *entry,
+            witness,
+            pods: group.pods.clone(),
+        }),
     }
 }
 
@@ -166,7 +149,9 @@ fn witness(
             let port = endpoint.port.unwrap_or(80);
             if opened.contains(Protocol::Tcp, port) {
                 candidates.push((address, Protocol::Tcp, port));
-            } else if let Some((protocol, port)) = first_port(common) {
+            } else if let Some((protocol, port)) =
+                context.telling_port(common, Peer::Address(address))
+            {
                 candidates.push((address, protocol, port));
             }
         }
@@ -174,15 +159,15 @@ fn witness(
     candidates.sort_by_key(|(address, ..)| *address != metadata::COMMON);
     let all = IpRangeSet::from_nets(family, [entry]);
     if all.is_subset(covered)
-        && let Some((protocol, port)) = first_port(common)
         && let Some(address) = nobodys_address(context, &all)
+        && let Some((protocol, port)) = context.telling_port(common, Peer::Address(address))
     {
         candidates.push((address, protocol, port));
     }
     let families = context
         .snapshot
         .families_of(context.snapshot.pod(group.first));
-    if group.host_network || !families.contains(&family) {
+    if !families.contains(&family) {
         return None;
     }
     candidates
@@ -198,19 +183,6 @@ fn witness(
             })
         })
         .find(|witness| witness.verdict == Verdict::Allowed)
-}
-
-fn first_port(ports: &PortSet) -> Option<(Protocol, u16)> {
-    let everyday = [443, 80]
-        .into_iter()
-        .find(|port| ports.contains(Protocol::Tcp, *port));
-    if let Some(port) = everyday {
-        return Some((Protocol::Tcp, port));
-    }
-    Protocol::WITH_PORTS.into_iter().find_map(|protocol| {
-        let (start, _) = *ports.ranges(protocol).first()?;
-        Some((protocol, start))
-    })
 }
 
 /// An address of the set that is no pod's.

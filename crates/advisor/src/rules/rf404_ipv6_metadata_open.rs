@@ -47,13 +47,7 @@ fn finding(context: &Context<'_>, cause: Cause, openings: &[&Opening]) -> Option
     if witness.verdict != Verdict::Allowed {
         return None;
     }
-    let groups = openings
-        .iter()
-        .filter_map(|o| context.groups().get(o.group));
-    let affected = context.workloads(groups.flat_map(|g| g.pods.iter().copied()));
-    let mut addresses: Vec<IpAddr> = openings.iter().map(|opening| opening.address).collect();
-    addresses.sort_unstable();
-    addresses.dedup();
+    let (affected, addresses) = context.concerned_by(openings);
     let others = match addresses.len() - 1 {
         0 => String::new(),
         1 => " and at one more address".to_owned(),
@@ -115,9 +109,9 @@ fn provider_order(address: IpAddr) -> usize {
 fn v4_exception(context: &Context<'_>, group: &crate::context::Group) -> Option<Place> {
     use ringfence_model::policy::Direction;
     let policies = context.engine.policies_for(group.first, Direction::Egress);
-    let mut rules = policies.flat_map(|(policy, _)| context.written_rules(policy));
+    let mut rules = policies.flat_map(|(policy, _)| context.written_rules_of(policy));
     rules.find_map(|rule| {
-        let origin = context.snapshot.policy(rule.rule.policy).origin.as_ref()?;
+        let origin = context.snapshot.policy(rule.id.policy).origin.as_ref()?;
         rule.blocks.iter().find_map(|block| {
             let mut except = block.block.except.iter();
             let entry = except.position(|net| net.contains(&metadata::COMMON))?;

@@ -30,7 +30,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         }
     }
     for (id, _) in context.snapshot.policy_ids() {
-        for rule in context.written_rules(id) {
+        for rule in context.written_rules_of(id) {
             for block in &rule.blocks {
                 covered(context, rule, block, findings);
                 promised_in_a_comment(context, rule, block, findings);
@@ -75,7 +75,7 @@ fn rejected(diagnostic: &Diagnostic) -> Option<Finding> {
 /// Exceptions inside other exceptions of the same block.
 fn covered(
     context: &Context<'_>,
-    rule: &WrittenRule,
+    rule: &WrittenRule<'_>,
     block: &WrittenBlock,
     findings: &mut Findings,
 ) {
@@ -89,9 +89,9 @@ fn covered(
         }) else {
             continue;
         };
-        let policy = context.snapshot.policy(rule.rule.policy);
+        let policy = context.snapshot.policy(rule.id.policy);
         let path = rule.block_path(block).key("except");
-        let subjects = subjects(context, rule.rule.policy);
+        let subjects = subjects(context, rule.id.policy);
         let message = match covering.trunc() == entry.trunc() {
             true => format!("`{}` excepts {entry} twice", policy.name),
             false => format!(
@@ -107,7 +107,7 @@ fn covered(
                 "it is closed either way, and who narrows the wider one must know that".to_owned(),
             ),
             help: Some("keep the wider one".to_owned()),
-            object: context.policy_ref(rule.rule.policy),
+            object: context.policy_ref(rule.id.policy),
             primary: policy
                 .origin
                 .as_ref()
@@ -135,14 +135,14 @@ fn covered(
 /// IPv6 addresses in the comment of an IPv4 exception.
 fn promised_in_a_comment(
     context: &Context<'_>,
-    rule: &WrittenRule,
+    rule: &WrittenRule<'_>,
     block: &WrittenBlock,
     findings: &mut Findings,
 ) {
     if block.block.family() != IpFamily::V4 {
         return;
     }
-    let policy = context.snapshot.policy(rule.rule.policy);
+    let policy = context.snapshot.policy(rule.id.policy);
     let Some(origin) = &policy.origin else {
         return;
     };
@@ -152,7 +152,7 @@ fn promised_in_a_comment(
         let Some(address) = commented_ipv6(context, &place) else {
             continue;
         };
-        let subjects = subjects(context, rule.rule.policy);
+        let subjects = subjects(context, rule.id.policy);
         findings.push(Finding {
             rule: &RULE,
             severity: RULE.severity,
@@ -170,7 +170,7 @@ fn promised_in_a_comment(
                  (RF404)"
                     .to_owned(),
             ),
-            object: context.policy_ref(rule.rule.policy),
+            object: context.policy_ref(rule.id.policy),
             primary: Some(place),
             related: Vec::new(),
             witness: witness(context, rule, entry.network(), &subjects),
@@ -209,7 +209,7 @@ fn subjects(context: &Context<'_>, policy: PolicyId) -> Vec<PodId> {
 /// A packet to or from an excepted address, whatever becomes of it.
 fn witness(
     context: &Context<'_>,
-    rule: &WrittenRule,
+    rule: &WrittenRule<'_>,
     network: IpAddr,
     subjects: &[PodId],
 ) -> Option<Witness> {
@@ -225,7 +225,7 @@ fn witness(
         .find_map(|protocol| Some((protocol, rule.ports.ranges(protocol).first()?.0)))
         .unwrap_or((Protocol::Tcp, 443));
     let address = Peer::Address(address);
-    let (source, destination) = match rule.rule.direction {
+    let (source, destination) = match rule.id.direction {
         Direction::Egress => (pod, address),
         Direction::Ingress => (address, pod),
     };

@@ -6,7 +6,7 @@ use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, WorkloadId};
 
-use crate::context::{Context, EffectiveRule, InternetInParts};
+use crate::context::{Context, InternetInParts, WrittenRule};
 use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -25,7 +25,7 @@ pub(super) static RULE: Rule = Rule {
 const TRIED: usize = 16;
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    let rules = context.rules().iter();
+    let rules = context.written_rules().iter();
     let egress = rules.filter(|rule| rule.id.direction == Direction::Egress);
     findings.extend(egress.filter_map(|rule| finding(context, rule)));
     let parts = context.internet_in_parts().iter();
@@ -34,10 +34,10 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 
 /// Rules that are the internet together.
 fn together(context: &Context<'_>, whole: &InternetInParts) -> Option<Finding> {
-    let rules: Vec<&EffectiveRule<'_>> = whole
+    let rules: Vec<&WrittenRule<'_>> = whole
         .rules
         .iter()
-        .filter_map(|id| context.rules().iter().find(|rule| rule.id == *id))
+        .filter_map(|id| context.written_rules().iter().find(|rule| rule.id == *id))
         .collect();
     let [first, others @ ..] = rules.as_slice() else {
         return None;
@@ -72,8 +72,8 @@ fn together(context: &Context<'_>, whole: &InternetInParts) -> Option<Finding> {
         false => and(&rules.iter().map(|rule| rule.name()).collect::<Vec<_>>()),
     };
     let affected = context.workloads_like(&whole.subjects);
-    let place = |rule: &EffectiveRule<'_>, label| rule.place(rule.path(), label);
-    let has_no_ports = rules.iter().all(|rule| rule.ports.is_empty());
+    let place = |rule: &WrittenRule<'_>, label| rule.place(rule.path(), label);
+    let has_no_ports = rules.iter().all(|rule| rule.port_entries.is_empty());
     let (which, severity) = which_ports(&whole.ports, has_no_ports);
     Some(Finding {
         rule: &RULE,
@@ -137,10 +137,10 @@ fn consequence(context: &Context<'_>, affected: &[WorkloadId]) -> String {
     format!("whoever gets into {who} can fetch tools from anywhere and send data anywhere")
 }
 
-fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
+fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
     let wide: Vec<IpFamily> = IpFamily::ALL
         .into_iter()
-        .filter(|family| rule.is_wide(*family))
+        .filter(|family| rule.covers_the_internet(*family))
         .collect();
     let ports = context.engine.ports_of(rule.id, None).allow;
     let anywhere = Peer::Address(std::net::Ipv4Addr::UNSPECIFIED.into());
@@ -169,13 +169,13 @@ fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
     if witness.is_none() && context.has_pods_beside(rule.policy) {
         return None;
     }
-    let (which, severity) = which_ports(&ports, rule.ports.is_empty());
+    let (which, severity) = which_ports(&ports, rule.port_entries.is_empty());
     let whole = match rule.peers.is_empty() {
         true => "to every address",
         false => whole_of(&wide),
     };
-    let block = match rule.blocks().collect::<Vec<_>>().as_slice() {
-        [(index, _)] => rule.peer_path(*index).key("ipBlock").key("cidr"),
+    let block = match rule.blocks.as_slice() {
+        [block] => rule.block_path(block).key("cidr"),
         _ => rule.path(),
     };
     let affected = context.workloads_like(&subjects);

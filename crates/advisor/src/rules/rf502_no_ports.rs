@@ -6,7 +6,7 @@ use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::PodId;
 
-use crate::context::{Context, EffectiveRule};
+use crate::context::{Context, WrittenRule};
 use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -25,12 +25,12 @@ pub(super) static RULE: Rule = Rule {
 const TRIED: usize = 16;
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    for rule in context.rules() {
+    for rule in context.written_rules() {
         let is_egress = rule.id.direction == Direction::Egress;
         // The whole internet is RF501's; pods of one namespace that let each other in are
         // nothing to remark on.
         let is_internet = is_from_anywhere(rule) || context.is_part_of_internet(rule.id);
-        if rule.ports.is_empty()
+        if rule.port_entries.is_empty()
             && !(is_egress && is_internet)
             && (is_egress || rule.leaves_namespace())
         {
@@ -39,7 +39,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     }
 }
 
-fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
+fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
     let witness = shown_by(context, rule);
     if witness.is_none() && context.has_pods() {
         return None;
@@ -102,13 +102,15 @@ fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
 }
 
 /// Whether a rule is about everyone, or about most of the public addresses.
-fn is_from_anywhere(rule: &EffectiveRule<'_>) -> bool {
-    IpFamily::ALL.into_iter().any(|family| rule.is_wide(family))
+fn is_from_anywhere(rule: &WrittenRule<'_>) -> bool {
+    IpFamily::ALL
+        .into_iter()
+        .any(|family| rule.covers_the_internet(family))
 }
 
 /// A packet to a port that the destination doesn't even declare, between two ends of
 /// which the one reaches every TCP port of the other.
-fn shown_by(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Witness> {
+fn shown_by(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Witness> {
     let all = PortSet::protocol(Protocol::Tcp);
     let (sources, destinations) = context.ends(rule.id);
     let home = rule.policy.namespace.as_deref();
@@ -144,7 +146,7 @@ fn shown_by(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Witness> 
 }
 
 /// The same with an address outside the cluster.
-fn outside(context: &Context<'_>, rule: &EffectiveRule<'_>, all: &PortSet) -> Option<Witness> {
+fn outside(context: &Context<'_>, rule: &WrittenRule<'_>, all: &PortSet) -> Option<Witness> {
     let subjects = context.subjects(rule.id.policy);
     for family in IpFamily::ALL {
         let addresses = rule.addresses(family);

@@ -7,7 +7,7 @@ use ringfence_model::protocol::Protocol;
 use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::PodId;
 
-use crate::context::{Context, EffectiveRule};
+use crate::context::{Context, WrittenRule};
 use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -23,7 +23,7 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    for rule in context.rules() {
+    for rule in context.written_rules() {
         findings.extend(everyone(context, rule));
         for (index, peer) in rule.peers.iter().enumerate() {
             let selector = peer.namespace_selector.as_ref();
@@ -36,8 +36,12 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 
 /// An egress rule for everyone, or for most addresses, that lets pods into other
 /// namespaces. Where the internet is open by it too, that is RF501, and this gives way.
-fn everyone(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> {
-    let is_wide = || IpFamily::ALL.into_iter().any(|family| rule.is_wide(family));
+fn everyone(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
+    let is_wide = || {
+        IpFamily::ALL
+            .into_iter()
+            .any(|family| rule.covers_the_internet(family))
+    };
     if rule.id.direction != Direction::Egress || !(rule.peers.is_empty() || is_wide()) {
         return None;
     }
@@ -84,7 +88,7 @@ fn everyone(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Finding> 
 
 fn finding(
     context: &Context<'_>,
-    rule: &EffectiveRule<'_>,
+    rule: &WrittenRule<'_>,
     index: usize,
     peer: &NetworkPolicyPeer,
 ) -> Option<Finding> {
@@ -165,7 +169,7 @@ fn finding(
 }
 
 /// A packet that crosses namespaces and is let through; else one that is not.
-fn shown_by(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Witness> {
+fn shown_by(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Witness> {
     let (sources, destinations) = context.ends(rule.id);
     let namespace = |pod: PodId| context.snapshot.pod(pod).namespace;
     let others = match rule.id.direction {

@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use ringfence_engine::{Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
@@ -10,7 +11,7 @@ use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::ServiceEndpoint;
 use serde_json::json;
 
-use crate::context::{Context, EffectiveRule, Role};
+use crate::context::{Context, Role, WrittenRule};
 use crate::finding::{Edit, Finding, Fix, NotVerified, Safety, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -48,7 +49,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     if context.engine.profile().judges_before_dnat {
         return;
     }
-    for rule in context.rules() {
+    for rule in context.written_rules() {
         if rule.id.direction != Direction::Egress {
             continue;
         }
@@ -99,17 +100,14 @@ fn find(context: &Context<'_>) -> ApiServer {
 
 fn finding(
     context: &Context<'_>,
-    rule: &EffectiveRule<'_>,
+    rule: &WrittenRule<'_>,
     server: &ApiServer,
     is_named: bool,
 ) -> Option<Finding> {
     let only = |address: IpAddr| {
-        rule.blocks()
-            .find(|(_, block)| {
-                block.cidr.prefix_len() == block.cidr.max_prefix_len()
-                    && block.cidr.addr() == address
-            })
-            .map(|(index, _)| index)
+        let mut blocks = rule.blocks.iter();
+        let block = blocks.find(|block| block.block.cidr == IpNet::from(address));
+        block.map(|block| block.peer)
     };
     let of_service = server.service.iter().find_map(|address| only(*address));
     let of_endpoint = server
@@ -169,7 +167,7 @@ fn finding(
         }
     };
     let numbers: Vec<usize> = rule
-        .ports
+        .port_entries
         .iter()
         .enumerate()
         .filter(|(_, p)| matches!(&p.port, Some(IntOrString::Int(443))))
@@ -204,7 +202,7 @@ fn host(address: IpAddr) -> String {
 }
 
 fn fix(
-    rule: &EffectiveRule<'_>,
+    rule: &WrittenRule<'_>,
     server: &ApiServer,
     (of_service, address, port): (Option<usize>, IpAddr, u16),
     numbers: &[usize],
@@ -242,7 +240,7 @@ fn fix(
 /// A rule for the API server in a policy for all pods of a namespace.
 fn for_every_pod(
     context: &Context<'_>,
-    rule: &EffectiveRule<'_>,
+    rule: &WrittenRule<'_>,
     server: &ApiServer,
     witness: Witness,
     is_meant: bool,

@@ -10,7 +10,7 @@ use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
 use super::rf506_service_port;
-use crate::context::{Context, EffectiveRule, port_text};
+use crate::context::{Context, WrittenRule, port_text};
 use crate::finding::{Finding, Place};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -31,7 +31,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         .map(|rule| rule.id.policy)
         .collect();
     let rules = context
-        .rules()
+        .written_rules()
         .iter()
         .filter(|rule| context.is_specific(rule) && !mistaken.contains(&rule.id.policy));
     for rule in rules {
@@ -41,7 +41,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 
 /// A packet that the rule allows and the other side denies, unless there is one that the
 /// other side allows, or may.
-fn refused(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Packet> {
+fn refused(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Packet> {
     let (sources, destinations) = context.ends(rule.id);
     let icmp = PortSet::protocol(Protocol::Icmp);
     let mut first = None;
@@ -78,7 +78,7 @@ fn refused(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Option<Packet> {
 
 fn finding(
     context: &Context<'_>,
-    rule: &EffectiveRule<'_>,
+    rule: &WrittenRule<'_>,
     mistaken: &BTreeSet<PolicyId>,
 ) -> Option<Finding> {
     let packet = refused(context, rule)?;

@@ -6,7 +6,7 @@ use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::PodId;
 use serde_json::json;
 
-use crate::context::{Context, EffectiveRule, Translated, port_text};
+use crate::context::{Context, Translated, WrittenRule, port_text};
 use crate::finding::{Edit, Finding, Fix, Place, Safety};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -22,7 +22,7 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    for rule in context.rules() {
+    for rule in context.written_rules() {
         findings.extend(of_rule(context, rule));
     }
 }
@@ -30,19 +30,19 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 /// The rules that have such a port.
 pub(super) fn mistaken_rules<'a>(
     context: &'a Context<'_>,
-) -> impl Iterator<Item = &'a EffectiveRule<'a>> {
-    let rules = context.rules().iter();
+) -> impl Iterator<Item = &'a WrittenRule<'a>> {
+    let rules = context.written_rules().iter();
     rules.filter(|rule| of_rule(context, rule).next().is_some())
 }
 
-fn of_rule(context: &Context<'_>, rule: &EffectiveRule<'_>) -> impl Iterator<Item = Finding> {
+fn of_rule(context: &Context<'_>, rule: &WrittenRule<'_>) -> impl Iterator<Item = Finding> {
     // Judged before translation, the Service's port is right.
     let before = context.engine.profile().judges_before_dnat;
     let is_egress = rule.id.direction == Direction::Egress;
     // A rule for addresses is about what is outside, even where a block covers pods.
     let names_pods = !rule.peers.is_empty() && rule.peers.iter().all(|p| p.ip_block.is_none());
     let is_right = is_egress && (before || !names_pods);
-    let ports = if is_right { 0 } else { rule.ports.len() };
+    let ports = if is_right { 0 } else { rule.port_entries.len() };
     (0..ports).filter_map(|index| finding(context, rule, index))
 }
 
@@ -50,7 +50,7 @@ fn of_rule(context: &Context<'_>, rule: &EffectiveRule<'_>) -> impl Iterator<Ite
 /// of the Service are denied.
 fn mistaken(
     context: &Context<'_>,
-    rule: &EffectiveRule<'_>,
+    rule: &WrittenRule<'_>,
     (protocol, number): (Protocol, u16),
     destinations: &[PodId],
 ) -> Option<(PodId, Translated)> {
@@ -70,8 +70,8 @@ fn mistaken(
     })
 }
 
-fn finding(context: &Context<'_>, rule: &EffectiveRule<'_>, index: usize) -> Option<Finding> {
-    let written = rule.ports.get(index)?;
+fn finding(context: &Context<'_>, rule: &WrittenRule<'_>, index: usize) -> Option<Finding> {
+    let written = rule.port_entries.get(index)?;
     let Some(IntOrString::Int(number)) = &written.port else {
         return None;
     };

@@ -6,7 +6,7 @@ use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, PodKind};
 use serde_json::json;
 
-use crate::context::{Context, EffectiveRule};
+use crate::context::{Context, WrittenRule};
 use crate::finding::{Edit, Finding, Fix, Safety, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -25,8 +25,8 @@ pub(super) static RULE: Rule = Rule {
 const ALIKE: f64 = 0.8;
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    for rule in context.rules() {
-        for (index, port) in rule.ports.iter().enumerate() {
+    for rule in context.written_rules() {
+        for (index, port) in rule.port_entries.iter().enumerate() {
             let protocol = Protocol::from_field(port.protocol.as_deref());
             if let (Some(IntOrString::String(name)), Some(protocol)) = (&port.port, protocol) {
                 findings.extend(finding(context, rule, index, name, protocol));
@@ -37,7 +37,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 
 fn finding(
     context: &Context<'_>,
-    rule: &EffectiveRule<'_>,
+    rule: &WrittenRule<'_>,
     index: usize,
     name: &str,
     protocol: Protocol,
@@ -140,7 +140,7 @@ fn finding(
 }
 
 /// Every pod that the rule leads to, or may.
-fn all_destinations(context: &Context<'_>, rule: &EffectiveRule<'_>) -> Vec<PodId> {
+fn all_destinations(context: &Context<'_>, rule: &WrittenRule<'_>) -> Vec<PodId> {
     use ringfence_model::address::IpFamily;
     let pods = match rule.id.direction {
         Direction::Ingress => context.engine.subjects_of(rule.id.policy),

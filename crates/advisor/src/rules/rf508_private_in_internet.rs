@@ -3,10 +3,9 @@ use ringfence_engine::Peer;
 use ringfence_model::address::{IpFamily, IpRangeSet, PRIVATE_BLOCKS, private_networks};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::Direction;
-use serde_json::json;
 
-use crate::context::{Context, EffectiveRule};
-use crate::finding::{Edit, Finding, Fix, Safety};
+use crate::context::{Context, WrittenBlock, WrittenRule, append_exceptions};
+use crate::finding::{Finding, Fix, Safety};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
@@ -21,25 +20,25 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
-    for rule in context.rules() {
+    for rule in context.written_rules() {
         if rule.id.direction != Direction::Egress {
             continue;
         }
-        for (index, block) in rule.blocks() {
-            if !(rule.is_wide(block.family()) || context.is_part_of_internet(rule.id)) {
+        for block in &rule.blocks {
+            let (family, cidr) = (block.block.family(), block.block.cidr);
+            if !(rule.covers_the_internet(family) || context.is_part_of_internet(rule.id)) {
                 continue;
             }
-            let family = block.family();
-            let open = block.addresses().intersection(private_networks(family));
+            let open = block.addresses.intersection(private_networks(family));
             let missing: Vec<IpNet> = PRIVATE_BLOCKS
                 .iter()
                 .filter_map(|net| net.parse::<IpNet>().ok())
-                .filter(|net| IpFamily::of(net.addr()) == family && block.cidr.contains(net))
-                .filter(|net| block.cidr != *net)
+                .filter(|net| IpFamily::of(net.addr()) == family && cidr.contains(net))
+                .filter(|net| cidr != *net)
                 .filter(|net| !IpRangeSet::from_nets(family, [net]).is_disjoint(&open))
                 .collect();
             if !missing.is_empty() {
-                findings.extend(finding(context, rule, index, &missing));
+                findings.extend(finding(context, rule, block, &missing));
             }
         }
     }
@@ -47,16 +46,15 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 
 fn finding(
     context: &Context<'_>,
-    rule: &EffectiveRule<'_>,
-    peer: usize,
+    rule: &WrittenRule<'_>,
+    block: &WrittenBlock,
     missing: &[IpNet],
 ) -> Option<Finding> {
-    let (_, block) = rule.blocks().find(|(index, _)| *index == peer)?;
-    let family = block.family();
+    let (family, cidr) = (block.block.family(), block.block.cidr);
     let ports = context.engine.ports_of(rule.id, None).allow;
-    let port = context.telling_port(&ports, Peer::Address(block.cidr.addr()))?;
+    let port = context.telling_port(&ports, Peer::Address(cidr.addr()))?;
     let subjects = context.subjects(rule.id.policy);
-    let open = IpRangeSet::from_nets(family, missing).intersection(&block.addresses());
+    let open = IpRangeSet::from_nets(family, missing).intersection(&block.addresses);
     let open = open.intersection(private_networks(family));
     let witness = context.witness_to(&subjects, &open, port);
     if witness.is_none() && context.has_pods_beside(rule.policy) {
@@ -68,26 +66,8 @@ fn finding(
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
         [] => return None,
     };
-    let path = rule.peer_path(peer).key("ipBlock");
-    let written = rule.peers.get(peer)?.ip_block.as_ref()?;
-    let has_list = written.except.as_ref().is_some_and(|list| !list.is_empty());
-    let edits = rule.policy.origin.as_ref().map(|origin| {
-        let except = path.key("except");
-        if has_list {
-            let append = |net: &String| Edit::Append {
-                origin: origin.clone(),
-                path: except.clone(),
-                value: json!(net),
-            };
-            names.iter().map(append).collect()
-        } else {
-            vec![Edit::Set {
-                origin: origin.clone(),
-                path: except,
-                value: json!(names),
-            }]
-        }
-    });
+    let origin = rule.policy.origin.as_ref();
+    let edits = origin.map(|origin| append_exceptions(origin, rule, block, missing));
     Some(Finding {
         rule: &RULE,
         severity: RULE.severity,
@@ -102,7 +82,10 @@ fn finding(
         ),
         help: Some("take private ranges out of it with `except`".to_owned()),
         object: context.policy_ref(rule.id.policy),
-        primary: rule.place(path.key("cidr"), "private ranges are in it"),
+        primary: rule.place(
+            rule.block_path(block).key("cidr"),
+            "private ranges are in it",
+        ),
         related: Vec::new(),
         witness,
         affected: context.workloads_like(&subjects),

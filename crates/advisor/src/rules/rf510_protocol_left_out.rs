@@ -41,14 +41,14 @@ const OVER_UDP: [(u16, &str, bool); 11] = [
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for (id, _) in context.snapshot.policy_ids() {
-        let rules = context.written_rules(id).iter();
-        let egress = rules.filter(|rule| rule.rule.direction == Direction::Egress);
+        let rules = context.written_rules_of(id).iter();
+        let egress = rules.filter(|rule| rule.id.direction == Direction::Egress);
         findings.extend(egress.filter_map(|rule| finding(context, id, rule)));
     }
 }
 
 /// The first entry of `ports` without a protocol that is for one of those.
-fn entry(rule: &WrittenRule) -> Option<(usize, (u16, &'static str, bool))> {
+fn entry(rule: &WrittenRule<'_>) -> Option<(usize, (u16, &'static str, bool))> {
     let entries = rule.port_entries.iter().enumerate();
     let mut found = entries.filter_map(|(index, entry)| {
         let Some(IntOrString::Int(number)) = entry.port else {
@@ -61,7 +61,7 @@ fn entry(rule: &WrittenRule) -> Option<(usize, (u16, &'static str, bool))> {
     found.next()
 }
 
-fn finding(context: &Context<'_>, id: PolicyId, rule: &WrittenRule) -> Option<Finding> {
+fn finding(context: &Context<'_>, id: PolicyId, rule: &WrittenRule<'_>) -> Option<Finding> {
     let (index, (port, service, is_alone)) = entry(rule)?;
     // Between pods one knows what is spoken. The other end of an address is somebody else's.
     let address = IpFamily::ALL.into_iter().find_map(|family| {

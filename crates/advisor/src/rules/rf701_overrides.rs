@@ -118,14 +118,14 @@ fn overridden<'a>(
     }
     let closed = influence.closes.difference(&icmp);
     let policies = context.engine.policies_for(pod, rule.direction);
-    let rules = policies.flat_map(|(policy, _)| context.written_rules(policy));
-    let mut of_direction = rules.filter(|written| written.rule.direction == rule.direction);
+    let rules = policies.flat_map(|(policy, _)| context.written_rules_of(policy));
+    let mut of_direction = rules.filter(|written| written.id.direction == rule.direction);
     of_direction.find_map(|written| {
-        let of_rule = context.engine.ports_of(written.rule, of_destination).allow;
+        let of_rule = context.engine.ports_of(written.id, of_destination).allow;
         let port = context.telling_port(&closed.intersection(&of_rule), destination)?;
-        let is_by_it = |m: &MatchingRule| m.rule == written.rule && m.matches == Tri::Yes;
+        let is_by_it = |m: &MatchingRule| m.rule == written.id && m.matches == Tri::Yes;
         let is_allowed = matching(port).any(|m| is_by_it(&m));
-        is_allowed.then(|| shown(port, Some(written.rule)))
+        is_allowed.then(|| shown(port, Some(written.id)))
     })
 }
 

@@ -1,6 +1,6 @@
 use ipnet::IpNet;
 use ringfence_engine::{Packet, Peer, RuleRef, Verdict};
-use ringfence_model::address::IpFamily;
+use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::{
     Action, Direction, PodSelection, PolicyBody, TieredPeer, TieredRule,
@@ -10,7 +10,7 @@ use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::PodId;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, rule_path};
+use crate::context::{Context, is_most_of_internet, rule_path};
 use crate::finding::{Finding, Place, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -24,9 +24,6 @@ pub(super) static RULE: Rule = Rule {
     page: include_str!("../../../../docs/findings/RF703.md"),
     check,
 };
-
-/// A block with a shorter prefix names nobody.
-const NAMES_SOMEBODY: u8 = 8;
 
 /// How many pods of each end are tried when a packet is looked for that shows it.
 const TRIED: usize = 16;
@@ -64,17 +61,15 @@ fn width(context: &Context<'_>, rule: &TieredRule) -> Option<&'static str> {
         | TieredPeer::DomainNames(_)
         | TieredPeer::Unrecognized => false,
     };
-    let is_internet = |peer: &TieredPeer| match peer {
-        TieredPeer::Networks(blocks) => blocks
-            .iter()
-            .filter_map(|block| block.parse::<IpNet>().ok())
-            .any(|block| block.prefix_len() < NAMES_SOMEBODY),
-        _ => false,
+    let is_internet = || {
+        let nets: Vec<IpNet> = networks(rule).collect();
+        let mut families = IpFamily::ALL.into_iter();
+        families.any(|family| is_most_of_internet(&IpRangeSet::from_nets(family, &nets)))
     };
     if rule.peers.iter().any(is_everybody) {
         Some("egress to the pods of every namespace")
-    } else if rule.peers.iter().any(is_internet) {
-        Some("egress to most addresses there are")
+    } else if is_internet() {
+        Some("egress to most of the internet")
     } else {
         rule.ports.is_none().then_some("every port of its peers")
     }
@@ -117,6 +112,15 @@ fn finding(context: &Context<'_>, at: RuleRef, rule: &TieredRule) -> Option<Find
     })
 }
 
+/// The blocks of a rule.
+fn networks(rule: &TieredRule) -> impl Iterator<Item = IpNet> {
+    let blocks = rule.peers.iter().flat_map(|peer| match peer {
+        TieredPeer::Networks(blocks) => blocks.as_slice(),
+        _ => &[],
+    });
+    blocks.filter_map(|block| block.parse().ok())
+}
+
 /// A packet that the rule lets through to somebody outside of the source's namespace.
 fn witness(
     context: &Context<'_>,
@@ -126,14 +130,7 @@ fn witness(
 ) -> Option<Witness> {
     let snapshot = context.snapshot;
     let peers = context.peers(at);
-    let addresses: Vec<std::net::IpAddr> = rule
-        .peers
-        .iter()
-        .flat_map(|peer| match peer {
-            TieredPeer::Networks(blocks) => blocks.as_slice(),
-            _ => &[],
-        })
-        .filter_map(|block| block.parse::<IpNet>().ok())
+    let addresses: Vec<std::net::IpAddr> = networks(rule)
         .flat_map(|block| known_addresses(&block))
         .collect();
     subjects.iter().take(TRIED).find_map(|source| {

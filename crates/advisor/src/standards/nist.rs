@@ -29,8 +29,9 @@ pub(super) static NIST_800_190: Standard = Standard {
         Control {
             number: "4.4.2",
             title: "containers have no unbounded network access",
-            meaning: "policies isolate every pod for egress, and no rule opens cloud metadata, \
-                      the internet, every port, or DNS to anywhere",
+            meaning: "policies isolate every pod for egress, no rule opens cloud metadata, the \
+                      internet, every port, or DNS to anywhere, and no cluster-wide rule accepts \
+                      more than it names",
             rules: &[
                 Code(101),
                 Code(201),
@@ -46,6 +47,7 @@ pub(super) static NIST_800_190: Standard = Standard {
                 Code(501),
                 Code(502),
                 Code(508),
+                Code(703),
             ],
             facts: &[],
             live: Some(ENFORCED),

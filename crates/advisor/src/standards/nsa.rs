@@ -58,9 +58,16 @@ pub(super) static NSA: Standard = Standard {
         Control {
             number: "network-5",
             title: "only the traffic that is needed",
-            meaning: "rules name their ports, and none opens the internet, private ranges or \
-                      every namespace",
-            rules: &[Code(304), Code(501), Code(502), Code(503), Code(508)],
+            meaning: "rules name their ports, none opens the internet, private ranges or every \
+                      namespace, and no cluster-wide rule accepts more than it names",
+            rules: &[
+                Code(304),
+                Code(501),
+                Code(502),
+                Code(503),
+                Code(508),
+                Code(703),
+            ],
             facts: &[],
             live: Some(Live {
                 what: "whether what is allowed is needed",

@@ -11,9 +11,10 @@ pub(super) static PCI: Standard = Standard {
         Control {
             number: "1.2.5",
             title: "what is allowed is known, approved and needed",
-            meaning: "nothing is allowed for want of isolation, rules name their ports, and every \
-                      policy that allows says why in its annotations",
-            rules: &[Code(201), Code(502), Code(601)],
+            meaning: "nothing is allowed for want of isolation, rules name their ports and leave no \
+                      protocol to be guessed, no cluster-wide rule accepts more than it names, and \
+                      every policy that allows says why in its annotations",
+            rules: &[Code(201), Code(502), Code(510), Code(601), Code(703)],
             facts: &[],
             live: None,
         },
@@ -40,8 +41,9 @@ pub(super) static PCI: Standard = Standard {
         Control {
             number: "1.3.2",
             title: "traffic out of cardholder data environments is restricted",
-            meaning: "policies isolate every pod for egress, and no rule opens cloud metadata, \
-                      the internet, or DNS to anywhere",
+            meaning: "policies isolate every pod for egress, no rule opens cloud metadata, the \
+                      internet, or DNS to anywhere, and no cluster-wide rule accepts more than it \
+                      names",
             rules: &[
                 Code(103),
                 Code(201),
@@ -57,6 +59,7 @@ pub(super) static PCI: Standard = Standard {
                 Code(501),
                 Code(508),
                 Code(701),
+                Code(703),
             ],
             facts: &[],
             live: Some(ENFORCED),

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use ipnet::IpNet;
 use ringfence_advisor::baseline::{
     self, DnsChoice, KubeApi, Preset, ProposedPolicy, Request, propose,
@@ -67,12 +68,12 @@ pub(crate) struct BaselineArgs {
 
     /// Which policies
     #[arg(long, value_name = "PRESET", default_value = "production")]
-    #[arg(hide_possible_values = true)]
-    preset: PresetName,
+    #[arg(value_parser = preset(), hide_possible_values = true)]
+    preset: Preset,
 
     /// Which name servers the cluster has [default: those of the input]
-    #[arg(long, value_name = "DNS")]
-    dns: Option<DnsName>,
+    #[arg(long, value_name = "DNS", value_parser = dns())]
+    dns: Option<DnsChoice>,
 
     /// Open the Kubernetes API, at these addresses or where the endpoints of
     /// default/kubernetes in the input are; several separated by commas
@@ -142,70 +143,16 @@ pub(crate) struct BaselineArgs {
 }
 
 /// `--preset`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PresetName {
-    Production,
-    DenyAll,
-    DefaultDenyAllEgress,
-    AllowDns,
-    AllowKubeApi,
-    AllowInternetHttps,
-    InternalOnly,
-    WorkloadToWorkload,
-    WorkloadToCidr,
-    DenyMetadata,
-}
-
-impl From<PresetName> for Preset {
-    fn from(name: PresetName) -> Self {
-        match name {
-            PresetName::Production => Self::Production,
-            PresetName::DenyAll => Self::DenyAll,
-            PresetName::DefaultDenyAllEgress => Self::DefaultDenyAllEgress,
-            PresetName::AllowDns => Self::AllowDns,
-            PresetName::AllowKubeApi => Self::AllowKubeApi,
-            PresetName::AllowInternetHttps => Self::AllowInternetHttps,
-            PresetName::InternalOnly => Self::InternalOnly,
-            PresetName::WorkloadToWorkload => Self::WorkloadToWorkload,
-            PresetName::WorkloadToCidr => Self::WorkloadToCidr,
-            PresetName::DenyMetadata => Self::DenyMetadata,
-        }
-    }
-}
-
-impl PresetName {
-    /// Whether the set has a policy for DNS, so that it matters which name servers there
-    /// are.
-    fn needs_name_servers(self) -> bool {
-        matches!(self, Self::Production | Self::InternalOnly | Self::AllowDns)
-    }
-
-    fn is_connection(self) -> bool {
-        matches!(self, Self::WorkloadToWorkload | Self::WorkloadToCidr)
-    }
+fn preset() -> impl TypedValueParser<Value = Preset> {
+    let names = Preset::ALL.map(Preset::as_str);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Preset>())
 }
 
 /// `--dns`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DnsName {
-    /// CoreDNS or kube-dns in kube-system
-    KubeDns,
-    /// The same, behind NodeLocal DNSCache
-    #[value(name = "nodelocal")]
-    NodeLocal,
-    /// The DNS operator of OpenShift
-    #[value(name = "openshift")]
-    OpenShift,
-}
-
-impl From<DnsName> for DnsChoice {
-    fn from(name: DnsName) -> Self {
-        match name {
-            DnsName::KubeDns => Self::KubeDns,
-            DnsName::NodeLocal => Self::NodeLocal,
-            DnsName::OpenShift => Self::OpenShift,
-        }
-    }
+fn dns() -> impl TypedValueParser<Value = DnsChoice> {
+    let choices = DnsChoice::ALL;
+    let values = choices.map(|c| PossibleValue::new(c.as_str()).help(c.describe()));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<DnsChoice>())
 }
 
 /// The name of a namespace, as the API server takes it.
@@ -225,7 +172,7 @@ pub(crate) fn run(args: &BaselineArgs, printer: &mut Printer) -> Result<Exit, St
             args.input.reading.namespace(),
             args.from.as_ref(),
             args.to.as_ref(),
-            args.preset == PresetName::WorkloadToCidr,
+            args.preset == Preset::WorkloadToCidr,
         )?;
         request.flow = Some(flow);
     }
@@ -279,7 +226,7 @@ fn request(args: &BaselineArgs) -> Result<Request, Stop> {
         )
         .into());
     }
-    if args.cluster_policy && args.preset != PresetName::DenyMetadata {
+    if args.cluster_policy && args.preset != Preset::DenyMetadata {
         return Err(anyhow::anyhow!("--cluster-policy is for --preset deny-metadata").into());
     }
     if args.write.is_some() && args.output == Format::Json {
@@ -292,7 +239,7 @@ fn request(args: &BaselineArgs) -> Result<Request, Stop> {
     Ok(Request {
         namespaces: args.namespaces.clone(),
         force: args.force,
-        dns: args.dns.map(DnsChoice::from),
+        dns: args.dns,
         kube_api,
         internet: args.internet,
         intra_namespace: args.intra_namespace,
@@ -306,7 +253,7 @@ fn request(args: &BaselineArgs) -> Result<Request, Stop> {
         service_cidrs: args.service_cidrs.clone(),
         cluster_policy: args.cluster_policy,
         patch: args.patch,
-        ..Request::new(args.preset.into())
+        ..Request::new(args.preset)
     })
 }
 
@@ -322,7 +269,7 @@ fn read(
     }
     let default_namespace = args.input.reading.namespace();
     let needs_no_input = match args.preset {
-        PresetName::DenyMetadata => args.cluster_policy || !request.namespaces.is_empty(),
+        Preset::DenyMetadata => args.cluster_policy || !request.namespaces.is_empty(),
         preset if preset.needs_name_servers() => {
             request.dns.is_some() && !request.namespaces.is_empty()
         }

@@ -71,7 +71,7 @@ pub(crate) struct CheckArgs {
 
     /// Print what `--fix` would change, and change nothing; exit code 1 if it would change
     /// anything
-    #[arg(long, conflicts_with = "output")]
+    #[arg(long, conflicts_with_all = ["output", "fail_on", "show_suppressed"])]
     diff: bool,
 
     /// Only the metadata endpoints of this cloud provider count (aws, azure, google,
@@ -117,16 +117,26 @@ pub(crate) struct CheckArgs {
 }
 
 /// Options that mean something only where something is checked.
-const OF_A_RUN: [&str; 9] = [
+const OF_A_RUN: [&str; 19] = [
     "output",
     "fail_on",
+    "fix",
+    "unsafe_fixes",
+    "diff",
     "providers",
     "select",
     "ignore",
     "show_suppressed",
     "config",
     "no_config",
+    "why_open",
+    "standards",
     "filenames",
+    "namespace",
+    "pod_cidrs",
+    "ip_family",
+    "profile",
+    "own_node",
 ];
 
 /// `--fail-on`.
@@ -302,4 +312,20 @@ fn picture(cluster: &Cluster, engine: &Engine) -> Result<Option<String>, Stop> {
     )
     .context("drawing the picture")?;
     Ok(Some(String::from_utf8_lossy(&drawn).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_of_a_run_is_known_to_be_one() {
+        let command = CheckArgs::augment_args(clap::Command::new("check"));
+        let ids = command.get_arguments().map(|arg| arg.get_id().as_str());
+        let mut ids: Vec<&str> = ids.filter(|id| !["explain", "list"].contains(id)).collect();
+        let mut listed = OF_A_RUN.to_vec();
+        ids.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(ids, listed);
+    }
 }

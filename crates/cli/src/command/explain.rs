@@ -9,7 +9,8 @@ use crate::cluster::Cluster;
 use crate::endpoint::{EndpointArg, Resolver};
 use crate::exit::Exit;
 use crate::output::Printer;
-use crate::output::explain::{Format, Report, print};
+use crate::output::explain::Report;
+use crate::output::formats::{Format, print};
 use crate::packets::{self, Ports};
 
 /// Explain why a connection is allowed or denied

@@ -10,26 +10,16 @@ pub(crate) mod words;
 pub(crate) use json::ExplanationOut;
 pub(crate) use json::{OutcomeOut, PolicyOut, document, outcome_out};
 
-use std::io;
+use std::io::{self, Write};
 
-use clap::ValueEnum;
 use ringfence_engine::Profile;
 use ringfence_model::diagnostic::Diagnostic;
 use ringfence_model::parse::Sources;
 use ringfence_model::snapshot::Snapshot;
+use serde::Serialize;
 
-use super::{Printer, structured};
-use crate::output::printer::unless_reader_left;
+use super::formats::{InFormats, Reader};
 use crate::packets::Answer;
-
-/// The formats of `explain`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    Human,
-    Json,
-    Yaml,
-    Markdown,
-}
 
 /// Everything that is printed.
 #[derive(Clone, Copy, Debug)]
@@ -44,16 +34,18 @@ pub(crate) struct Report<'a> {
     pub(crate) answer: &'a Answer,
 }
 
-/// Prints the report.
-pub(crate) fn print(report: &Report<'_>, format: Format, printer: &mut Printer) -> io::Result<()> {
-    let (theme, width) = (printer.theme(), printer.width());
-    let out = printer.out();
-    unless_reader_left(match format {
-        Format::Human => human::write(report, theme, width, out),
-        Format::Json => structured::json(out, &document(report)),
-        Format::Yaml => structured::yaml(out, &document(report)),
-        Format::Markdown => markdown::write(report, out),
-    })
+impl InFormats for Report<'_> {
+    fn human(&self, reader: Reader, out: &mut dyn Write) -> io::Result<()> {
+        human::write(self, reader.theme, reader.width, out)
+    }
+
+    fn document(&self) -> impl Serialize {
+        document(self)
+    }
+
+    fn markdown(&self, out: &mut dyn Write) -> io::Result<()> {
+        markdown::write(self, out)
+    }
 }
 
 /// Prints one packet's two sides with source lines, as below an outcome. Used where

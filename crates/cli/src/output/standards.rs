@@ -8,17 +8,16 @@ mod words;
 #[cfg(test)]
 pub(crate) use json::ComplianceReportOut;
 
-use std::io;
+use std::io::{self, Write};
 
 use ringfence_advisor::standards::StandardResult;
 use ringfence_engine::Profile;
 use ringfence_model::diagnostic::Diagnostic;
 use ringfence_model::parse::Sources;
 use ringfence_model::snapshot::Snapshot;
+use serde::Serialize;
 
-use super::printer::unless_reader_left;
-use super::why_open::Format;
-use super::{Printer, structured};
+use super::formats::{InFormats, Reader};
 
 /// Everything that is printed.
 #[derive(Clone, Copy, Debug)]
@@ -30,18 +29,16 @@ pub(crate) struct Printed<'a> {
     pub(crate) profile: &'a Profile,
 }
 
-/// Prints the results.
-pub(crate) fn print(
-    printed: &Printed<'_>,
-    format: Format,
-    printer: &mut Printer,
-) -> io::Result<()> {
-    let (theme, width, quiet) = (printer.theme(), printer.width(), printer.is_quiet());
-    let out = printer.out();
-    unless_reader_left(match format {
-        Format::Human => human::write(printed, theme, width, quiet, out),
-        Format::Json => structured::json(out, &json::document(printed)),
-        Format::Yaml => structured::yaml(out, &json::document(printed)),
-        Format::Markdown => markdown::write(printed, out),
-    })
+impl InFormats for Printed<'_> {
+    fn human(&self, reader: Reader, out: &mut dyn Write) -> io::Result<()> {
+        human::write(self, reader.theme, reader.width, reader.quiet, out)
+    }
+
+    fn document(&self) -> impl Serialize {
+        json::document(self)
+    }
+
+    fn markdown(&self, out: &mut dyn Write) -> io::Result<()> {
+        markdown::write(self, out)
+    }
 }

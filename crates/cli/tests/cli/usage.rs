@@ -153,7 +153,58 @@ fn global_options_go_with_a_page_of_a_rule_and_the_list() {
         let run = ringfence(arguments);
         assert_eq!(run.code, Some(0), "{arguments}: {}", run.text());
     }
-    assert_eq!(ringfence("check --explain RF401 -f .").code, Some(2));
+}
+
+#[track_caller]
+fn is_refused(arguments: &str) {
+    let run = ringfence(arguments);
+    assert_eq!(run.code, Some(2), "{arguments}: {}", run.text());
+    assert!(run.stdout.is_empty(), "{arguments}: {}", run.stdout);
+    let says = "cannot be used with";
+    assert!(run.stderr.contains(says), "{arguments}: {}", run.stderr);
+}
+
+#[test]
+fn options_of_a_run_do_not_go_with_a_page_of_a_rule_or_the_list() {
+    for option in [
+        "-f .",
+        "-o json",
+        "--fix",
+        "--unsafe-fixes",
+        "--diff",
+        "--why-open shop/cart",
+        "--standard cis",
+        "-n shop",
+        "--pod-cidr 10.0.0.0/8",
+        "--ip-family dual",
+        "--profile cilium",
+        "--own-node strict",
+        "--config ringfence.toml",
+    ] {
+        is_refused(&format!("check --explain RF401 {option}"));
+        is_refused(&format!("check --list {option}"));
+    }
+}
+
+#[test]
+fn a_view_fixes_nothing_and_a_diff_reports_nothing() {
+    let scratch = Scratch::new("views-and-fixes");
+    let text = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec: {podSelector: {}, policyTypes: [egress]}
+";
+    let file = scratch.file("policy.yaml", text);
+    for view in ["--standard cis", "--why-open shop/web"] {
+        for option in ["--fix", "--fix --unsafe-fixes", "--diff"] {
+            is_refused(&format!("check -f {file} {view} {option}"));
+        }
+    }
+    for option in ["-o json", "--fail-on note", "--show-suppressed"] {
+        is_refused(&format!("check -f {file} --diff {option}"));
+    }
+    is_refused(&format!("check -f {file} --standard cis --show-suppressed"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `check --standard`: the findings held against benchmarks and standards.
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use ringfence_advisor::config::FailOn;
 use ringfence_advisor::standards::{self, Standard, StandardResult, Status, assess};
 use ringfence_advisor::{Input, Report};
@@ -9,35 +9,35 @@ use crate::cluster::Cluster;
 use crate::command::Stop;
 use crate::exit::Exit;
 use crate::output::Printer;
-use crate::output::standards::{Printed, print};
-use crate::output::why_open::Format;
+use crate::output::formats::{Format, print};
+use crate::output::standards::Printed;
 
 /// `--standard`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum StandardArg {
-    /// CIS Kubernetes Benchmark
-    Cis,
-    /// NSA/CISA Kubernetes Hardening Guide
-    Nsa,
-    /// PCI DSS, requirement 1
-    Pci,
-    /// NIST SP 800-190
-    #[value(name = "nist-800-190")]
-    Nist800190,
-    /// All of them
+    One(&'static Standard),
     All,
 }
 
 impl StandardArg {
-    fn id(self) -> Option<&'static str> {
+    fn means(self, standard: &Standard) -> bool {
         match self {
-            Self::Cis => Some("cis"),
-            Self::Nsa => Some("nsa"),
-            Self::Pci => Some("pci"),
-            Self::Nist800190 => Some("nist-800-190"),
-            Self::All => None,
+            Self::One(one) => one.id == standard.id,
+            Self::All => true,
         }
     }
+}
+
+/// The standards that there are, by their names, and all of them.
+pub(super) fn names() -> impl TypedValueParser<Value = StandardArg> {
+    let one = standards::ALL.map(|s| PossibleValue::new(s.id).help(s.title));
+    let all = PossibleValue::new("all").help("All of them");
+    let names = PossibleValuesParser::new(one.into_iter().chain([all]));
+    names.map(|name| {
+        let mut known = standards::ALL.into_iter();
+        let one = known.find(|standard| standard.id == name);
+        one.map_or(StandardArg::All, StandardArg::One)
+    })
 }
 
 /// Holds the report against what was asked for.
@@ -49,11 +49,8 @@ pub(super) fn run(
     fail_on: Option<FailOn>,
     printer: &mut Printer,
 ) -> Result<Exit, Stop> {
-    let wanted = |standard: &&&Standard| {
-        let mut asked = asked.iter();
-        asked.any(|arg| arg.id().is_none_or(|id| id == standard.id))
-    };
-    let chosen: Vec<&'static Standard> = standards::ALL.iter().filter(wanted).copied().collect();
+    let wanted = |standard: &&Standard| asked.iter().any(|arg| arg.means(standard));
+    let chosen: Vec<&'static Standard> = standards::ALL.into_iter().filter(wanted).collect();
     let results = assess(input, report, &chosen);
     print(
         &Printed {
@@ -89,10 +86,11 @@ mod tests {
 
     #[test]
     fn every_standard_can_be_asked_for() {
-        let mut ids: Vec<&str> = StandardArg::value_variants()
-            .iter()
-            .filter_map(|arg| arg.id())
-            .collect();
+        let parser = names();
+        let values = parser.possible_values().unwrap();
+        let ids: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+        let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        ids.retain(|id| *id != "all");
         let mut known: Vec<&str> = standards::ALL.iter().map(|s| s.id).collect();
         ids.sort_unstable();
         known.sort_unstable();

@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::standards::StandardArg;
+use super::standards::{self, StandardArg};
 use crate::command::Stop;
 use crate::endpoint::EndpointArg;
 use crate::output::check::Format as CheckFormat;
-use crate::output::why_open::Format;
+use crate::output::formats::Format;
 
 /// The options that choose a view.
 #[derive(Debug, Args)]
@@ -16,7 +16,8 @@ pub(crate) struct ViewOptions {
     ///
     /// Exits with 0 when it is not open as far as manifests tell, and with 1 otherwise.
     #[arg(long, value_name = "NS/POD", conflicts_with_all = [
-        "standards", "select", "ignore", "fail_on", "show_suppressed",
+        "standards", "select", "ignore", "fail_on", "show_suppressed", "fix", "unsafe_fixes",
+        "diff",
     ])]
     why_open: Option<EndpointArg>,
 
@@ -26,6 +27,8 @@ pub(crate) struct ViewOptions {
     /// Exits with 1 when a control fails; with --fail-on, when something of that severity
     /// fails it.
     #[arg(long = "standard", value_name = "STANDARD", value_delimiter = ',')]
+    #[arg(value_parser = standards::names())]
+    #[arg(conflicts_with_all = ["show_suppressed", "fix", "unsafe_fixes", "diff"])]
     standards: Vec<StandardArg>,
 }
 

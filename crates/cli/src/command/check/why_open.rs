@@ -10,7 +10,8 @@ use crate::command::Stop;
 use crate::endpoint::{EndpointArg, Resolver, TargetKind};
 use crate::exit::Exit;
 use crate::output::Printer;
-use crate::output::why_open::{Format, Printed, print};
+use crate::output::formats::{Format, print};
+use crate::output::why_open::Printed;
 
 /// Walks the steps for the pods that `asked` names.
 pub(super) fn run(

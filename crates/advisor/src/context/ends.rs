@@ -2,152 +2,25 @@ use std::net::IpAddr;
 
 use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Packet, Peer, RuleRef, Verdict};
-use ringfence_model::address::{IpBlock, IpFamily, IpRangeSet, from_number, public_internet};
-use ringfence_model::k8s_openapi::api::networking::v1::{
-    NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
-};
+use ringfence_model::address::{IpFamily, IpRangeSet, from_number, public_internet};
+use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement,
 };
 use ringfence_model::labels::METADATA_NAME;
-use ringfence_model::policy::{Direction, Policy, PolicyBody};
+use ringfence_model::policy::{Action, Direction};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::selector::{matches, selects_everything};
 use ringfence_model::snapshot::{PodId, PodKind, PolicyId};
-use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use super::{Context, internet};
-use crate::finding::{Place, Witness};
+use super::{Context, WrittenRule};
+use crate::finding::Witness;
 
 /// How many pods of each end are tried when a packet is looked for that shows something.
 const TRIED: usize = 16;
 
-/// One rule of a `NetworkPolicy`, as it is written, in a direction that the policy covers.
-#[derive(Clone, Copy, Debug)]
-pub struct EffectiveRule<'a> {
-    /// Which one it is.
-    pub id: RuleRef,
-    /// Its policy.
-    pub policy: &'a Policy,
-    /// The policy's `spec`.
-    pub spec: &'a NetworkPolicySpec,
-    /// Its `to` or `from`; empty for everyone.
-    pub peers: &'a [NetworkPolicyPeer],
-    /// Its `ports`; empty for all.
-    pub ports: &'a [NetworkPolicyPort],
-}
-
-impl EffectiveRule<'_> {
-    /// The way to the rule.
-    #[must_use]
-    pub fn path(&self) -> KeyPath {
-        let rules = self.id.direction.rules_key();
-        KeyPath::root().key("spec").key(rules).index(self.id.rule)
-    }
-
-    /// The way to one of its peers.
-    #[must_use]
-    pub fn peer_path(&self, peer: usize) -> KeyPath {
-        self.path().key(self.id.direction.peers_key()).index(peer)
-    }
-
-    /// The way to one of its ports.
-    #[must_use]
-    pub fn port_path(&self, port: usize) -> KeyPath {
-        self.path().key("ports").index(port)
-    }
-
-    /// A value inside the policy.
-    #[must_use]
-    pub fn place(&self, path: KeyPath, label: &str) -> Option<Place> {
-        let origin = self.policy.origin.as_ref()?;
-        Some(Place::value(origin, path, label))
-    }
-
-    /// `egress rule 2 of \`web\``: rules are counted from 1 for people.
-    #[must_use]
-    pub fn name(&self) -> String {
-        let number = self.id.rule + 1;
-        format!(
-            "{} rule {number} of `{}`",
-            self.id.direction, self.policy.name
-        )
-    }
-
-    /// The addresses that its blocks cover in one family; everything if it has no peers.
-    #[must_use]
-    pub fn addresses(&self, family: IpFamily) -> IpRangeSet {
-        if self.peers.is_empty() {
-            return IpRangeSet::full(family);
-        }
-        let mut covered = IpRangeSet::empty(family);
-        for (_, block) in self.blocks() {
-            covered = covered.union(&block.addresses());
-        }
-        covered
-    }
-
-    /// Its blocks that can be read, each with the index of the peer.
-    pub fn blocks(&self) -> impl Iterator<Item = (usize, IpBlock)> {
-        self.peers.iter().enumerate().filter_map(|(index, peer)| {
-            let block = peer.ip_block.as_ref()?;
-            let except = block.except.as_deref().unwrap_or_default();
-            Some((index, IpBlock::parse(&block.cidr, except).ok()?))
-        })
-    }
-
-    /// Whether its blocks cover more than half of the public addresses of a family.
-    #[must_use]
-    pub fn is_wide(&self, family: IpFamily) -> bool {
-        internet::is_most(&self.addresses(family).intersection(public_internet(family)))
-    }
-
-    /// Whether some peer can be outside the policy's own namespace.
-    #[must_use]
-    pub fn leaves_namespace(&self) -> bool {
-        let leaves = |peer: &NetworkPolicyPeer| {
-            peer.pod_selector.is_none() || peer.namespace_selector.is_some()
-        };
-        self.peers.is_empty() || self.peers.iter().any(leaves)
-    }
-}
-
-/// The rules of network policies that have an effect, in the order of the policies.
-pub(super) fn rules<'a>(context: &Context<'a>) -> Vec<EffectiveRule<'a>> {
-    let mut found = Vec::new();
-    for (id, policy) in context.snapshot.policy_ids() {
-        let PolicyBody::Network(spec) = &policy.body else {
-            continue;
-        };
-        let mut add = |direction, rule, peers: &'a Option<Vec<_>>, ports: &'a Option<Vec<_>>| {
-            found.push(EffectiveRule {
-                id: RuleRef {
-                    policy: id,
-                    direction,
-                    rule,
-                },
-                policy,
-                spec,
-                peers: peers.as_deref().unwrap_or_default(),
-                ports: ports.as_deref().unwrap_or_default(),
-            });
-        };
-        if context.engine.covers(id, Direction::Egress) {
-            for (index, rule) in spec.egress.iter().flatten().enumerate() {
-                add(Direction::Egress, index, &rule.to, &rule.ports);
-            }
-        }
-        if context.engine.covers(id, Direction::Ingress) {
-            for (index, rule) in spec.ingress.iter().flatten().enumerate() {
-                add(Direction::Ingress, index, &rule.from, &rule.ports);
-            }
-        }
-    }
-    found
-}
-
-impl<'a> Context<'a> {
+impl Context<'_> {
     /// Whether there are pods in the input: without any, nothing can be said about what
     /// selectors select.
     #[must_use]
@@ -178,7 +51,7 @@ impl<'a> Context<'a> {
 
     /// Whether every peer of a rule names namespaces or pods by labels, none of them all.
     #[must_use]
-    pub fn is_specific(&self, rule: &EffectiveRule<'_>) -> bool {
+    pub fn is_specific(&self, rule: &WrittenRule<'_>) -> bool {
         let narrows = |peer: &NetworkPolicyPeer| {
             let (pods, namespaces) = (&peer.pod_selector, &peer.namespace_selector);
             peer.ip_block.is_none()
@@ -267,6 +140,24 @@ impl<'a> Context<'a> {
             port,
             through_service: None,
         })
+    }
+
+    /// The first rule for the egress of a packet's source that accepts it for certain.
+    #[must_use]
+    pub fn accepting_rule(&self, packet: &Packet) -> Option<RuleRef> {
+        let Peer::Pod(source) = packet.source else {
+            return None;
+        };
+        let rules = self.engine.matching_rules(
+            source,
+            Direction::Egress,
+            packet.destination,
+            packet.family,
+            (packet.protocol, packet.port),
+        );
+        let mut rules = rules.iter();
+        let accepts = rules.find(|m| m.action == Action::Accept && m.matches == Tri::Yes);
+        accepts.map(|matching| matching.rule)
     }
 
     /// A packet between pods of two lists with the verdict that is wanted, if some of the
