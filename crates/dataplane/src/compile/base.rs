@@ -12,7 +12,7 @@ use ringfence_model::protocol::Protocol;
 use super::node::{Enforcement, Node, Settings};
 use super::{named, ports::protocol_number, sides::peer_address};
 use crate::ruleset::{
-    Chain, ConnectionState, DESTINATION_TRANSLATED, Field, Hook, Key, KeyType, Lookup, Name,
+    Chain, ConnectionState, DESTINATION_TRANSLATED, EPOCH, Field, Hook, Key, KeyType, Lookup, Name,
     Operand, Rule, Ruleset, Set, Statement, Target, Value, ValueType, key,
 };
 
@@ -103,6 +103,14 @@ pub(super) fn sets(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
 pub(super) fn with_chains(inner: &Ruleset, engine: &Engine, node: &Node, epoch: u32) -> Ruleset {
     let mut ruleset = inner.clone();
     let settings = &node.settings;
+    let number = (key::peer_set(epoch), Value::None);
+    let epoch_set = Set {
+        key: vec![KeyType::PeerSet],
+        value: ValueType::None,
+        lookup: Lookup::Exact,
+        elements: BTreeMap::from([number]),
+    };
+    ruleset.sets.insert(Name::from(EPOCH), epoch_set);
     let mut add = |name: Name, hook, rules| {
         ruleset.chains.insert(name, Chain { hook, rules });
     };

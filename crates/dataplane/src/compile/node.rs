@@ -36,6 +36,8 @@ pub struct Endpoint {
     pub interface: Option<String>,
     /// What becomes of its connections that no policy allows.
     pub enforcement: Enforcement,
+    /// Whether nothing passes to and from it, because its own rules were refused.
+    pub closed: bool,
 }
 
 impl Endpoint {
@@ -126,6 +128,7 @@ impl Node {
                     addresses: pod.addresses.clone(),
                     interface: None,
                     enforcement: enforcement(&namespace.labels),
+                    closed: false,
                 }
             });
         let all = snapshot.node_addresses().into_iter();

@@ -75,7 +75,7 @@ fn tables<'a>(
     for direction in [Direction::Egress, Direction::Ingress] {
         let mut by_id: BTreeMap<u32, (PodTable<'_>, Vec<&Endpoint>)> = BTreeMap::new();
         for endpoint in &node.endpoints {
-            if endpoint.address(family).is_none() {
+            if endpoint.address(family).is_none() || endpoint.closed {
                 continue;
             }
             if let Some(table) = engine.table(endpoint.pod, direction, family) {
@@ -227,12 +227,20 @@ fn write_chains<'a>(
                 number: *number,
             };
             chain.write(*flow, content, &node.settings, ruleset);
+            let pods = endpoints.iter().map(|endpoint| endpoint.pod);
+            next.chain_pods.insert(chain.name(*flow), pods.collect());
             let jump = Value::Verdict(Target::Jump(chain.name(*flow)));
             let addresses = endpoints
                 .iter()
                 .filter_map(|endpoint| endpoint.address(family));
             elements.extend(addresses.map(|address| (key::address(address), jump.clone())));
         }
+        let closed = node.endpoints.iter().filter(|endpoint| endpoint.closed);
+        let closed = closed.filter_map(|endpoint| endpoint.address(family));
+        elements.extend(closed.map(|address| {
+            let nowhere = Target::Goto(Name::from("closed"));
+            (key::address(address), Value::Verdict(nowhere))
+        }));
         let map_of = Set {
             key: vec![KeyType::Address(family)],
             value: ValueType::Verdict,
@@ -252,7 +260,7 @@ fn to_itself(
     ruleset: &mut Ruleset,
 ) {
     let mut contents: BTreeMap<PortSet, Vec<&Endpoint>> = BTreeMap::new();
-    for endpoint in &node.endpoints {
+    for endpoint in node.endpoints.iter().filter(|endpoint| !endpoint.closed) {
         let ports = engine.ports_to_itself(endpoint.pod, family);
         if !ports.maybe.is_empty() {
             next.unknown.insert(endpoint.pod);
