@@ -293,6 +293,9 @@ impl Table {
     pub async fn read(&self, like: &Ruleset) -> Result<Ruleset, Error> {
         let table = &*self.name.0;
         let family = Family::Inet;
+        if !self.exists().await? {
+            return Err(Error::NotAsWritten("it is not there".to_owned()));
+        }
         let mut found = Ruleset::default();
         for chain in self.connection.list_chains_in(table, family).await? {
             let hook = chain.hook.map(|hook| match (hook, chain.priority) {
