@@ -67,8 +67,18 @@ fn resident() -> u64 {
 async fn main() {
     println!(
         "{:>7} {:>9} {:>9} {:>7} {:>7} {:>11} {:>9} {:>11} {:>11} {:>11} {:>11} {:>8}",
-        "pods", "policies", "elements", "chains", "rules", "compile ms", "load ms",
-        "recompile", "changed", "commit p50", "commit p99", "RSS MiB"
+        "pods",
+        "policies",
+        "elements",
+        "chains",
+        "rules",
+        "compile ms",
+        "load ms",
+        "recompile",
+        "changed",
+        "commit p50",
+        "commit p99",
+        "RSS MiB"
     );
     for (deployments, replicas) in [(10, 10), (100, 10), (1_000, 1), (1_000, 10)] {
         let shape = Shape {
@@ -106,7 +116,10 @@ async fn main() {
             });
             elements += changes.elements();
             let start = Instant::now();
-            table.apply(&changes, &held.ruleset).await.expect("a change");
+            table
+                .apply(&changes, &held.ruleset)
+                .await
+                .expect("a change");
             commits.push(start.elapsed());
             recompiles.push(recompile);
             held = next;

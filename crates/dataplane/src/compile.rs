@@ -89,13 +89,12 @@ impl Compiled {
         self.mark_mask
     }
 
-    /// The pods that chains are for; their names may be those of the chains that deny.
+    /// The pods that chains are for.
     #[must_use]
     pub fn concerned_by(&self, chains: &BTreeSet<String>) -> BTreeSet<PodId> {
-        let names = chains
+        let pods = chains
             .iter()
-            .map(|name| name.strip_suffix("_denied").unwrap_or(name));
-        let pods = names.filter_map(|name| self.chain_pods.get(name));
+            .filter_map(|name| self.chain_pods.get(name.as_str()));
         pods.flatten().copied().collect()
     }
 

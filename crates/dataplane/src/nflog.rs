@@ -20,8 +20,6 @@ pub struct Denial {
     pub enforcement: Enforcement,
     /// Whose policies do not allow it.
     pub side: Side,
-    /// The chain that judged it, by its name in the ruleset.
-    pub chain: String,
     /// Who sent the packet.
     pub source: IpAddr,
     /// Whom it is for, after translation.
@@ -39,6 +37,8 @@ pub enum Side {
     Policies(Direction),
     /// Nobody's: one end has an address of this node's pods that no known pod has.
     UnknownAddress,
+    /// Nobody's: the kernel refused the pod's rules, and it is closed.
+    Closed,
     /// Nobody's: a pod sent from an address that is not its own.
     ForgedSource,
 }
@@ -100,13 +100,13 @@ pub fn denial(packet: &NflogPacket) -> Option<Denial> {
         "audit" => Enforcement::Audit,
         _ => return None,
     };
-    let chain: Vec<&str> = words.collect();
-    let chain = chain.join(" ");
-    let side = match chain.as_str() {
-        "unknown address" => Side::UnknownAddress,
-        "forged source" => Side::ForgedSource,
-        name if name.starts_with("ingress") => Side::Policies(Direction::Ingress),
-        _ => Side::Policies(Direction::Egress),
+    let side = match words.next()? {
+        "egress" => Side::Policies(Direction::Egress),
+        "ingress" => Side::Policies(Direction::Ingress),
+        "unknown" => Side::UnknownAddress,
+        "forged" => Side::ForgedSource,
+        "closed" => Side::Closed,
+        _ => return None,
     };
     let sliced = SlicedPacket::from_ip(&packet.payload).ok();
     let (source, destination, protocol) = match sliced.as_ref()?.net.as_ref()? {
@@ -130,7 +130,6 @@ pub fn denial(packet: &NflogPacket) -> Option<Denial> {
     Some(Denial {
         enforcement,
         side,
-        chain,
         source,
         destination,
         protocol,

@@ -7,8 +7,10 @@ use ipnet::IpNet;
 use ringfence_engine::Engine;
 use ringfence_model::address::{IpFamily, IpRangeSet, from_number};
 use ringfence_model::metadata;
+use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 
+use super::chains::{Flow, denial, denied};
 use super::node::{Enforcement, Node, Settings};
 use super::{named, ports::protocol_number, sides::peer_address};
 use crate::ruleset::{
@@ -130,6 +132,14 @@ pub(super) fn with_chains(inner: &Ruleset, engine: &Engine, node: &Node, epoch: 
             None,
             to_node(family, node, to_own_node),
         );
+        for (flow, direction) in [
+            (Flow::Connection, Direction::Egress),
+            (Flow::Connection, Direction::Ingress),
+            (Flow::Packet, Direction::Egress),
+        ] {
+            let rules = denial(flow, direction, family, settings);
+            add(denied(flow, direction, family), None, rules);
+        }
     }
     add(base("admit"), None, admit(settings, epoch));
     add(
@@ -270,7 +280,22 @@ fn to_node(family: IpFamily, node: &Node, reaches_own_node: bool) -> Vec<Rule> {
             Statement::goto("admit"),
         ]));
     }
-    rules.push(dispatch(vec![Operand::Field(source)], "node", family));
+    let states = [ConnectionState::Invalid, ConnectionState::Untracked];
+    let untracked = states.map(has_state);
+    if node.settings.judge_untracked {
+        rules.extend(untracked.into_iter().map(|state| {
+            let source = vec![Operand::Field(source)];
+            Rule::new([state, Statement::Dispatch(source, named("node", family))])
+        }));
+    } else {
+        let drop = untracked.map(|state| Rule::new([state, jump("untracked")]));
+        rules.extend(drop);
+    }
+    rules.push(dispatch(
+        vec![Operand::Field(Field::Source(family))],
+        "egress",
+        family,
+    ));
     rules.push(Rule::new([Statement::goto("admit")]));
     rules
 }

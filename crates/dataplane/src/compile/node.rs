@@ -62,6 +62,10 @@ pub struct Settings {
     pub log_burst: u32,
     /// Whether addresses in the node's ranges that no known pod has are closed.
     pub close_unknown_addresses: bool,
+    /// Whether packets of pods to this node itself are judged one by one where their
+    /// connections are not tracked, as NodeLocal DNSCache has it. They are dropped
+    /// otherwise.
+    pub judge_untracked: bool,
 }
 
 impl Default for Settings {
@@ -72,6 +76,7 @@ impl Default for Settings {
             log_rate: 10,
             log_burst: 20,
             close_unknown_addresses: true,
+            judge_untracked: false,
         }
     }
 }

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Engine, PodTable};
-use ringfence_model::address::{IpFamily, IpRangeSet};
+use ringfence_model::address::{IpFamily, IpRangeSet, to_number};
+use ringfence_model::metadata;
 use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::{PodId, PodKind};
 
-use super::chains::{ChainOwners, Content, Flow, Group, denial};
+use super::chains::{ChainOwners, Content, Flow, Group, denied};
 use super::node::{Endpoint, Node};
 use super::peers::{PeerSet, Pieces};
 use super::{Compiled, direction_index, family_index, named, ports};
@@ -226,10 +227,23 @@ fn write_chains<'a>(
                 family,
                 number: *number,
             };
-            chain.write(*flow, content, &node.settings, ruleset);
-            let pods = endpoints.iter().map(|endpoint| endpoint.pod);
-            next.chain_pods.insert(chain.name(*flow), pods.collect());
-            let jump = Value::Verdict(Target::Jump(chain.name(*flow)));
+            let needed = match flow {
+                Flow::Connection => Needed::Chain,
+                Flow::FirstDestination => metadata_needs(content, family, numbers),
+                Flow::Packet if node.settings.judge_untracked => Needed::Chain,
+                Flow::Packet => Needed::Nothing,
+            };
+            let target = match needed {
+                Needed::Nothing => continue,
+                Needed::Denial => denied(*flow, direction, family),
+                Needed::Chain => {
+                    chain.write(*flow, content, ruleset);
+                    let pods = endpoints.iter().map(|endpoint| endpoint.pod);
+                    next.chain_pods.insert(chain.name(*flow), pods.collect());
+                    chain.name(*flow)
+                }
+            };
+            let jump = Value::Verdict(Target::Jump(target));
             let addresses = endpoints
                 .iter()
                 .filter_map(|endpoint| endpoint.address(family));
@@ -248,6 +262,44 @@ fn write_chains<'a>(
             elements,
         };
         ruleset.sets.insert(named(map, family), map_of);
+    }
+}
+
+/// What a flow needs to be judged.
+enum Needed {
+    /// Nothing is denied.
+    Nothing,
+    /// Everything is.
+    Denial,
+    /// It depends.
+    Chain,
+}
+
+/// What translated connections to metadata services need.
+fn metadata_needs(
+    content: &Content,
+    family: IpFamily,
+    numbers: &BTreeMap<&PeerSet, u32>,
+) -> Needed {
+    let sets: BTreeMap<u32, &PeerSet> = numbers.iter().map(|(set, n)| (*n, *set)).collect();
+    let mut ports = metadata::secret_addresses()
+        .into_iter()
+        .filter(|address| IpFamily::of(*address) == family)
+        .map(|address| {
+            let number = to_number(address);
+            let group = content.groups.iter().find(|group| {
+                let set = sets.get(&group.peer_set);
+                set.is_some_and(|set| set.has_block_with(number))
+            });
+            group.map_or(&content.others, |group| &group.ports)
+        })
+        .collect::<Vec<_>>();
+    ports.dedup();
+    match ports.as_slice() {
+        [] => Needed::Nothing,
+        [ports] if ports.is_all() => Needed::Nothing,
+        [ports] if ports.is_empty() => Needed::Denial,
+        _ => Needed::Chain,
     }
 }
 
@@ -293,9 +345,8 @@ fn to_itself(
                         Rule::new(statements.into_iter().chain([admit]))
                     })
                     .collect();
-                let own = flow.source(family);
-                let direction = Direction::Egress;
-                rules.extend(denial(&name, own, direction, family, &node.settings));
+                let denied = denied(flow, Direction::Egress, family);
+                rules.push(Rule::new([Statement::goto(denied)]));
                 ruleset
                     .chains
                     .insert(Name::clone(&name), Chain { hook: None, rules });
