@@ -27,8 +27,14 @@ pub(super) fn write(
     };
     human.policies(out)?;
     human.workloads(out)?;
+    let unread = unread(report);
+    for warning in &unread {
+        let style = theme.warning;
+        writeln!(out, "{style}not certain{style:#}: {warning}\n")?;
+    }
     if report.diff.changes.is_empty() {
-        return writeln!(out, "nothing opens or closes (profile {})", human.profile());
+        let does = nothing(&unread);
+        return writeln!(out, "nothing {does} (profile {})", human.profile());
     }
     for (opens, title, style) in [
         (true, "Opened", theme.warning),
@@ -56,6 +62,28 @@ pub(super) fn write(
     }
     let dim = theme.dim;
     writeln!(out, "{dim}profile {}{dim:#}", human.profile())
+}
+
+/// What nothing does where there is no change.
+pub(super) fn nothing(unread: &[String]) -> &'static str {
+    match unread {
+        [] => "opens or closes",
+        _ => "is known to open or close",
+    }
+}
+
+/// What policies that could not be read keep from being known, on either side.
+pub(super) fn unread(report: &Report<'_>) -> Vec<String> {
+    let (old, new) = (
+        report.old.0.unread.warnings(),
+        report.new.0.unread.warnings(),
+    );
+    if old == new {
+        return new;
+    }
+    let old = old.into_iter().map(|text| format!("before, {text}"));
+    let new = new.into_iter().map(|text| format!("after, {text}"));
+    old.chain(new).collect()
 }
 
 struct Human<'a> {
@@ -202,8 +230,13 @@ impl Human<'_> {
                 .location
                 .as_ref()
                 .map_or_else(String::new, |location| format!(" ({location})"));
+            // The sentence is about one connection of those that the row has.
+            let others = match row.count > 1 && shown.cause.reason.rule.is_some() {
+                true => ", among others",
+                false => "",
+            };
             text.push_str(&format!(
-                "      {dim}{} ({}): {}{at}{dim:#}\n",
+                "      {dim}{} ({}): {}{others}{at}{dim:#}\n",
                 shown.policy,
                 causes::status(shown.cause.status),
                 shown.cause.reason.text,
