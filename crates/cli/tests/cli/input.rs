@@ -336,11 +336,7 @@ fn the_same_key_twice_is_bad_input_as_the_same_object_twice_is() {
         "metadata: {labels: {app: shop}}",
         "metadata: {labels: {app: other, app: shop}}",
     );
-    for verb in [
-        "reach",
-        "check --select RF204",
-        "explain web/shop web/db:5432",
-    ] {
+    for verb in ["reach", "explain web/shop web/db:5432"] {
         let run = ringfence_with(&format!("{verb} -f -"), &twice);
         assert_eq!(run.code, Some(2), "{}", run.text());
         assert!(
@@ -351,6 +347,13 @@ fn the_same_key_twice_is_bad_input_as_the_same_object_twice_is() {
             "{}",
             run.stderr
         );
+    }
+    // To `check` both are findings.
+    let object = format!("{SMALL}---\n{}", SMALL.split("---").next().unwrap());
+    for input in [&twice, &object] {
+        let run = ringfence_with("check --select RF604 --fail-on warning -f -", input);
+        assert_eq!(run.code, Some(1), "{}", run.text());
+        assert!(run.stdout.contains("warning[RF604]"), "{}", run.stdout);
     }
     // It is read all the same: the last one counts.
     let run = ringfence_with("explain web/shop web/db:5432 -f - -o json", &twice);

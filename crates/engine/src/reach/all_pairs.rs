@@ -133,7 +133,7 @@ impl IngressIndex {
     /// egress side they are all that its row depends on. `None` for a source with few
     /// destinations, of which each is looked up instead.
     pub(crate) fn doors(&self, engine: &Engine, source: ClassId) -> Option<Vec<(u32, OutcomeId)>> {
-        if !engine.classes.has_family(source, self.family) {
+        if !engine.classes.present(self.family).contains(source) {
             return Some(Vec::new());
         }
         let side = engine.side(source, Direction::Egress, self.family);

@@ -163,7 +163,12 @@ enum SourceKey {
 impl SourceKey {
     fn of(engine: &Engine, indices: &[IngressIndex; 2], class: ClassId) -> Self {
         let own = Self::Own(class);
-        if engine.classes.get(class).host_network {
+        // A class that its pods have left reaches nothing, and stands for nobody.
+        let has_pods = || {
+            let mut families = IpFamily::ALL.into_iter();
+            families.any(|family| engine.classes.present(family).contains(class))
+        };
+        if engine.classes.get(class).host_network || !has_pods() {
             return own;
         }
         let [v4, v6] = indices;
