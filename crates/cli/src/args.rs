@@ -104,9 +104,9 @@ pub(crate) struct ReadingOptions {
 
     /// A range that pods get their addresses from; repeatable
     ///
-    /// Without it (and without `spec.podCIDR` of nodes) it is not known whether a
-    /// policy's `ipBlock` covers a pod that has no address yet, and such verdicts are
-    /// Unknown.
+    /// Without it, it is often not known whether a policy's `ipBlock` covers a pod that has
+    /// no address yet, and such verdicts are Unknown. `spec.podCIDR` of nodes does not
+    /// bound pods: a node may be added.
     #[arg(long = "pod-cidr", value_name = "CIDR")]
     pub(crate) pod_cidrs: Vec<IpNet>,
 
