@@ -60,16 +60,18 @@ impl Compiled {
             chains: previous.chains.clone(),
             to_itself: previous.to_itself.clone(),
         };
-        let mut inner = Ruleset::default();
+        let mut ruleset = Ruleset::default();
         for family in IpFamily::ALL {
-            sides::compile(engine, node, family, &mut next, &mut inner);
+            sides::compile(engine, node, family, &mut next, &mut ruleset);
         }
-        base::sets(engine, node, &mut inner);
-        next.ruleset = base::with_chains(&inner, engine, node, next.epoch);
-        if next.ruleset != previous.ruleset {
+        base::sets(engine, node, &mut ruleset);
+        base::chains(engine, node, &mut ruleset);
+        base::set_epoch(&node.settings, previous.epoch, &mut ruleset);
+        if ruleset != previous.ruleset {
             next.epoch = node.settings.epoch_after(previous.epoch);
-            next.ruleset = base::with_chains(&inner, engine, node, next.epoch);
+            base::set_epoch(&node.settings, next.epoch, &mut ruleset);
         }
+        next.ruleset = ruleset;
         next
     }
 

@@ -92,6 +92,13 @@ impl Settings {
         }
     }
 
+    /// The generation whose mark this is; `None` for a mark that is none of ours, or of
+    /// no generation.
+    pub(crate) fn epoch_of(&self, mark: u32) -> Option<u32> {
+        let epoch = mark >> self.mark_mask.trailing_zeros().min(31);
+        (mark & !self.mark_mask == 0 && epoch > 0).then_some(epoch)
+    }
+
     /// The mark of connections that were judged in this generation.
     pub(super) fn mark(&self, epoch: u32) -> u32 {
         epoch << self.mark_mask.trailing_zeros().min(31) & self.mark_mask

@@ -220,7 +220,17 @@ fn write_chains<'a>(
         Direction::Ingress => &[(Flow::Connection, "ingress")],
     };
     for (flow, map) in flows {
-        let mut elements: BTreeMap<Key, Value> = BTreeMap::new();
+        let mut numbers_of: BTreeMap<Key, Value> = BTreeMap::new();
+        let mut chains: BTreeMap<Key, Value> = BTreeMap::new();
+        let mut add = |number: u32, target: Target, endpoints: &[&Endpoint]| {
+            let number = key::peer_set(number);
+            chains.insert(number.clone(), Value::Verdict(target));
+            let addresses = endpoints
+                .iter()
+                .filter_map(|endpoint| endpoint.address(family));
+            let to_number = |address| (key::address(address), Value::Bytes(number.clone()));
+            numbers_of.extend(addresses.map(to_number));
+        };
         for ((content, endpoints), number) in contents.iter().zip(&assigned) {
             let chain = ChainOwners {
                 direction,
@@ -233,37 +243,44 @@ fn write_chains<'a>(
                 Flow::Packet if node.settings.judge_untracked => Needed::Chain,
                 Flow::Packet => Needed::Nothing,
             };
-            let target = match needed {
-                Needed::Nothing => continue,
-                Needed::Denial => denied(*flow, direction, family),
+            match needed {
+                Needed::Nothing => {}
+                Needed::Denial => {
+                    let denied = denied(*flow, direction, family);
+                    add(DENIED, Target::Jump(denied), endpoints);
+                }
                 Needed::Chain => {
                     chain.write(*flow, content, ruleset);
                     let pods = endpoints.iter().map(|endpoint| endpoint.pod);
                     next.chain_pods.insert(chain.name(*flow), pods.collect());
-                    chain.name(*flow)
+                    add(*number, Target::Jump(chain.name(*flow)), endpoints);
                 }
-            };
-            let jump = Value::Verdict(Target::Jump(target));
-            let addresses = endpoints
-                .iter()
-                .filter_map(|endpoint| endpoint.address(family));
-            elements.extend(addresses.map(|address| (key::address(address), jump.clone())));
+            }
         }
-        let closed = node.endpoints.iter().filter(|endpoint| endpoint.closed);
-        let closed = closed.filter_map(|endpoint| endpoint.address(family));
-        elements.extend(closed.map(|address| {
-            let nowhere = Target::Goto(Name::from("closed"));
-            (key::address(address), Value::Verdict(nowhere))
-        }));
-        let map_of = Set {
+        let closed: Vec<&Endpoint> = node.endpoints.iter().filter(|e| e.closed).collect();
+        add(CLOSED, Target::Goto(Name::from("closed")), &closed);
+        let to_number = Set {
             key: vec![KeyType::Address(family)],
+            value: ValueType::Bytes(KeyType::PeerSet),
+            lookup: Lookup::Exact,
+            elements: numbers_of,
+        };
+        ruleset.sets.insert(named(map, family), to_number);
+        let to_chain = Set {
+            key: vec![KeyType::PeerSet],
             value: ValueType::Verdict,
             lookup: Lookup::Exact,
-            elements,
+            elements: chains,
         };
-        ruleset.sets.insert(named(map, family), map_of);
+        ruleset
+            .sets
+            .insert(named(&format!("{map}_chains"), family), to_chain);
     }
 }
+
+/// The numbers of chains that are not compiled for some pods; others begin with 1.
+const DENIED: u32 = 0;
+const CLOSED: u32 = u32::MAX;
 
 /// What a flow needs to be judged.
 enum Needed {

@@ -47,10 +47,11 @@ impl Enforcer {
         engine: &Engine,
         node: &Node,
     ) -> Result<(Self, Applied), Error> {
-        let epoch = match table.exists().await? {
-            true => table.epoch().await?,
+        let mark = match table.exists().await? {
+            true => table.mark().await?,
             false => None,
         };
+        let epoch = mark.and_then(|mark| node.settings.epoch_of(mark));
         // Nobody knows in which generation connections were marked.
         if epoch.is_none() {
             connections.clear_marks(node.settings.mark_mask).await?;

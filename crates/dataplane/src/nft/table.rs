@@ -12,7 +12,7 @@ use nlink::netlink::nftables::{Family, Rule, RuleInfo, Set, SetFlags, Transactio
 
 use super::{Error, decode, encode};
 use crate::ruleset::{
-    self, Change, Changes, EPOCH, Hook, Key, Lookup, Name, Ruleset, Value, ValueType,
+    self, Change, Changes, EPOCH, Hook, Key, KeyType, Lookup, Name, Ruleset, Value, ValueType,
 };
 
 /// The name of the table that is ours.
@@ -211,7 +211,7 @@ impl Table {
             .any(|step| !matches!(step, Change::AddElements(..) | Change::DeleteElements(..)));
         if changes_rules {
             for rule in self.connection.list_rules(table, Family::Inet).await? {
-                let read = read_rule(&rule)?;
+                let read = read_rule(&rule, wanted)?;
                 rules.entry(rule.chain).or_default().push(read);
             }
         }
@@ -240,11 +240,11 @@ impl Table {
         Ok(())
     }
 
-    /// The generation of verdicts that the table in the kernel marks connections with.
+    /// The mark that the table in the kernel gives to connections that it has judged.
     ///
     /// # Errors
     /// Where the kernel cannot be asked.
-    pub async fn epoch(&self) -> Result<Option<u32>, Error> {
+    pub async fn mark(&self) -> Result<Option<u32>, Error> {
         let sets = self
             .connection
             .list_sets_in(&self.name.0, Family::Inet)
@@ -320,7 +320,7 @@ impl Table {
             found.chains.insert(Name::from(chain.name), made);
         }
         for rule in self.connection.list_rules(table, family).await? {
-            let read = read_rule(&rule)?;
+            let read = read_rule(&rule, like)?;
             if let Some(chain) = found.chains.get_mut(&*rule.chain) {
                 chain.rules.push(read);
             }
@@ -366,8 +366,10 @@ fn is_kind(set: &ruleset::Set, info: &nlink::netlink::nftables::SetInfo) -> bool
     info.key_type == key.type_id() && info.key_len == key.len() && lookup && value
 }
 
-fn read_rule(rule: &RuleInfo) -> Result<ruleset::Rule, Error> {
-    decode::rule(&rule.expressions())
+fn read_rule(rule: &RuleInfo, like: &Ruleset) -> Result<ruleset::Rule, Error> {
+    let number = ValueType::Bytes(KeyType::PeerSet);
+    let leads_to_number = |map: &str| like.sets.get(map).is_some_and(|set| set.value == number);
+    decode::rule(&rule.expressions(), leads_to_number)
         .map_err(|expr| Error::NotAsWritten(format!("a rule of chain {} has {expr}", rule.chain)))
 }
 
