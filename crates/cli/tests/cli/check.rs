@@ -209,11 +209,13 @@ spec: {containers: [{name: c, image: example.org/c:1.0.0}]}
     let explained = |stdout: &str| {
         let (_, command) = stdout.split_once("see `ringfence ").unwrap();
         let (command, _) = command.split_once('`').unwrap();
-        // Long lines are wrapped.
-        command.split_whitespace().collect::<Vec<_>>().join(" ")
+        command.to_owned()
     };
     let options = "-n shop --pod-cidr 10.0.0.0/8 --profile calico";
-    let run = ringfence_with(&format!("check -f - --select RF401 {options}"), OPEN);
+    let run = ringfence_with(
+        &format!("check -f - --select RF401 -o github {options}"),
+        OPEN,
+    );
     let command = explained(&run.stdout);
     assert_eq!(
         command,
@@ -224,7 +226,7 @@ spec: {containers: [{name: c, image: example.org/c:1.0.0}]}
 
     let scratch = Scratch::new("explained");
     let file = scratch.file("it's open.yaml", OPEN);
-    let output = command_of(&["check", "-f", &file, "--select", "RF401"]);
+    let output = command_of(&["check", "-f", &file, "--select", "RF401", "-o", "github"]);
     let quoted = format!("-f '{}'", file.replace('\'', r"'\''"));
     assert!(explained(&output).ends_with(&quoted), "{output}");
 }
