@@ -114,6 +114,39 @@ spec: {podSelector: {}, policyTypes: [Egress], egress: [{}]}
 }
 
 #[test]
+fn cluster_wide_policies_alone_are_not_taken_for_fine() {
+    let accept = "
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: open}
+spec:
+  tier: Admin
+  priority: 5
+  subject: {namespaces: {}}
+  egress: [{name: all, action: Accept, to: [{networks: [0.0.0.0/0]}]}]
+";
+    let said = |text: &str| {
+        let report = checked(text);
+        let findings = report.findings.iter();
+        findings
+            .map(|finding| format!("{} {:?}", finding.rule.code, finding.severity))
+            .collect::<Vec<_>>()
+    };
+    let expected = ["RF401 Error", "RF703 Warning", "RF601 Note"];
+    assert_eq!(said(accept), expected);
+    // Another rule may decide before it.
+    let denied = accept.replace(
+        "egress: [",
+        "egress: [{name: no, action: Deny, to: [{networks: [169.254.169.254/32]}]}, ",
+    );
+    let denied = denied.replace("name: no", "name: metadata");
+    assert_eq!(
+        said(&denied),
+        ["RF401 Warning", "RF703 Warning", "RF601 Note"]
+    );
+}
+
+#[test]
 fn name_servers_that_nobody_recognises_are_a_question_and_no_error() {
     for (manifest, question) in [
         (

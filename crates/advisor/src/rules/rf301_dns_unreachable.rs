@@ -105,6 +105,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     }
     let misses_have_a_rule = context.options.wants(Code(303));
     let mut by_namespace: BTreeMap<(NamespaceId, Doubt), Vec<&Group>> = BTreeMap::new();
+    let mut by_hint: BTreeMap<(NamespaceId, Option<ServiceId>), Vec<&Group>> = BTreeMap::new();
     let mut by_denying: BTreeMap<PolicyId, Vec<&Group>> = BTreeMap::new();
     for problem in problems {
         // A rule was written for it and misses: RF303 says what is wrong with it.
@@ -115,7 +116,8 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             continue;
         };
         if problem.may_ask.is_some() || problem.rules.iter().any(|rule| rule.may_fit_others) {
-            findings.not_verified(not_known_which(context, group, problem.may_ask));
+            let key = (group.namespace, problem.may_ask);
+            by_hint.entry(key).or_default().push(group);
             continue;
         }
         // Of what is not isolated, nothing is known to be closed.
@@ -136,6 +138,9 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     }
     for ((namespace, doubt), groups) in by_namespace {
         findings.extend(finding(context, namespace, &doubt, &groups));
+    }
+    for ((_, may_ask), groups) in by_hint {
+        findings.not_verified(not_known_which(context, &groups, may_ask));
     }
     for groups in by_denying.values() {
         findings.extend(denied(context, groups));
@@ -202,10 +207,10 @@ fn closed_to_all(context: &Context<'_>, alone: &PoliciesAlone) -> Option<Finding
 /// The question where name servers were assumed, and the input hints at others.
 fn not_known_which(
     context: &Context<'_>,
-    group: &Group,
+    groups: &[&Group],
     may_ask: Option<ServiceId>,
 ) -> NotVerified {
-    let affected = context.workloads(group.pods.iter().copied());
+    let affected = context.workloads(groups.iter().flat_map(|g| g.pods.iter().copied()));
     let hint = match may_ask.map(|id| context.snapshot.service(id)) {
         Some(service) => format!(
             "Service {}/{}, which they may ask, answers on port 53",

@@ -1,17 +1,18 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use ringfence_engine::{Peer, RuleRef, Verdict};
-use ringfence_model::address::IpFamily;
+use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::metadata;
-use ringfence_model::policy::Direction;
+use ringfence_model::policy::{Action, Direction, PolicyBody, Tier, TieredPeer};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{NamespaceId, WorkloadId};
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Cause, Context, Opening, WrittenRule, address_text, list_exceptions};
+use crate::context::{Cause, Context, WrittenRule, Opening, address_text, list_exceptions};
 use crate::finding::{Finding, Fix, Place};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -56,7 +57,83 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     let rules = context.written_rules().iter();
     let egress = rules.filter(|rule| rule.id.direction == Direction::Egress);
     let alone = egress.filter(|rule| !context.has_pods_beside(rule.policy));
-    findings.extend(alone.filter_map(|rule| without_pods(context, rule)));
+    let alone = alone.map(Alone::of_namespace);
+    findings.extend(alone.filter_map(|rule| without_pods(context, &rule)));
+    if !context.has_pods() {
+        let cluster_wide = accepted_cluster_wide(context).into_iter();
+        findings.extend(cluster_wide.filter_map(|rule| without_pods(context, &rule)));
+    }
+}
+
+/// A rule that is for pods that are not in the input.
+struct Alone {
+    id: RuleRef,
+    /// What it is called in a sentence.
+    name: String,
+    /// The addresses that it covers in each family; `None` for whatever there is.
+    addresses: Option<[IpRangeSet; 2]>,
+    /// Whether another rule may decide before it.
+    may_be_denied: bool,
+}
+
+impl Alone {
+    fn of_namespace(rule: &WrittenRule<'_>) -> Self {
+        let addresses = IpFamily::ALL.map(|family| rule.addresses(family));
+        Self {
+            id: rule.id,
+            name: rule.name(),
+            addresses: (!rule.peers.is_empty()).then_some(addresses),
+            may_be_denied: false,
+        }
+    }
+
+    fn covers(&self, context: &Context<'_>, address: IpAddr) -> bool {
+        match &self.addresses {
+            Some(sets) => sets.iter().any(|set| set.contains(address)),
+            // In a family that nobody names only if pods have it.
+            None => context
+                .snapshot
+                .default_families
+                .contains(&IpFamily::of(address)),
+        }
+    }
+}
+
+/// The rules of cluster-wide policies that accept connections to addresses.
+fn accepted_cluster_wide(context: &Context<'_>) -> Vec<Alone> {
+    let mut accepting = Vec::new();
+    let mut has_others = false;
+    for (policy, written) in context.snapshot.policy_ids() {
+        let PolicyBody::Tiered(body) = &written.body else {
+            continue;
+        };
+        for (index, rule) in body.egress.iter().enumerate() {
+            if rule.action != Action::Accept {
+                has_others = true;
+                continue;
+            }
+            let blocks = rule.peers.iter().flat_map(|peer| match peer {
+                TieredPeer::Networks(blocks) => blocks.as_slice(),
+                _ => &[],
+            });
+            let nets: Vec<IpNet> = blocks.filter_map(|block| block.parse().ok()).collect();
+            accepting.push(Alone {
+                id: RuleRef {
+                    policy,
+                    direction: Direction::Egress,
+                    rule: index,
+                },
+                name: format!("egress rule {} of {}", index + 1, written.display_name()),
+                addresses: Some(IpFamily::ALL.map(|f| IpRangeSet::from_nets(f, &nets))),
+                // Policies of namespaces decide before those of the baseline.
+                may_be_denied: body.tier != Tier::Admin,
+            });
+        }
+    }
+    for rule in &mut accepting {
+        rule.may_be_denied |= has_others;
+    }
+    accepting
 }
 
 /// A metadata address that a rule covers.
@@ -70,17 +147,13 @@ struct Covered {
     port: (Protocol, u16),
 }
 
-/// The metadata addresses that a rule covers, the one that tells most first, one by one. In
-/// a family that the rule does not name only if pods have it.
-fn covered(context: &Context<'_>, rule: &WrittenRule<'_>) -> Vec<Covered> {
+/// The metadata addresses that a rule covers, the one that tells most first.
+fn covered(context: &Context<'_>, rule: &Alone) -> Vec<Covered> {
     let ports = context.engine.ports_of(rule.id, None).allow;
     let mut covered = BTreeMap::new();
     for endpoint in context.metadata_endpoints() {
         let address = endpoint.address;
-        let family = IpFamily::of(address);
-        let has_family =
-            !rule.peers.is_empty() || context.snapshot.default_families.contains(&family);
-        if !has_family || !rule.addresses(family).contains(address) {
+        if !rule.covers(context, address) {
             continue;
         }
         let served = (Protocol::Tcp, endpoint.port.unwrap_or(80));
@@ -107,7 +180,7 @@ fn covered(context: &Context<'_>, rule: &WrittenRule<'_>) -> Vec<Covered> {
 
 /// A rule of a policy whose pods are not in the input. What it allows is certain, whoever
 /// they are.
-fn without_pods(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
+fn without_pods(context: &Context<'_>, rule: &Alone) -> Option<Finding> {
     let covered = covered(context, rule);
     let shown = covered.first()?;
     let mut addresses: Vec<IpAddr> = covered.iter().map(|c| c.address).collect();
@@ -124,7 +197,9 @@ fn without_pods(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding
         false => at,
         true => format!("{at} ({provider})"),
     };
-    let may_be_denied = context.may_be_decided_cluster_wide();
+    let is_namespaced = context.namespace_of(rule.id.policy).is_some();
+    let may_be_denied =
+        rule.may_be_denied || is_namespaced && context.may_be_decided_cluster_wide();
     Some(Finding {
         rule: &RULE,
         severity: match may_be_denied {
@@ -133,7 +208,7 @@ fn without_pods(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding
         },
         message: format!(
             "{} opens cloud metadata at {at}{} to the pods that it selects",
-            rule.name(),
+            rule.name,
             others(&addresses)
         ),
         consequence: Some(match may_be_denied {
@@ -298,9 +373,7 @@ fn not_isolated(context: &Context<'_>, namespace: NamespaceId, affected: &[Workl
 
 fn by_rule(context: &Context<'_>, rule: RuleRef, shown: IpAddr, addresses: &[IpAddr]) -> Blame {
     let exceptions = context.exceptions(rule, addresses);
-    let is_everybody = context
-        .written_rule(rule)
-        .is_some_and(|r| r.is_for_everybody());
+    let is_everybody = context.written_rule(rule).is_some_and(|r| r.is_for_everybody());
     let help = match &exceptions {
         Some(exceptions) => {
             let mut help = format!(
