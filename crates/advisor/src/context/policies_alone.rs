@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use ringfence_engine::RuleRef;
 use ringfence_model::address::IpFamily;
-use ringfence_model::policy::{Direction, PolicyBody, Tier};
+use ringfence_model::policy::{Action, Direction, PolicyBody, Tier, TieredRule};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::{NamespaceId, PodId, PolicyId};
@@ -113,13 +113,15 @@ fn resolves(
         Tri::any(of_rules)
     });
     let mut servers = context.dns.servers.iter().map(|(pod, _)| *pod);
-    let is_decided_elsewhere = (servers.len() == 0 && context.dns.cache.is_empty())
-        || has_cluster_wide_egress(context)
-        || servers.any(|pod| context.engine.isolated(pod, Direction::Ingress) != Tri::No);
+    let has_nobody = servers.len() == 0 && context.dns.cache.is_empty();
+    let lets_in = |pod| context.engine.isolated(pod, Direction::Ingress) == Tri::No;
     match matches {
-        _ if is_decided_elsewhere => DnsAlone::Unknown,
-        [Tri::Yes, Tri::Yes] => DnsAlone::Fine,
-        [Tri::No, Tri::No] if all_isolated => DnsAlone::Closed,
+        _ if has_nobody => DnsAlone::Unknown,
+        // What else there is can only deny more.
+        [Tri::No, Tri::No] if all_isolated && !accepts_cluster_wide(context) => DnsAlone::Closed,
+        [Tri::Yes, Tri::Yes] if !has_cluster_wide_egress(context) && servers.all(lets_in) => {
+            DnsAlone::Fine
+        }
         _ => DnsAlone::Unknown,
     }
 }
@@ -173,13 +175,21 @@ fn matches(
     is_peer.and(is_open)
 }
 
-/// Whether a cluster-wide policy may decide before those of namespaces.
-fn has_cluster_wide_egress(context: &Context<'_>) -> bool {
-    let mut policies = context.snapshot.policies.iter();
-    policies.any(|policy| match &policy.body {
-        PolicyBody::Tiered(body) => body.tier == Tier::Admin && !body.egress.is_empty(),
-        PolicyBody::Network(_) => false,
+/// The rules of cluster-wide policies that decide before the policies of namespaces.
+fn decided_before<'c>(context: &'c Context<'_>) -> impl Iterator<Item = &'c TieredRule> {
+    let policies = context.snapshot.policies.iter();
+    policies.flat_map(|policy| match &policy.body {
+        PolicyBody::Tiered(body) if body.tier == Tier::Admin => body.egress.as_slice(),
+        PolicyBody::Tiered(_) | PolicyBody::Network(_) => &[],
     })
+}
+
+fn has_cluster_wide_egress(context: &Context<'_>) -> bool {
+    decided_before(context).next().is_some()
+}
+
+fn accepts_cluster_wide(context: &Context<'_>) -> bool {
+    decided_before(context).any(|rule| rule.action == Action::Accept)
 }
 
 impl Context<'_> {
