@@ -12,7 +12,7 @@ use ringfence_model::snapshot::{NamespaceId, WorkloadId};
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Cause, Context, WrittenRule, Opening, address_text, list_exceptions};
+use crate::context::{Cause, Context, Opening, WrittenRule, address_text, list_exceptions};
 use crate::finding::{Finding, Fix, Place};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -373,7 +373,9 @@ fn not_isolated(context: &Context<'_>, namespace: NamespaceId, affected: &[Workl
 
 fn by_rule(context: &Context<'_>, rule: RuleRef, shown: IpAddr, addresses: &[IpAddr]) -> Blame {
     let exceptions = context.exceptions(rule, addresses);
-    let is_everybody = context.written_rule(rule).is_some_and(|r| r.is_for_everybody());
+    let is_everybody = context
+        .written_rule(rule)
+        .is_some_and(|r| r.is_for_everybody());
     let help = match &exceptions {
         Some(exceptions) => {
             let mut help = format!(

@@ -156,13 +156,13 @@ fn finding(
 /// and to let it in on the other side would mend nothing.
 fn headless(
     context: &Context<'_>,
-    rule: &EffectiveRule<'_>,
+    rule: &WrittenRule<'_>,
     destination: PodId,
     packet: &Packet,
 ) -> Option<String> {
     let port = (packet.protocol, packet.port);
     let mut declared = context.snapshot.pod(destination).ports.iter();
-    if rule.ports.is_empty() || declared.any(|p| (p.protocol, p.port) == port) {
+    if rule.port_entries.is_empty() || declared.any(|p| (p.protocol, p.port) == port) {
         return None;
     }
     let found = context.service_ports().headless(destination, port)?;
