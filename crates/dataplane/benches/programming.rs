@@ -106,7 +106,7 @@ async fn main() {
         }
         let resident = resident();
         let (mut recompiles, mut commits, mut elements) = (Vec::new(), Vec::new(), 0);
-        for step in 0..101 {
+        for step in 0..1001 {
             let (id, pod) = relabelled(engine.snapshot(), step);
             engine.replace_pod(id, pod);
             let ((next, changes), recompile) = timed(|| {
@@ -136,10 +136,10 @@ async fn main() {
             held.ruleset.rules(),
             ms(compile),
             ms(load),
-            ms(recompiles[50]),
-            f64::from(u32::try_from(elements).unwrap()) / 101.0,
-            ms(commits[50]),
-            ms(commits[100]),
+            ms(recompiles[500]),
+            f64::from(u32::try_from(elements).unwrap()) / 1001.0,
+            ms(commits[500]),
+            ms(commits[990]),
             resident,
         );
         namespace.delete().expect("it goes away");

@@ -17,6 +17,10 @@ use crate::ruleset::{
 /// How many bytes of a packet are sent to the listeners of a log group: the headers.
 pub(super) const SNAPLEN: u32 = 128;
 
+/// How many events the kernel collects before it tells them; by default it waits for a
+/// hundred, or a second.
+const AT_ONCE: u16 = 1;
+
 /// nft's number of the type `ifname`, for which there is no name here.
 const INTERFACE_TYPE: u32 = 41;
 
@@ -176,7 +180,11 @@ fn add(statement: &Statement, exprs: &mut Vec<Expr>) -> Result<(), Error> {
             exprs.push(update.into());
         }
         Statement::Log { group, prefix } => {
-            let log = LogExpr::new().group(*group).prefix(prefix).snaplen(SNAPLEN);
+            let log = LogExpr::new()
+                .group(*group)
+                .prefix(prefix)
+                .snaplen(SNAPLEN)
+                .queue_threshold(AT_ONCE);
             exprs.push(log.into());
         }
         Statement::Count => exprs.push(Expr::Counter),

@@ -14,9 +14,15 @@
 mod network;
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
-use network::{Network, connect, echoes, serve_tcp, serve_udp, udp, udp_echoes, v4, v6};
+use network::{
+    Network, connect, echoes, is_dropped, serve_tcp, serve_udp, udp, udp_echoes, v4, v6,
+};
+use ringfence_dataplane::compile::Enforcement;
+use ringfence_dataplane::nflog::{Denial, Denials, Side};
 use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
+use ringfence_model::policy::Direction;
 
 const DENY_ALL: &str = "
 apiVersion: networking.k8s.io/v1
@@ -54,6 +60,11 @@ async fn shop() -> Network {
         serve_tcp(network.pod(DB), address(DB), 5432);
         serve_tcp(network.pod(DB), address(DB), 5433);
         serve_udp(network.pod(DB), address(DB), 53);
+        // What is not allowed later must fail because of that, and of nothing else.
+        for pod in [WEB, OTHER] {
+            let control = connect(network.pod(pod), address(DB), 5432);
+            assert!(control.is_some(), "without rules everything arrives");
+        }
     }
     network
 }
@@ -95,15 +106,15 @@ async fn what_no_policy_allows_does_not_arrive_and_what_one_allows_does() {
         let mut stream = connect(network.pod(WEB), address(DB), 5432).expect("allowed");
         assert!(echoes(&mut stream));
         assert!(
-            connect(network.pod(WEB), address(DB), 5433).is_none(),
+            is_dropped(network.pod(WEB), address(DB), 5433),
             "another port"
         );
         assert!(
-            connect(network.pod(OTHER), address(DB), 5432).is_none(),
+            is_dropped(network.pod(OTHER), address(DB), 5432),
             "another pod"
         );
         assert!(
-            connect(network.pod(DB), address(WEB), 5432).is_none(),
+            is_dropped(network.pod(DB), address(WEB), 5432),
             "the other way"
         );
         let socket = udp(network.pod(WEB), address(WEB));
@@ -162,14 +173,14 @@ async fn a_process_that_stops_opens_nothing_and_the_next_one_takes_over() {
     assert!(echoes(&mut stream));
     drop(first);
     assert!(
-        connect(network.pod(OTHER), v4(DB), 5432).is_none(),
+        is_dropped(network.pod(OTHER), v4(DB), 5432),
         "the table stays"
     );
     assert!(echoes(&mut stream));
     let second = enforce(&network, &with_allow()).await;
     assert!(second.held().epoch() > 1, "connections are judged again");
     assert!(echoes(&mut stream));
-    assert!(connect(network.pod(OTHER), v4(DB), 5432).is_none());
+    assert!(is_dropped(network.pod(OTHER), v4(DB), 5432));
     drop(second);
     let _third = enforce(&network, DENY_ALL).await;
     assert!(
@@ -183,7 +194,7 @@ async fn a_namespace_in_audit_mode_denies_nothing() {
     let network = shop().await;
     let (engine, mut node) = network.engine(&[], DENY_ALL);
     for endpoint in &mut node.endpoints {
-        endpoint.enforcement = ringfence_dataplane::compile::Enforcement::Audit;
+        endpoint.enforcement = Enforcement::Audit;
     }
     let namespace = network.node.netns();
     let table = Table::in_namespace(namespace, TableName::default()).unwrap();
@@ -237,13 +248,10 @@ async fn an_address_of_the_node_that_no_known_pod_has_is_closed() {
             connect(network.pod(WEB), address(DB), 5432).is_some(),
             "known pods are free"
         );
-        assert!(
-            connect(network.pod(OTHER), address(DB), 5432).is_none(),
-            "from it"
-        );
+        assert!(is_dropped(network.pod(OTHER), address(DB), 5432), "from it");
     }
     serve_tcp(network.pod(OTHER), v4(OTHER), 80);
-    assert!(connect(network.pod(WEB), v4(OTHER), 80).is_none(), "to it");
+    assert!(is_dropped(network.pod(WEB), v4(OTHER), 80), "to it");
 }
 
 #[tokio::test]
@@ -260,12 +268,129 @@ async fn a_table_that_somebody_changed_is_repaired() {
         "it is gone"
     );
     assert!(enforcer.repair().await.unwrap().is_some());
-    assert!(
-        connect(network.pod(OTHER), v4(DB), 5432).is_none(),
-        "and back"
-    );
+    assert!(is_dropped(network.pod(OTHER), v4(DB), 5432), "and back");
     assert!(echoes(&mut stream));
     assert_eq!(enforcer.repair().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn fragments_are_judged_as_the_packet_that_they_make() {
+    let network = shop().await;
+    let _enforcer = enforce(&network, &with_allow()).await;
+    for address in both() {
+        let large = [7; 4000];
+        for (pod, arrives) in [(WEB, true), (OTHER, false)] {
+            let socket = udp(network.pod(pod), address(pod));
+            socket.send_to(&large, (address(DB), 53)).unwrap();
+            assert_eq!(socket.recv(&mut [0; 4096]).is_ok(), arrives);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_metadata_service_behind_a_translation_is_still_one() {
+    let network = shop().await;
+    let namespace = network.node.netns();
+    // A Service, and an agent that answers for the metadata address: both lead to `db`.
+    for first in ["10.96.0.10", "169.254.169.254"] {
+        translate(namespace, first.parse().unwrap(), 80, v4(DB), 5432).await;
+    }
+    let service = "10.96.0.10".parse().unwrap();
+    let metadata = "169.254.169.254".parse().unwrap();
+    assert!(
+        connect(network.pod(WEB), metadata, 80).is_some(),
+        "nothing denies yet"
+    );
+    let _enforcer = enforce(&network, &with_allow()).await;
+    let mut stream = connect(network.pod(WEB), service, 80).expect("judged by its endpoint");
+    assert!(echoes(&mut stream));
+    assert!(
+        is_dropped(network.pod(WEB), metadata, 80),
+        "judged by what it is"
+    );
+}
+
+#[tokio::test]
+async fn a_denied_connection_is_told_and_a_noisy_pod_does_not_hide_a_quiet_one() {
+    let network = shop().await;
+    let namespace = network.node.netns();
+    let (engine, node) = network.engine(&[], &with_allow());
+    let denials = Denials::listen(namespace, node.settings.log_group)
+        .await
+        .unwrap();
+    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
+    let connections = Connections::in_namespace(namespace).unwrap();
+    let _enforcer = Enforcer::start(table, connections, &engine, &node)
+        .await
+        .unwrap();
+    for address in both() {
+        let noisy = udp(network.pod(OTHER), address(OTHER));
+        for port in 1000..1500 {
+            noisy.send_to(b"noise", (address(DB), port)).unwrap();
+        }
+        let quiet = udp(network.pod(WEB), address(WEB));
+        quiet.send_to(b"once", (address(OTHER), 9)).unwrap();
+    }
+    // The other side: `db` lets nobody else in.
+    let mut told: Vec<Denial> = Vec::new();
+    let all = denials.read(|denial| {
+        told.push(denial.expect("nothing is lost"));
+        ControlFlow::Continue(())
+    });
+    // It never ends by itself.
+    assert!(tokio::time::timeout(network::PATIENCE, all).await.is_err());
+    let burst = usize::try_from(node.settings.log_burst).unwrap();
+    for address in both() {
+        let of = |pod: usize| {
+            told.iter()
+                .filter(move |denial| denial.source == address(pod))
+        };
+        assert!(
+            (1..=burst + 10).contains(&of(OTHER).count()),
+            "{}",
+            of(OTHER).count()
+        );
+        let quiet: Vec<_> = of(WEB).collect();
+        assert_eq!(quiet.len(), 1, "{quiet:?}");
+        assert_eq!(quiet[0].destination, address(OTHER));
+        assert_eq!(
+            (quiet[0].protocol, quiet[0].ports.map(|ports| ports.1)),
+            (17, Some(9))
+        );
+        assert_eq!(quiet[0].side, Side::Policies(Direction::Egress));
+        assert_eq!(quiet[0].enforcement, Enforcement::Enforce);
+    }
+}
+
+/// What kube-proxy does for a Service.
+async fn translate(
+    namespace: &nlink::netlink::namespace::Netns,
+    first: std::net::Ipv4Addr,
+    port: u16,
+    to: IpAddr,
+    to_port: u16,
+) {
+    use nlink::netlink::nftables::{BaseChain, Chain, Family, NatHook, Priority, Rule};
+    let IpAddr::V4(to) = to else {
+        panic!("IPv4 only")
+    };
+    let nft = nlink::Connection::<nlink::netlink::Nftables>::new_in(namespace).unwrap();
+    let table = format!("services-{first}");
+    let chain = Chain::new(&*table, "prerouting")
+        .unwrap()
+        .family(Family::Ip);
+    let rule = Rule::new(&table, "prerouting").family(Family::Ip);
+    let rule = rule
+        .match_daddr_v4(first, 32)
+        .match_tcp_dport(port)
+        .dnat(to, Some(to_port));
+    let made = nft
+        .transaction()
+        .add_table(&table, Family::Ip)
+        .add_chain(chain.base(BaseChain::nat(NatHook::Prerouting, Priority::DstNat)))
+        .add_rule(rule)
+        .commit(&nft);
+    made.await.unwrap();
 }
 
 async fn add_address(namespace: &nlink::netlink::namespace::Netns, address: IpAddr, length: u8) {

@@ -18,7 +18,8 @@ use ringfence_model::parse::{self, Input, Limits};
 use ringfence_model::snapshot::Snapshot;
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 
-/// How long a packet is waited for that should come, and one that should not.
+/// How long a packet is waited for that should not come, or one of a connection that
+/// has come about.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(400);
 
 /// A namespace that is gone when the test is over, however it ends.
@@ -67,18 +68,26 @@ pub(crate) fn v6(pod: usize) -> IpAddr {
     format!("fd00:9:{:x}::2", pod + 1).parse().unwrap()
 }
 
+/// Addresses are ours as soon as they are set; nobody else could have them.
+fn without_address_detection(sysctl: &nlink::netlink::namespace::Sysctl<'_>) {
+    for which in ["all", "default"] {
+        let key = format!("net.ipv6.conf.{which}.accept_dad");
+        sysctl.set(&key, "0").unwrap();
+    }
+}
+
 impl Network {
     pub(crate) async fn new(names: &[&'static str]) -> Self {
         let node = Namespace::new();
         let sysctl = node.netns().sysctl();
         sysctl.set("net.ipv4.ip_forward", "1").unwrap();
         sysctl.set("net.ipv6.conf.all.forwarding", "1").unwrap();
-        sysctl.set("net.ipv6.conf.default.accept_dad", "0").unwrap();
+        without_address_detection(&sysctl);
         let mut pods = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let pod = Namespace::new();
             let sysctl = pod.netns().sysctl();
-            sysctl.set("net.ipv6.conf.default.accept_dad", "0").unwrap();
+            without_address_detection(&sysctl);
             let outer = format!("pod{index}");
             let veth = VethLink::new(&outer, "eth0").peer_netns_fd(pod.netns());
             let links = node.links();
@@ -183,11 +192,21 @@ pub(crate) fn serve_udp(namespace: &Netns, address: IpAddr, port: u16) {
     });
 }
 
-/// A connection, if one can be had.
+/// A connection that should come about: the first packets may be lost while interfaces
+/// come up.
 pub(crate) fn connect(namespace: &Netns, address: IpAddr, port: u16) -> Option<TcpStream> {
+    within(Duration::from_secs(5), namespace, address, port)
+}
+
+/// Whether nothing comes of a connection.
+pub(crate) fn is_dropped(namespace: &Netns, address: IpAddr, port: u16) -> bool {
+    within(PATIENCE, namespace, address, port).is_none()
+}
+
+fn within(patience: Duration, namespace: &Netns, address: IpAddr, port: u16) -> Option<TcpStream> {
     let to = SocketAddr::new(address, port);
     let stream = namespace
-        .run(|| TcpStream::connect_timeout(&to, PATIENCE))
+        .run(|| TcpStream::connect_timeout(&to, patience))
         .unwrap();
     match stream {
         Ok(stream) => {
