@@ -119,6 +119,15 @@ impl Network {
         Self { node, pods }
     }
 
+    /// The names alone, for what is said of pods whose namespaces somebody else has.
+    pub(crate) fn of_names(names: &[&'static str]) -> Self {
+        let pods = names.iter().map(|name| (*name, Namespace(None)));
+        Self {
+            node: Namespace(None),
+            pods: pods.collect(),
+        }
+    }
+
     pub(crate) fn pod(&self, index: usize) -> &Netns {
         self.pods[index].1.netns()
     }
