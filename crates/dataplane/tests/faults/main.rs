@@ -24,7 +24,12 @@ use std::time::Duration;
 use network::{Network, is_dropped, serve_tcp, udp, udp_echoes, v4, v6};
 use nlink::netlink::namespace::Netns;
 use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
+use tokio::sync::Mutex;
 use traffic::{Flow, Seen, serve};
+
+/// The kernel lets nobody else near its tables while it takes hooks out: tests that do
+/// that side by side wait for each other most of the time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 const WEB: usize = 0;
 const DB: usize = 1;
@@ -151,6 +156,7 @@ async fn start_in(namespace: &Netns, network: &Network, extra: usize) -> Enforce
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_under_traffic_leak_and_lose_nothing() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let (stage, mut enforcer) = Stage::new().await;
     for cycle in 1..=cycles() {
         let (engine, node) = stage.network.engine(&[], &policies(cycle));
@@ -164,6 +170,7 @@ async fn changes_under_traffic_leak_and_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn starting_again_with_the_old_table_in_place_leaks_and_loses_nothing() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let (stage, first) = Stage::new().await;
     drop(first);
     for cycle in 1..=cycles() {
@@ -175,6 +182,7 @@ async fn starting_again_with_the_old_table_in_place_leaks_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_somebody_alters_again_and_again_is_repaired() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let network = Network::new(&["web", "db", "other"]).await;
     let mut enforcer = start(&network, 0).await;
     let namespace = network.node.netns();
@@ -233,6 +241,7 @@ fn spawn(stage: &Stage) -> Child {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killing_the_process_in_the_middle_of_its_work_leaks_and_loses_nothing() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let (stage, first) = Stage::new().await;
     drop(first);
     for cycle in 0..cycles() {
