@@ -5,4 +5,4 @@
 pub mod message;
 mod zone;
 
-pub use zone::{CLUSTER_DOMAIN, Zone};
+pub use zone::{CLUSTER_DOMAIN, Names, Zone};

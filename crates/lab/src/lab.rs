@@ -9,7 +9,7 @@ use ringfence_engine::{Engine, Profile};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::PodId;
 
-use crate::dns::Zone;
+use crate::dns::{Names, Zone};
 use crate::enforcer::{Enforcer, NodeToEnforce};
 use crate::error::LabError;
 use crate::probe::{Prober, Settings};
@@ -26,6 +26,7 @@ pub struct Lab {
     schedule: Schedule,
     network: Network,
     prober: Prober,
+    names: Arc<Names>,
 }
 
 impl Lab {
@@ -42,7 +43,7 @@ impl Lab {
                 services::install(node, &schedule.snapshot).await?;
             }
         }
-        let zone = Arc::new(Zone::new(&schedule.snapshot));
+        let names = Arc::new(Names::new(Zone::new(&schedule.snapshot)));
         let arrivals = Arc::new(Arrivals::default());
         let listening = listening(&schedule, &network);
         let mut stations = Vec::with_capacity(listening.len());
@@ -55,7 +56,7 @@ impl Lab {
                 index,
                 &schedule.families,
                 listening,
-                &zone,
+                &names,
                 &arrivals,
             )?);
         }
@@ -64,6 +65,7 @@ impl Lab {
             schedule,
             network,
             prober,
+            names,
         })
     }
 
@@ -160,6 +162,7 @@ impl Lab {
                 services::install(node, &schedule.snapshot).await?;
             }
         }
+        self.names.replace(Zone::new(&schedule.snapshot));
         self.schedule = schedule;
         Ok(())
     }

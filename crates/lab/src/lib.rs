@@ -6,13 +6,18 @@
 
 pub mod dns;
 pub mod enforcer;
+pub mod enter;
 pub mod error;
+pub mod keeper;
 pub mod lab;
 pub mod namespace;
+pub mod privilege;
 pub mod probe;
 pub mod run;
 pub mod schedule;
 pub mod services;
+pub mod session;
+pub mod state;
 pub mod station;
 pub mod topology;
 pub mod wire;

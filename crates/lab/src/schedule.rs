@@ -10,7 +10,7 @@ mod objects;
 mod pods;
 mod services;
 
-pub(crate) use services::is_name_server;
+pub(crate) use services::{DNS_NAMESPACE, is_name_server};
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -130,10 +130,13 @@ pub fn schedule(
     builder.add(objects.iter().cloned());
     let (mut original, mut diagnostics) = builder.build(sources);
 
-    let mut all: Vec<Object> = objects.to_vec();
-    let system = options.system.then(|| services::system(&original));
-    if let Some(system) = &system {
-        all.extend(system.iter().cloned());
+    // First what every cluster has, so that its addresses stay whatever is added.
+    let mut all = match options.system {
+        true => services::system(&original),
+        false => Vec::new(),
+    };
+    all.extend(objects.iter().cloned());
+    if options.system {
         let mut builder = SnapshotBuilder::new(build.clone());
         builder.add(all.iter().cloned());
         original = builder.build(sources).0;
@@ -204,10 +207,14 @@ pub fn schedule(
     builder.add(made.iter().cloned());
     let (snapshot, more) = builder.build(sources);
     diagnostics.extend(more);
+    let mut nodes: Vec<ScheduledNode> = nodes.into_iter().map(|node| node.node).collect();
+    for node in &mut nodes {
+        nodes::keep_own_ranges(node, &snapshot, &mut notes);
+    }
     Ok(Schedule {
         objects: made,
         snapshot: Arc::new(snapshot),
-        nodes: nodes.into_iter().map(|node| node.node).collect(),
+        nodes,
         families,
         api_server,
         notes,

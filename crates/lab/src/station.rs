@@ -24,7 +24,7 @@ use ringfence_model::address::IpFamily;
 use ringfence_model::protocol::Protocol;
 use tokio::task::JoinSet;
 
-use crate::dns::Zone;
+use crate::dns::Names;
 use crate::error::LabError;
 use crate::namespace::Namespace;
 
@@ -59,7 +59,7 @@ impl Station {
         index: usize,
         families: &[IpFamily],
         listening: &Listening,
-        zone: &Arc<Zone>,
+        names: &Arc<Names>,
         arrivals: &Arc<Arrivals>,
     ) -> Result<Self, LabError> {
         let mut station = Self {
@@ -71,16 +71,16 @@ impl Station {
         };
         for family in families.iter().copied() {
             for (protocol, port) in &listening.ports {
-                let zone = listening.dns.contains(port).then(|| Arc::clone(zone));
+                let names = listening.dns.contains(port).then(|| Arc::clone(names));
                 match protocol {
                     Protocol::Tcp => {
                         let listener = tcp::listen(namespace, family, *port)?;
                         let name = namespace.name().to_owned();
-                        station.tasks.spawn(tcp::serve(listener, name, zone));
+                        station.tasks.spawn(tcp::serve(listener, name, names));
                     }
                     Protocol::Udp => {
                         let socket = udp::listen(namespace, family, *port)?;
-                        station.tasks.spawn(udp::serve(socket, zone));
+                        station.tasks.spawn(udp::serve(socket, names));
                     }
                     Protocol::Sctp | Protocol::Icmp => {}
                 }

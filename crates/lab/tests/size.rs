@@ -29,14 +29,14 @@ fn fifty_pods() -> String {
     for number in 0..50 {
         let side = if number % 2 == 0 { "open" } else { "closed" };
         yaml.push_str(&format!(
-            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{number}, namespace: n, labels: \
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{number}, namespace: fifty, labels: \
              {{side: {side}}}}}\nspec: {{containers: [{{name: a, ports: [{{containerPort: 80}}, \
              {{containerPort: 53, protocol: UDP}}, {{containerPort: 81, protocol: SCTP}}]}}]}}\n"
         ));
     }
     yaml.push_str(
         "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: d, \
-         namespace: n}\nspec: {podSelector: {matchLabels: {side: closed}}, policyTypes: \
+         namespace: fifty}\nspec: {podSelector: {matchLabels: {side: closed}}, policyTypes: \
          [Ingress, Egress]}\n",
     );
     yaml
@@ -51,6 +51,7 @@ async fn fifty_pods_are_up_in_three_seconds_and_probed_in_twenty() {
         }],
         &Limits::default(),
     );
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
     let options = Options {
         nodes: 3,
         ..Options::default()

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::{PoisonError, RwLock};
 
 use ringfence_model::snapshot::{PodKind, ServiceEndpoint, Snapshot};
 
@@ -8,6 +9,30 @@ use crate::world;
 
 /// The domain of the cluster's own names.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// The names that name servers answer for now.
+#[derive(Debug, Default)]
+pub struct Names(RwLock<Zone>);
+
+impl Names {
+    /// Answers for these names.
+    #[must_use]
+    pub fn new(zone: Zone) -> Self {
+        Self(RwLock::new(zone))
+    }
+
+    /// Answers for other names from now on.
+    pub fn replace(&self, zone: Zone) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = zone;
+    }
+
+    /// The answer to a question; `None` to what is no question.
+    #[must_use]
+    pub fn answer(&self, asked: &[u8]) -> Option<Vec<u8>> {
+        let zone = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        zone.answer(asked)
+    }
+}
 
 /// All names and their addresses.
 #[derive(Clone, Debug, Default)]

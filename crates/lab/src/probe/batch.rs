@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::send::{look_up, observed, send};
+use super::send::{Learnt, look_up, observed, send};
 use super::{Kind, Observation, Observed, Probe};
 use crate::error::LabError;
-use crate::station::{Arrivals, Station};
+use crate::station::{Arrivals, Station, Trace};
 
 /// How patient a prober is, and how busy.
 #[derive(Clone, Copy, Debug)]
@@ -101,12 +101,10 @@ impl Prober {
             return failed("the name was not resolved", Observed::DnsFailed);
         }
         let sent = send(station, probe, nonce, wait, &self.arrivals).await;
-        // The last packet may be on its way to the ear that notes it.
-        let mut arrived = sent.trace.and_then(|trace| self.arrivals.at(trace));
-        if arrived.is_none() && sent.trace.is_some() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            arrived = sent.trace.and_then(|trace| self.arrivals.at(trace));
-        }
+        let arrived = match sent.trace {
+            Some(trace) => self.arrival(trace, &sent.learnt).await,
+            None => None,
+        };
         if let Some(trace) = sent.trace {
             self.arrivals.forget(trace);
         }
@@ -120,6 +118,26 @@ impl Prober {
             took: started.elapsed(),
             detail,
         }
+    }
+
+    /// Where a probe arrived. Who refused it may have been quicker than the ear that notes
+    /// it, on a busy machine by a lot.
+    async fn arrival(&self, trace: Trace, learnt: &Learnt) -> Option<usize> {
+        let waits: &[u64] = match learnt {
+            Learnt::Answered | Learnt::Opened(_) | Learnt::NotSent(_) => &[0],
+            Learnt::Silence => &[0, 20],
+            Learnt::Refused(_) => &[0, 5, 20, 50, 100, 200, 400, 800],
+        };
+        for wait in waits {
+            if *wait > 0 {
+                tokio::time::sleep(Duration::from_millis(*wait)).await;
+            }
+            let arrived = self.arrivals.at(trace);
+            if arrived.is_some() {
+                return arrived;
+            }
+        }
+        None
     }
 
     /// Sends all probes, and says of each what became of it, in their order. `due` says

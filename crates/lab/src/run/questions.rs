@@ -15,8 +15,10 @@ use crate::world;
 /// One end of a question.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct End {
-    /// Its name: `namespace/pod`, a Service, a host.
+    /// Its name: `namespace/pod`, a Service, a host, an address.
     pub name: String,
+    /// What it is one of: `namespace/workload`, or `metadata`; otherwise its name.
+    pub group: String,
     /// The station behind it, if it is one.
     pub station: Option<usize>,
 }
@@ -120,6 +122,7 @@ struct Source<'a> {
 struct Target {
     purpose: Purpose,
     name: String,
+    group: String,
     station: Option<usize>,
     address: IpAddr,
     protocol: Protocol,
@@ -154,6 +157,7 @@ impl Asking<'_> {
                 let target = Target {
                     purpose: Purpose::Pod,
                     name: self.name_of(pod),
+                    group: self.group_of(pod),
                     station: Some(station),
                     address,
                     protocol,
@@ -189,6 +193,7 @@ impl Asking<'_> {
                         purpose => purpose,
                     },
                     name: format!("svc:{namespace}/{}", service.name),
+                    group: format!("svc:{namespace}/{}", service.name),
                     station: None,
                     address,
                     protocol: port.protocol,
@@ -285,9 +290,14 @@ impl Asking<'_> {
                 continue;
             }
             let verdict = self.verdict(source, Peer::Address(address), protocol, port, None);
+            let group = match purpose {
+                Purpose::Metadata => purpose.as_str().to_owned(),
+                _ => name.clone(),
+            };
             let target = Target {
                 purpose,
                 name,
+                group,
                 station: Some(self.lab.network().plan.world),
                 address,
                 protocol,
@@ -320,15 +330,24 @@ impl Asking<'_> {
         format!("{}/{}", snapshot.namespace(pod.namespace).name, pod.name)
     }
 
+    fn group_of(&self, pod: &Pod) -> String {
+        let snapshot = &self.lab.schedule().snapshot;
+        let workload = snapshot.workload(pod.workload);
+        let namespace = &snapshot.namespace(pod.namespace).name;
+        format!("{namespace}/{}", workload.name)
+    }
+
     fn ask(&mut self, source: &Source<'_>, target: Target, kind: Kind, verdict: Verdict) {
         let question = Question {
             purpose: target.purpose,
             from: End {
                 name: self.name_of(source.pod),
+                group: self.group_of(source.pod),
                 station: Some(source.station),
             },
             to: End {
                 name: target.name,
+                group: target.group,
                 station: target.station,
             },
             probe: Probe {

@@ -85,6 +85,31 @@ pub(super) fn place(
     Ok(placed)
 }
 
+/// Takes a node the ranges in which manifests have put a pod of another node: it would
+/// take that pod's address for one that nobody has.
+pub(super) fn keep_own_ranges(
+    node: &mut ScheduledNode,
+    snapshot: &Snapshot,
+    notes: &mut Vec<String>,
+) {
+    let elsewhere = snapshot
+        .pods
+        .iter()
+        .filter(|pod| !pod.host_network && pod.node.as_ref() != Some(&node.name));
+    let elsewhere: Vec<IpAddr> = elsewhere.flat_map(|pod| pod.addresses.clone()).collect();
+    let name = &node.name;
+    node.pod_ranges.retain(|range| {
+        let other = elsewhere.iter().find(|address| range.contains(*address));
+        if let Some(other) = other {
+            notes.push(format!(
+                "{range} is not taken for the range of node {name}: a pod of another node \
+                 has {other}"
+            ));
+        }
+        other.is_none()
+    });
+}
+
 /// The ranges that all nodes were given in the manifests, if they were and none overlaps
 /// another.
 fn shares_of(

@@ -57,16 +57,36 @@ pub(super) fn system(snapshot: &Snapshot) -> Vec<Object> {
             .find_service("openshift-dns", "dns-default")
             .is_some();
     if !has_service {
-        objects.push(TypedObject::Service(Box::new(dns_service())));
+        let service = with_usual_addresses(dns_service(), DNS_ADDRESSES, snapshot);
+        objects.push(TypedObject::Service(Box::new(service)));
     }
     if snapshot.find_service("default", "kubernetes").is_none() {
-        objects.push(TypedObject::Service(Box::new(api_server_service())));
+        let service = with_usual_addresses(api_server_service(), API_ADDRESSES, snapshot);
+        objects.push(TypedObject::Service(Box::new(service)));
     }
     let of_lab = objects.into_iter().map(|typed| Object {
         origin: None,
         typed,
     });
     of_lab.collect()
+}
+
+/// The addresses of these Services in most clusters.
+const DNS_ADDRESSES: [&str; 2] = ["10.96.0.10", "fd00:10:96::a"];
+const API_ADDRESSES: [&str; 2] = ["10.96.0.1", "fd00:10:96::1"];
+
+/// The Service with its usual addresses, unless the manifests gave one to somebody else.
+fn with_usual_addresses(mut service: Service, usual: [&str; 2], snapshot: &Snapshot) -> Service {
+    let parsed = usual.iter().filter_map(|text| text.parse::<IpAddr>().ok());
+    let taken = parsed.clone().any(|address| {
+        let mut services = snapshot.services.iter();
+        services.any(|other| other.cluster_ips.contains(&address))
+            || snapshot.pod_with_address(address).is_some()
+    });
+    if let Some(spec) = service.spec.as_mut().filter(|_| !taken) {
+        spec.cluster_ips = Some(usual.map(ToOwned::to_owned).to_vec());
+    }
+    service
 }
 
 fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

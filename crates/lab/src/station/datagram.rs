@@ -11,7 +11,7 @@ use nix::sys::socket::{
     recvmsg, sendmsg, setsockopt, sockopt,
 };
 use ringfence_model::address::IpFamily;
-use socket2::{Socket, Type};
+use socket2::{SockFilter, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
 use crate::error::LabError;
@@ -56,8 +56,12 @@ impl Datagrams {
             IpFamily::V6 => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true),
         }
         .map_err(refused)?;
-        // A burst of probes is not to be lost in a queue; it works with less.
-        let _ = socket.set_recv_buffer_size(1 << 20);
+        // A burst of probes is not to be lost in a queue. Only root of the machine may ask
+        // for so much; with less, fewer probes can be under way at once.
+        const QUEUE: usize = 8 << 20;
+        if setsockopt(&socket, sockopt::RcvBufForce, &QUEUE).is_err() {
+            let _ = socket.set_recv_buffer_size(QUEUE);
+        }
         #[expect(
             deprecated,
             reason = "what replaces it is unsafe, for descriptors that change; this one does not"
@@ -65,6 +69,12 @@ impl Datagrams {
         let socket = AsyncFd::new(socket)
             .map_err(|error| LabError::kernel(namespace.name(), "a socket", error))?;
         Ok(Self { socket, family })
+    }
+
+    /// Receives no packets but those that a program for the kernel keeps.
+    pub(super) fn only(&self, program: &[SockFilter]) -> Result<(), LabError> {
+        let attached = self.socket.get_ref().attach_filter(program);
+        attached.map_err(|error| LabError::kernel("an ear", "a socket filter", error))
     }
 
     pub(super) async fn receive(&self) -> io::Result<Received> {

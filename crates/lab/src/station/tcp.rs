@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{any, domain};
-use crate::dns::Zone;
+use crate::dns::Names;
 use crate::error::LabError;
 use crate::namespace::Namespace;
 
@@ -34,7 +34,7 @@ pub(super) fn listen(
 
 /// Answers web requests with a page, names where it is asked for them, and sends
 /// everything else back.
-pub(super) async fn serve(listener: TcpListener, name: String, zone: Option<Arc<Zone>>) {
+pub(super) async fn serve(listener: TcpListener, name: String, zone: Option<Arc<Names>>) {
     let name: Arc<str> = name.into();
     loop {
         match listener.accept().await {
@@ -51,7 +51,11 @@ pub(super) async fn serve(listener: TcpListener, name: String, zone: Option<Arc<
     }
 }
 
-async fn answer(mut stream: TcpStream, name: &str, zone: Option<Arc<Zone>>) -> std::io::Result<()> {
+async fn answer(
+    mut stream: TcpStream,
+    name: &str,
+    zone: Option<Arc<Names>>,
+) -> std::io::Result<()> {
     let mut buffer = vec![0u8; 2048];
     let mut length = 0;
     loop {

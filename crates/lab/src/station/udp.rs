@@ -6,7 +6,7 @@ use socket2::Type;
 
 use super::datagram::Datagrams;
 use super::{any, domain};
-use crate::dns::Zone;
+use crate::dns::Names;
 use crate::error::LabError;
 use crate::namespace::Namespace;
 
@@ -26,7 +26,7 @@ pub(super) fn listen(
 }
 
 /// Answers names where it is asked for them, and sends everything else back.
-pub(super) async fn serve(socket: Datagrams, zone: Option<Arc<Zone>>) {
+pub(super) async fn serve(socket: Datagrams, zone: Option<Arc<Names>>) {
     loop {
         let Ok(received) = socket.receive().await else {
             // What an earlier answer met is told here, and is no reason to stop.

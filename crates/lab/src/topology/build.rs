@@ -7,6 +7,7 @@ use nlink::netlink::link::{BridgeLink, BridgePortConfig, VethLink};
 use nlink::netlink::types::addr::Scope;
 use nlink::netlink::types::route::{RouteScope, RouteType};
 use nlink::{Connection, Ipv4Address, Ipv4Route, Ipv6Address, Ipv6Route};
+use ringfence_model::address::IpFamily;
 use ringfence_model::snapshot::PodId;
 
 use super::plan::{Cni, Interface, Plan, PlannedNamespace, Route};
@@ -33,6 +34,7 @@ impl Network {
         let plan = Plan::new(schedule, cni);
         if cni == Cni::Bridge {
             bridges_must_be_filtered()?;
+            bridges_must_have_ranges(schedule)?;
         }
         let names: Vec<String> = plan.namespaces.iter().map(|n| n.name.clone()).collect();
         let namespaces = Namespace::create(&names)?;
@@ -128,6 +130,25 @@ fn bridges_must_be_filtered() -> Result<(), LabError> {
              between pods of one bridge; load the module, or use --cni routed"
                 .to_owned(),
         )),
+    }
+}
+
+/// A bridge is a network: its pods have their addresses from one range.
+fn bridges_must_have_ranges(schedule: &Schedule) -> Result<(), LabError> {
+    let complete = |node: &&crate::schedule::ScheduledNode| {
+        let has = |family: &IpFamily| {
+            let mut ranges = node.pod_ranges.iter();
+            ranges.any(|range| IpFamily::of(range.addr()) == *family)
+        };
+        schedule.families.iter().all(has)
+    };
+    match schedule.nodes.iter().find(|node| !complete(node)) {
+        None => Ok(()),
+        Some(node) => Err(LabError::Unsupported(format!(
+            "--cni bridge: node {} has no range of its own for its pods, because the ranges \
+             are too small or pods have addresses of other nodes' ranges; use --cni routed",
+            node.name
+        ))),
     }
 }
 

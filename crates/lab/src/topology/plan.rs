@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use ringfence_model::address::IpFamily;
+use ringfence_model::address::{IpFamily, from_number, to_number};
 use ringfence_model::snapshot::PodId;
 
 use crate::schedule::{Schedule, ScheduledNode};
@@ -146,7 +146,7 @@ impl Plan {
             let hardware = hardware_address(0x02, id.0);
             let (own, nodes) = match cni {
                 Cni::Routed => routed(&pod.addresses, on, &interface),
-                Cni::Bridge => bridged(&pod.addresses, on, &interface),
+                Cni::Bridge => bridged(schedule, &pod.addresses, on, &interface),
             };
             self.interfaces
                 .push((cni == Cni::Routed).then(|| interface.clone()));
@@ -287,6 +287,7 @@ fn routed(
 
 /// A pod's end of a link, and a port of its node's bridge.
 fn bridged(
+    schedule: &Schedule,
     addresses: &[IpAddr],
     node: Option<&ScheduledNode>,
     interface: &str,
@@ -298,7 +299,7 @@ fn bridged(
     let ranges = node.map(|node| &node.pod_ranges[..]).unwrap_or_default();
     for address in addresses {
         let family = IpFamily::of(*address);
-        let Some((gateway, length)) = bridge_address(ranges, family) else {
+        let Some((gateway, length)) = bridge_address(schedule, ranges, family) else {
             continue;
         };
         let inside = ranges.iter().any(|range| range.contains(address));
@@ -330,12 +331,14 @@ fn bridged(
     (pods_end, port)
 }
 
-/// The address of a node's bridge: the first of its range.
-fn bridge_address(ranges: &[IpNet], family: IpFamily) -> Option<(IpAddr, u8)> {
+/// The address of a node's bridge: the first of its range that no pod has.
+fn bridge_address(schedule: &Schedule, ranges: &[IpNet], family: IpFamily) -> Option<(IpAddr, u8)> {
     let mut ranges = ranges.iter();
     let range = ranges.find(|range| IpFamily::of(range.addr()) == family)?;
-    let first = ringfence_model::address::to_number(range.network()).checked_add(1)?;
-    let address = ringfence_model::address::from_number(family, first);
+    let (first, last) = (to_number(range.network()), to_number(range.broadcast()));
+    let address = (first.checked_add(1)?..last)
+        .map(|number| from_number(family, number))
+        .find(|address| schedule.snapshot.pod_with_address(*address).is_none())?;
     Some((address, range.prefix_len()))
 }
 
@@ -362,7 +365,7 @@ fn node_namespace(schedule: &Schedule, node: &ScheduledNode, cni: Cni) -> Planne
         let own = schedule
             .families
             .iter()
-            .filter_map(|family| bridge_address(&node.pod_ranges, *family));
+            .filter_map(|family| bridge_address(schedule, &node.pod_ranges, *family));
         let name = &node.name;
         let outside = schedule
             .snapshot
