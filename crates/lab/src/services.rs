@@ -80,11 +80,13 @@ pub async fn install(node: &Namespace, snapshot: &Snapshot) -> Result<(), LabErr
         let chain = Chain::new(TABLE, name).map_err(refused)?;
         Ok::<_, LabError>(chain.family(Family::Inet).base(base))
     };
-    let mut batch = connection
-        .transaction()
-        .add_table(TABLE, Family::Inet)
-        .del_table(TABLE, Family::Inet)
-        .add_table(TABLE, Family::Inet);
+    let tables = connection.list_tables_in(Family::Inet).await;
+    let is_there = tables.map_err(refused)?.iter().any(|t| t.name == TABLE);
+    let mut batch = connection.transaction();
+    if is_there {
+        batch = batch.del_table(TABLE, Family::Inet);
+    }
+    batch = batch.add_table(TABLE, Family::Inet);
     let arriving = BaseChain::nat(NatHook::Prerouting, Priority::DstNat);
     let sent = BaseChain::nat(NatHook::Output, Priority::DstNat);
     let leaving = BaseChain::nat(NatHook::Postrouting, Priority::SrcNat);

@@ -4,6 +4,7 @@ mod alike;
 mod human;
 mod json;
 mod junit;
+mod matrix;
 
 #[cfg(test)]
 pub(crate) use json::LabReportOut;
@@ -36,7 +37,7 @@ pub(crate) struct Report<'a> {
     pub(crate) policies: Policies,
     pub(crate) diagnostics: &'a [Diagnostic],
     pub(crate) result: &'a run::Report,
-    /// Whether each connection has a line of its own.
+    /// Whether ports and verdicts are written out, a line for connections that are alike.
     pub(crate) all: bool,
 }
 

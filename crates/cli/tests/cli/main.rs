@@ -17,6 +17,7 @@ mod explain;
 mod findings;
 mod fix;
 mod input;
+mod lab;
 mod page;
 mod reach;
 mod sarif;

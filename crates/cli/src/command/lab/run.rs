@@ -46,7 +46,8 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "human")]
     output: Format,
 
-    /// Show every connection, not only one line for those that are alike
+    /// Write ports and verdicts out, a line for connections that are alike, instead of one
+    /// sign for all connections from one workload to another
     #[arg(long)]
     all: bool,
 

@@ -30,27 +30,19 @@ struct Key<'a> {
 }
 
 /// All rows in as few groups as possible, in a fixed order.
-pub(super) fn groups(rows: &[Row], all: bool) -> Vec<Group<'_>> {
-    let mut groups: BTreeMap<(Key<'_>, usize), Group<'_>> = BTreeMap::new();
-    for (index, row) in rows.iter().enumerate() {
-        let (from, to) = (&row.question.from, &row.question.to);
-        let (from, to) = match all {
-            true => (&*from.name, &*to.name),
-            false => (&*from.group, &*to.group),
-        };
+pub(super) fn groups(rows: &[Row]) -> Vec<Group<'_>> {
+    let mut groups: BTreeMap<Key<'_>, Group<'_>> = BTreeMap::new();
+    for row in rows {
+        let (from, to) = (&*row.question.from.group, &*row.question.to.group);
         let key = Key {
-            agreement: match row.agreement() {
-                Agreement::Same => Agreement::Same,
-                other => other,
-            },
+            agreement: row.agreement(),
             from,
             purpose: row.question.purpose,
             to,
             predicted: row.predicted,
             observed: row.observation.observed,
         };
-        let apart = if all { index } else { 0 };
-        let group = groups.entry((key, apart)).or_insert_with(|| Group {
+        let group = groups.entry(key).or_insert_with(|| Group {
             from,
             to,
             ports: Vec::new(),

@@ -7,12 +7,27 @@ use ringfence_lab::run::{Agreement, Row};
 use ringfence_lab::session::Policies;
 
 use super::alike::{Group, groups};
-use super::{Report, agreement, predicted, would_be_denied};
+use super::{Report, agreement, matrix, predicted, would_be_denied};
 use crate::output::layout::count;
 use crate::output::{Theme, incomplete};
 
 pub(super) fn write(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
-    let groups = groups(&report.result.rows, report.all);
+    match report.all {
+        true => list(report, theme, out)?,
+        false => matrix::write(report, theme, out)?,
+    }
+    differences(report, theme, out)?;
+    for control in &report.result.failed_controls {
+        let style = theme.warning;
+        writeln!(out, "{style}control failed{style:#} {control}")?;
+    }
+    summary(report, theme, out)?;
+    incomplete::human(report.diagnostics, theme, out)
+}
+
+/// A line for connections that are alike.
+fn list(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
+    let groups = groups(&report.result.rows);
     let width = |of: &dyn Fn(&Group<'_>) -> usize, title: &str| {
         let widest = groups.iter().map(of).max().unwrap_or_default();
         widest.max(title.len())
@@ -52,13 +67,7 @@ pub(super) fn write(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> i
             number => writeln!(out, "  {dim}×{number}{dim:#}")?,
         }
     }
-    differences(report, theme, out)?;
-    for control in &report.result.failed_controls {
-        let style = theme.warning;
-        writeln!(out, "{style}control failed{style:#} {control}")?;
-    }
-    summary(report, theme, out)?;
-    incomplete::human(report.diagnostics, theme, out)
+    Ok(())
 }
 
 fn sign(policies: Policies, row: &Row, theme: Theme) -> (Style, &'static str) {
