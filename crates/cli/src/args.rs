@@ -10,15 +10,15 @@ use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
 
-use crate::command::{assert, baseline, check, completions, diff, explain, man, reach};
+use crate::command::{assert, baseline, check, completions, diff, explain, lab, man, reach};
 use crate::output::shell;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  fine: everything was read, and the answer is as asked
   1  no: `explain` found a connection that is not certainly allowed, an assertion
-     failed, `check` found something at or above --fail-on, or `diff --exit-code`
-     found a difference
+     failed, `check` found something at or above --fail-on, `diff --exit-code` found
+     a difference, or in `lab run` a packet did something else than predicted
   2  bad usage, or bad input: every broken document is named on stderr, and what
      could be read is still answered";
 
@@ -75,6 +75,7 @@ pub(crate) enum Verb {
     Diff(diff::DiffArgs),
     Assert(assert::AssertArgs),
     Baseline(baseline::BaselineArgs),
+    Lab(lab::LabArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }

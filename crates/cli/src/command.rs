@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod lab;
 pub(crate) mod man;
 pub(crate) mod reach;
 
@@ -53,6 +54,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Diff(args) => diff::run(&args, &mut printer),
         Verb::Assert(args) => assert::run(&args, &mut printer),
         Verb::Baseline(args) => baseline::run(&args, &mut printer),
+        Verb::Lab(args) => lab::run(&args, &mut printer),
         Verb::Completions(args) => completions::run(&args, &mut printer),
         Verb::Man(args) => man::run(&args, &mut printer),
     };

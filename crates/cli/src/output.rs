@@ -14,6 +14,7 @@ pub(crate) mod explain;
 pub(crate) mod formats;
 pub(crate) mod github;
 pub(crate) mod incomplete;
+pub(crate) mod lab;
 pub(crate) mod layout;
 pub(crate) mod markdown;
 pub(crate) mod names;

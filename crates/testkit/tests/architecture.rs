@@ -118,8 +118,17 @@ fn dependencies_point_one_way() {
         BTreeSet::from(["ringfence-engine", "ringfence-model"])
     );
     assert_eq!(
+        workspace.ours("ringfence-lab"),
+        BTreeSet::from(["ringfence-dataplane", "ringfence-engine", "ringfence-model"])
+    );
+    assert_eq!(
         workspace.ours("ringfence"),
-        BTreeSet::from(["ringfence-advisor", "ringfence-engine", "ringfence-model"])
+        BTreeSet::from([
+            "ringfence-advisor",
+            "ringfence-engine",
+            "ringfence-lab",
+            "ringfence-model"
+        ])
     );
 }
 

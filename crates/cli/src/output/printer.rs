@@ -119,6 +119,18 @@ impl Printer {
         Working::start(message)
     }
 
+    /// The same, with how many of how many things are done.
+    pub(crate) fn counting(
+        &self,
+        message: &'static str,
+        done: impl Fn() -> (usize, usize) + Send + 'static,
+    ) -> Working {
+        if self.quiet || !io::stderr().is_terminal() {
+            return Working::silent();
+        }
+        Working::count(message, done)
+    }
+
     /// Writes out what is buffered.
     ///
     /// # Errors

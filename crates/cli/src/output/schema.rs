@@ -8,6 +8,7 @@ use super::assert::AssertReportOut;
 use super::check::CheckReportOut;
 use super::diff::DiffOut;
 use super::explain::ExplanationOut;
+use super::lab::LabReportOut;
 use super::reach::ReachabilityOut;
 use super::standards::ComplianceReportOut;
 use super::why_open::WhyOpenOut;
@@ -63,4 +64,9 @@ fn the_schema_of_why_open_is_current() {
 #[test]
 fn the_schema_of_standards_is_current() {
     is_current::<ComplianceReportOut>("compliance-report");
+}
+
+#[test]
+fn the_schema_of_lab_is_current() {
+    is_current::<LabReportOut>("lab-report");
 }

@@ -18,6 +18,7 @@ mod explain;
 mod findings;
 mod fix;
 mod input;
+mod lab;
 mod page;
 mod reach;
 mod sarif;

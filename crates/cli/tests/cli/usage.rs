@@ -9,12 +9,20 @@ fn help_is_stable() {
         "diff",
         "assert",
         "baseline",
+        "lab",
+        "lab run",
+        "lab up",
+        "lab exec",
+        "lab apply",
+        "lab down",
+        "lab list",
         "completions",
         "man",
     ] {
         let name = if verb.is_empty() { "ringfence" } else { verb };
         let run = ringfence(&format!("{verb} --help"));
         assert_eq!(run.code, Some(0));
+        let name = name.replace(' ', "_");
         insta::assert_snapshot!(format!("help_{name}"), run.text());
     }
 }

@@ -65,8 +65,12 @@ impl Table {
 
     fn with(connection: Connection<Nftables>, name: TableName) -> Result<Self, Error> {
         let connection = connection.timeout(TIMEOUT);
-        setsockopt(connection.socket(), sockopt::SndBufForce, &SEND_BUFFER)
-            .map_err(std::io::Error::from)?;
+        // Root of a user namespace may not force it, and gets what the machine permits:
+        // enough for some thousand elements.
+        if setsockopt(connection.socket(), sockopt::SndBufForce, &SEND_BUFFER).is_err() {
+            setsockopt(connection.socket(), sockopt::SndBuf, &SEND_BUFFER)
+                .map_err(std::io::Error::from)?;
+        }
         Ok(Self { connection, name })
     }
 

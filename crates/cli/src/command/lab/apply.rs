@@ -1,0 +1,45 @@
+use clap::Args;
+use ringfence_lab::keeper::{self, Change};
+
+use super::NameOption;
+use super::up::checked;
+use crate::args::InputOptions;
+use crate::cluster::read_files;
+use crate::command::Stop;
+use crate::exit::Exit;
+use crate::output::Printer;
+
+/// Give a lab that stays up more policies and Services, or others
+///
+/// Objects are added; one of the same kind, namespace and name is replaced. Pods and nodes
+/// stay as they are.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    name: NameOption,
+
+    /// Take these manifests in the place of all that the lab has
+    #[arg(long)]
+    replace: bool,
+
+    #[command(flatten)]
+    input: InputOptions,
+}
+
+pub(crate) fn run(args: &ApplyArgs, printer: &mut Printer) -> Result<Exit, Stop> {
+    let files = read_files(&args.input, printer)?;
+    let (manifests, complete) = checked(files, printer);
+    let change = Change {
+        manifests,
+        replace: args.replace,
+    };
+    let reply = keeper::apply(&args.name.name, &change)?;
+    if let Some(error) = reply.error {
+        return Err(anyhow::anyhow!("{error}").into());
+    }
+    for note in &reply.notes {
+        printer.note(note);
+    }
+    Ok(if complete { Exit::Fine } else { Exit::BadInput })
+}

@@ -1,0 +1,122 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use clap::Args;
+use ringfence_lab::privilege;
+use ringfence_lab::probe::{Progress, Settings};
+use ringfence_lab::run::Agreement;
+use ringfence_lab::schedule::schedule;
+use ringfence_lab::session::{Building, Policies, run_to_the_end};
+use ringfence_model::parse::{self, Limits};
+use ringfence_model::snapshot::builder;
+
+use super::options::BuildOptions;
+use crate::cluster::read_files;
+use crate::command::Stop;
+use crate::diagnostics;
+use crate::exit::Exit;
+use crate::output::Printer;
+use crate::output::lab::{Format, Report, print};
+
+/// Try every connection, and compare with what the policies say
+///
+/// Every pair of pods at every port that is declared, every Service, and from every pod
+/// the internet, cloud metadata, DNS, the API server and ping. A probe owns both ends:
+///
+///     allowed       it arrived and was answered
+///     closed        it arrived, and nobody listens there
+///     dropped       nothing arrived
+///     rejected      nothing arrived, and somebody on the way said so
+///     dns-failed    the name could not be looked up
+///     inconclusive  it cannot be told
+///
+/// Examples:
+///
+///     sudo ringfence lab run -f manifests/
+///     sudo ringfence lab run -f manifests/ --families dual --nodes 3
+///     sudo ringfence lab run -f manifests/ --audit
+///     sudo ringfence lab run -f manifests/ --no-enforce
+///     sudo ringfence lab run -f manifests/ -o junit > report.xml
+///
+/// Exits with 1 when a packet did something else than predicted, or when it cannot be told.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct RunArgs {
+    /// How to print it
+    #[arg(short, long, value_name = "FORMAT", default_value = "human")]
+    output: Format,
+
+    /// Write ports and verdicts out, a line for connections that are alike, instead of one
+    /// sign for all connections from one workload to another
+    #[arg(long)]
+    all: bool,
+
+    #[command(flatten)]
+    build: BuildOptions,
+}
+
+pub(crate) fn run(args: &RunArgs, printer: &mut Printer) -> Result<Exit, Stop> {
+    // Before anything else: it is permitted to a process without threads only.
+    privilege::acquire()?;
+    let files = read_files(&args.build.input, printer)?;
+    let reading = &args.build.input.reading;
+    let mut loaded = parse::load(files.inputs, &Limits::default());
+    let mut problems = files.problems;
+    problems.append(&mut loaded.diagnostics);
+    let made = schedule(
+        &loaded.objects,
+        &builder::BuildOptions {
+            default_namespace: reading.namespace().to_owned(),
+            pod_cidrs: reading.pod_cidrs.clone(),
+            families: args.build.families(),
+        },
+        &loaded.sources,
+        &args.build.schedule(),
+    )?;
+    problems.extend(made.diagnostics.iter().cloned());
+    problems.dedup();
+    diagnostics::print(&problems, &loaded.sources, printer);
+    for note in &made.notes {
+        printer.note(note);
+    }
+    let building = Building {
+        cni: args.build.cni(),
+        policies: args.build.policies(),
+        profile: reading.profile(),
+        probing: Settings::default(),
+    };
+    let progress = Arc::new(Progress::default());
+    let shown = {
+        let progress = Arc::clone(&progress);
+        printer.counting("trying connections", move || {
+            (
+                progress.done.load(Ordering::Relaxed),
+                progress.all.load(Ordering::Relaxed),
+            )
+        })
+    };
+    let result = run_to_the_end(made, &building, &progress);
+    drop(shown);
+    let result = result?;
+    let report = Report {
+        profile: &building.profile,
+        policies: building.policies,
+        diagnostics: &problems,
+        result: &result,
+        all: args.all,
+    };
+    print(&report, args.output, printer)?;
+    let differ = match building.policies {
+        Policies::Audited => 0,
+        Policies::Enforced | Policies::Ignored => result.count(Agreement::Differ),
+    };
+    let untold = result.count(Agreement::NotObserved) + result.failed_controls.len();
+    let exit = match differ + untold {
+        0 => Exit::Fine,
+        _ => Exit::No,
+    };
+    Ok(match diagnostics::is_incomplete(&problems) {
+        true => exit.and(Exit::BadInput),
+        false => exit,
+    })
+}

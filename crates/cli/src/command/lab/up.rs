@@ -1,0 +1,156 @@
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+use clap::Args;
+use ringfence_lab::keeper::{Manifest, Reply, Request};
+use ringfence_lab::state::State;
+use ringfence_lab::topology::Cni;
+use ringfence_model::address::IpFamily;
+use ringfence_model::parse::{self, Limits};
+
+use super::NameOption;
+use super::options::BuildOptions;
+use crate::args::OwnNode;
+use crate::cluster::read_files;
+use crate::command::Stop;
+use crate::diagnostics;
+use crate::exit::Exit;
+use crate::input::Files;
+use crate::output::Printer;
+
+/// Build a lab that stays up, to play with
+///
+/// A process of its own holds it until `ringfence lab down`. Commands run in its pods with
+/// `ringfence lab exec`, and `ringfence lab apply` gives it other policies.
+///
+/// Examples:
+///
+///     sudo ringfence lab up -f manifests/
+///     sudo ringfence lab exec shop/cart -- wget -qO- --timeout=2 http://www.example.com
+///     sudo ringfence lab apply -f default-deny.yaml
+///     sudo ringfence lab down
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    name: NameOption,
+
+    #[command(flatten)]
+    build: BuildOptions,
+}
+
+pub(crate) fn run(args: &UpArgs, printer: &mut Printer) -> Result<Exit, Stop> {
+    let files = read_files(&args.build.input, printer)?;
+    let (manifests, complete) = checked(files, printer);
+    let reading = &args.build.input.reading;
+    let families = args.build.families().unwrap_or_default();
+    let request = Request {
+        manifests,
+        namespace: reading.namespace().to_owned(),
+        pod_cidrs: reading.pod_cidrs.clone(),
+        families: families
+            .iter()
+            .map(|family| if *family == IpFamily::V6 { 6 } else { 4 })
+            .collect(),
+        nodes: usize::from(args.build.nodes),
+        replicas: args.build.replicas,
+        bridge: args.build.cni() == Cni::Bridge,
+        policies: match (args.build.audit, args.build.no_enforce) {
+            (true, _) => "audit",
+            (_, true) => "none",
+            _ => "enforce",
+        }
+        .to_owned(),
+        profile: reading.profile.clone(),
+        strict_own_node: reading.own_node == OwnNode::Strict,
+    };
+    let name = &args.name.name;
+    let reply = start(name, &request)?;
+    for note in &reply.notes {
+        printer.note(note);
+    }
+    let state = State::read(name)?;
+    let width = state
+        .pods
+        .iter()
+        .map(|pod| pod.namespace.len() + pod.name.len() + 1);
+    let width = width.max().unwrap_or_default();
+    let strong = printer.theme().strong;
+    let out = printer.out();
+    writeln!(
+        out,
+        "{strong}{name}{strong:#} is up: {} pods",
+        state.pods.len()
+    )?;
+    for pod in &state.pods {
+        let addresses: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
+        writeln!(
+            out,
+            "  {:width$}  {}  on {}",
+            format!("{}/{}", pod.namespace, pod.name),
+            addresses.join(", "),
+            pod.node,
+        )?;
+    }
+    if let Some(pod) = state.pods.first() {
+        let pid = state.pid;
+        writeln!(
+            out,
+            "\nringfence lab exec --name {name} {}/{} -- sh",
+            pod.namespace, pod.name
+        )?;
+        for host in &state.hosts {
+            let what = format!("nsenter --net=/proc/{pid}/fd/{}", host.fd);
+            writeln!(out, "{what}  # {}", host.name)?;
+        }
+    }
+    Ok(if complete { Exit::Fine } else { Exit::BadInput })
+}
+
+/// The texts of the files, and whether all of them could be read. Problems are printed.
+pub(super) fn checked(files: Files, printer: &mut Printer) -> (Vec<Manifest>, bool) {
+    let manifests = files.inputs.iter().map(|input| Manifest {
+        name: input.name.clone(),
+        text: String::from_utf8_lossy(&input.bytes).into_owned(),
+    });
+    let manifests = manifests.collect();
+    let loaded = parse::load(files.inputs, &Limits::default());
+    let mut problems = files.problems;
+    problems.extend(loaded.diagnostics);
+    diagnostics::print(&problems, &loaded.sources, printer);
+    (manifests, !diagnostics::is_incomplete(&problems))
+}
+
+/// Starts the process that holds the lab, and waits until the lab is there.
+fn start(name: &str, request: &Request) -> Result<Reply, Stop> {
+    let program = std::env::current_exe().context("finding this program")?;
+    let mut keeper = Command::new(program)
+        .args(["lab", "keep", "--name", name])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C on this terminal is not for it.
+        .process_group(0)
+        .spawn()
+        .context("starting the process that holds the lab")?;
+    if let Some(mut input) = keeper.stdin.take() {
+        let mut text = serde_json::to_vec(request)?;
+        text.push(b'\n');
+        input.write_all(&text).context("telling it what to build")?;
+    }
+    let mut line = String::new();
+    if let Some(output) = keeper.stdout.take() {
+        BufReader::new(output).read_line(&mut line)?;
+    }
+    if let Ok(reply) = serde_json::from_str(&line) {
+        return Ok(reply);
+    }
+    // It ended without a word on its output: what it said is an error.
+    let ended = keeper.wait_with_output().context("waiting for it")?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let said = said.trim();
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    Err(anyhow::anyhow!("{said}").into())
+}

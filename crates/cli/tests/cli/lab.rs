@@ -1,0 +1,223 @@
+//! Labs, in the kernel. These tests make network namespaces and fail where that is not
+//! permitted.
+
+use std::os::unix::process::CommandExt as _;
+
+use serde_json::Value;
+
+use crate::{Run, Scratch, command, ringfence, ringfence_with, root};
+
+const TWO: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: duo}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: server, namespace: duo, labels: {app: server}}
+spec: {containers: [{name: a, ports: [{containerPort: 80}]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: duo, labels: {app: client}}
+spec: {containers: [{name: a, ports: [{containerPort: 81}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: server, namespace: duo}
+spec: {selector: {app: server}, ports: [{port: 8080, targetPort: 80}]}
+";
+
+const DENY: &str = "
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: duo}
+spec: {podSelector: {matchLabels: {app: client}}, policyTypes: [Egress]}
+";
+
+fn denied() -> String {
+    format!("{TWO}{DENY}")
+}
+
+/// A lab that stays up until the test ends, however it ends.
+struct Up(String);
+
+impl Up {
+    fn new(test: &str, yaml: &str) -> Self {
+        let name = format!("test-{}-{test}", std::process::id());
+        let up = Self(name);
+        let run = ringfence_with(&format!("lab up --name {} --nodes 1 -f -", up.0), yaml);
+        assert_eq!(run.code, Some(0), "{}", run.text());
+        assert!(run.stdout.contains("duo/client"), "{}", run.text());
+        up
+    }
+
+    fn exec(&self, pod: &str, words: &[&str]) -> Run {
+        let output = command()
+            .args(["lab", "exec", "--name", &self.0, pod, "--"])
+            .args(words)
+            // What is denied is waited for.
+            .env("RES_OPTIONS", "timeout:1 attempts:1")
+            .output()
+            .unwrap();
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Whether the client resolves a name of the internet, as any program does it.
+    fn resolves(&self) -> bool {
+        let run = self.exec("duo/client", &["getent", "ahostsv4", "www.example.com."]);
+        assert!(run.stderr.is_empty(), "{}", run.text());
+        run.stdout.contains("203.0.113.10")
+    }
+
+    fn pid(&self) -> String {
+        let path = format!("/run/ringfence-lab/{}/state.json", self.0);
+        let state: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        state["pid"].to_string()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        ringfence(&format!("lab down --name {}", self.0));
+    }
+}
+
+#[test]
+fn packets_do_what_is_predicted() {
+    let run = ringfence_with("lab run --families dual -f -", &denied());
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    assert!(run.stdout.contains("none differs"), "{}", run.text());
+    assert!(run.stdout.contains("denied and dropped"), "{}", run.text());
+}
+
+#[test]
+fn a_plugin_that_knows_no_policies_is_noticed() {
+    let run = ringfence_with("lab run --no-enforce -o json -f -", &denied());
+    assert_eq!(run.code, Some(1), "{}", run.text());
+    assert!(run.json()["differ"].as_u64().unwrap() > 10);
+}
+
+#[test]
+fn audit_tells_what_would_be_denied_and_denies_nothing() {
+    let run = ringfence_with("lab run --audit -o json -f -", &denied());
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    let report = run.json();
+    let connections = report["connections"].as_array().unwrap();
+    let told = |row: &&Value| row["agreement"] == "would be denied";
+    assert!(connections.iter().filter(told).count() > 10);
+    assert!(connections.iter().all(|row| row["observed"] != "dropped"));
+}
+
+#[test]
+fn junit_has_a_case_for_each_connection() {
+    let run = ringfence_with("lab run -o junit -f -", &denied());
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    assert!(run.stdout.contains("failures=\"0\""), "{}", run.stdout);
+    assert!(run.stdout.matches("<testcase").count() > 40);
+}
+
+#[test]
+fn bad_input_is_exit_code_2_and_the_rest_is_tried() {
+    let broken = format!("{TWO}---\nkind: [\n");
+    let run = ringfence_with("lab run --nodes 1 -f -", &broken);
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(run.stdout.contains("none differs"), "{}", run.text());
+}
+
+#[test]
+fn commands_run_in_pods_and_policies_come_and_go() {
+    let scratch = Scratch::new("lab-apply");
+    let (deny, open) = (
+        scratch.file("deny.yaml", DENY),
+        scratch.file("open.yaml", TWO),
+    );
+    let up = Up::new("apply", TWO);
+    assert!(up.resolves());
+    let own = up.exec("duo/client", &["ip", "-br", "address", "show", "eth0"]);
+    assert!(own.stdout.contains("10.244."), "{}", own.text());
+    let run = ringfence(&format!("lab apply --name {} -f {deny}", up.0));
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    assert!(!up.resolves());
+    let run = ringfence(&format!("lab apply --name {} --replace -f {open}", up.0));
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    assert!(up.resolves());
+    // Other pods are another lab.
+    let other = scratch.file("other.yaml", &TWO.replace("name: server", "name: other"));
+    let run = ringfence(&format!("lab apply --name {} -f {other}", up.0));
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(up.resolves());
+}
+
+#[test]
+fn nothing_is_left_of_a_lab_that_was_killed() {
+    let up = Up::new("killed", TWO);
+    let pid = up.pid();
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let links = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+    let links: Vec<String> = links.map(|link| link.display().to_string()).collect();
+    // Threads that work in a namespace remember the one that they came from.
+    let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let ours = ours.display().to_string();
+    let namespaces: Vec<&String> = links
+        .iter()
+        .filter(|link| link.starts_with("net:") && **link != ours)
+        .collect();
+    assert!(namespaces.len() >= 5, "{links:?}");
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &pid])
+        .status();
+    assert!(killed.unwrap().success());
+    while std::path::Path::new(&format!("/proc/{pid}/ns")).exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for process in std::fs::read_dir("/proc").unwrap() {
+        let own = std::fs::read_link(process.unwrap().path().join("ns/net"));
+        let own = own
+            .map(|link| link.display().to_string())
+            .unwrap_or_default();
+        assert!(!namespaces.contains(&&own), "{own}");
+    }
+    let run = up.exec("duo/client", &["true"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("is gone"), "{}", run.text());
+    let run = ringfence(&format!("lab down --name {}", up.0));
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    assert!(!ringfence("lab list").stdout.contains(&up.0));
+}
+
+#[test]
+fn two_labs_have_two_names() {
+    let up = Up::new("twice", TWO);
+    let run = ringfence_with(&format!("lab up --name {} -f -", up.0), TWO);
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(run.stderr.contains("is there already"), "{}", run.text());
+    assert!(up.resolves());
+}
+
+#[test]
+fn no_root_is_needed_where_user_namespaces_are_permitted() {
+    let scratch = Scratch::new("lab-user");
+    // A place that everybody can read.
+    let program = scratch.0.join("ringfence");
+    std::fs::copy(env!("CARGO_BIN_EXE_ringfence"), &program).unwrap();
+    let manifests = scratch.file("two.yaml", &denied());
+    let nobody = 65_534;
+    let output = std::process::Command::new(&program)
+        .args(["lab", "run", "-f", &manifests])
+        .current_dir("/")
+        .uid(nobody)
+        .gid(nobody)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}{said}");
+    assert!(text.contains("none differs"), "{text}{said}");
+    assert!(root().exists());
+}

@@ -1,0 +1,335 @@
+//! The process that holds a lab which stays up, and takes word from others.
+//!
+//! Whoever starts it gives it a [`Request`] on standard input and hears one line on
+//! standard output when the lab is there. After that it listens on a socket in the
+//! lab's folder, one line of JSON a request and one a reply.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use ringfence_engine::Profile;
+use ringfence_engine::profile::ProfileName;
+use ringfence_model::address::IpFamily;
+use ringfence_model::parse::{self, Input, Limits};
+use ringfence_model::snapshot::Snapshot;
+use ringfence_model::snapshot::builder::BuildOptions;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::LabError;
+use crate::lab::Lab;
+use crate::probe::Settings;
+use crate::schedule::{DNS_NAMESPACE, Options, Schedule, schedule};
+use crate::session::{Building, Policies, Running, runtime};
+use crate::state::{HostState, PodState, State, folder, root, started, sweep};
+use crate::topology::Cni;
+
+/// What a lab is to be made of, as one process tells another.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Request {
+    /// The manifests.
+    pub manifests: Vec<Manifest>,
+    /// The namespace of objects that name none.
+    pub namespace: String,
+    /// Ranges that pods get their addresses from.
+    pub pod_cidrs: Vec<ipnet::IpNet>,
+    /// `4`, `6` or both; empty: as the manifests tell.
+    pub families: Vec<u8>,
+    /// How many nodes at least.
+    pub nodes: usize,
+    /// How many pods of one workload at most.
+    pub replicas: u32,
+    /// Whether pods are on bridges.
+    pub bridge: bool,
+    /// Whether policies hold, are only told about, or are not known: `enforce`, `audit`,
+    /// `none`.
+    pub policies: String,
+    /// The name of the profile.
+    pub profile: String,
+    /// Whether traffic of a pod to its own node is judged like any other.
+    pub strict_own_node: bool,
+}
+
+/// One text to read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Its name in messages.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+/// What is to become of the manifests of a lab that stays up.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Change {
+    /// The manifests.
+    pub manifests: Vec<Manifest>,
+    /// Whether they take the place of all that the lab has, or are added to them; an
+    /// object of the same name is replaced.
+    pub replace: bool,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Reply {
+    /// What went wrong; `None` if nothing did.
+    pub error: Option<String>,
+    /// What is not as the manifests say.
+    pub notes: Vec<String>,
+}
+
+const SOCKET: &str = "control";
+
+impl Request {
+    fn schedule(&self) -> Result<Schedule, LabError> {
+        let inputs = self.manifests.iter().map(|manifest| Input {
+            name: manifest.name.clone(),
+            bytes: manifest.text.clone().into_bytes(),
+        });
+        let loaded = parse::load(inputs.collect(), &Limits::default());
+        let families: Vec<IpFamily> = self
+            .families
+            .iter()
+            .map(|family| {
+                if *family == 6 {
+                    IpFamily::V6
+                } else {
+                    IpFamily::V4
+                }
+            })
+            .collect();
+        let build = BuildOptions {
+            default_namespace: self.namespace.clone(),
+            pod_cidrs: self.pod_cidrs.clone(),
+            families: (!families.is_empty()).then(|| families.clone()),
+        };
+        let options = Options {
+            nodes: self.nodes,
+            families: (!families.is_empty()).then_some(families),
+            replicas: self.replicas,
+            ..Options::default()
+        };
+        Ok(schedule(
+            &loaded.objects,
+            &build,
+            &loaded.sources,
+            &options,
+        )?)
+    }
+
+    fn building(&self) -> Building {
+        let name: ProfileName = self.profile.parse().unwrap_or_default();
+        let profile = Profile::named(name);
+        Building {
+            cni: if self.bridge {
+                Cni::Bridge
+            } else {
+                Cni::Routed
+            },
+            policies: match &*self.policies {
+                "audit" => Policies::Audited,
+                "none" => Policies::Ignored,
+                _ => Policies::Enforced,
+            },
+            profile: match self.strict_own_node {
+                true => profile.strict_own_node(),
+                false => profile,
+            },
+            probing: Settings::default(),
+        }
+    }
+}
+
+/// Holds a lab until it is told to end: by SIGTERM, SIGINT or SIGHUP.
+///
+/// # Errors
+/// If there can be no such lab.
+pub fn keep(name: &str) -> Result<(), LabError> {
+    let folder = folder(name)?;
+    let failed = |error: std::io::Error| LabError::File {
+        path: folder.display().to_string(),
+        reason: error.to_string(),
+    };
+    let mut line = String::new();
+    BufReader::new(std::io::stdin())
+        .read_line(&mut line)
+        .map_err(failed)?;
+    let request: Request = serde_json::from_str(&line)
+        .map_err(|error| LabError::Bug(format!("a request: {error}")))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(root())
+        .map_err(failed)?;
+    // Whoever makes the folder has the name.
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&folder)
+        .map_err(|error| {
+            LabError::Unsupported(format!(
+                "a lab called `{name}` is there already ({error}): end it with `ringfence lab down \
+             --name {name}`, or choose another name"
+            ))
+        })?;
+    let kept = runtime()?.block_on(hold(name, &folder, request));
+    let swept = sweep(&folder);
+    kept.and(swept.map(|_| ()))
+}
+
+async fn hold(name: &str, folder: &Path, mut request: Request) -> Result<(), LabError> {
+    let failed = |error: std::io::Error| LabError::File {
+        path: folder.display().to_string(),
+        reason: error.to_string(),
+    };
+    let mut ends = Vec::new();
+    for kind in [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+    ] {
+        ends.push(signal(kind).map_err(failed)?);
+    }
+    let building = request.building();
+    let mut running = Running::start(request.schedule()?, &building).await?;
+    let listener = UnixListener::bind(folder.join(SOCKET)).map_err(failed)?;
+    state(name, &running.lab)?.write()?;
+    tell(&Reply {
+        error: None,
+        notes: running.lab.schedule().notes.clone(),
+    })
+    .map_err(failed)?;
+    let [mut terminate, mut interrupt, mut hangup] =
+        <[_; 3]>::try_from(ends).map_err(|_| LabError::Bug("three signals".to_owned()))?;
+    loop {
+        let stream = tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => return Ok(()),
+            accepted = listener.accept() => accepted.map_err(failed)?.0,
+        };
+        // Who asks and leaves has nothing to complain of.
+        let _ = answer(stream, &mut request, &mut running, &building).await;
+    }
+}
+
+async fn answer(
+    stream: tokio::net::UnixStream,
+    held: &mut Request,
+    running: &mut Running,
+    building: &Building,
+) -> std::io::Result<()> {
+    let mut stream = tokio::io::BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let changed = match serde_json::from_str(&line) {
+        Err(error) => Err(LabError::Bug(format!("a request: {error}"))),
+        Ok(change) => change_to(change, held, running, building).await,
+    };
+    let reply = Reply {
+        error: changed.err().map(|error| error.to_string()),
+        notes: running.lab.schedule().notes.clone(),
+    };
+    let mut text = serde_json::to_vec(&reply)?;
+    text.push(b'\n');
+    stream.write_all(&text).await
+}
+
+async fn change_to(
+    change: Change,
+    held: &mut Request,
+    running: &mut Running,
+    building: &Building,
+) -> Result<(), LabError> {
+    let mut next = held.clone();
+    match change.replace {
+        true => next.manifests = change.manifests,
+        false => next.manifests.extend(change.manifests),
+    }
+    running.update(next.schedule()?, building).await?;
+    *held = next;
+    Ok(())
+}
+
+/// Says on standard output that the lab is there. Nobody needs to listen any more.
+fn tell(reply: &Reply) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, reply)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Changes the manifests of a lab that stays up.
+///
+/// # Errors
+/// If it cannot be asked. That it refuses is said in the reply.
+pub fn apply(name: &str, change: &Change) -> Result<Reply, LabError> {
+    State::read(name)?;
+    let path = folder(name)?.join(SOCKET);
+    let failed = |error: std::io::Error| LabError::File {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    };
+    let mut stream = UnixStream::connect(&path).map_err(failed)?;
+    let mut text = serde_json::to_vec(change).map_err(|error| failed(error.into()))?;
+    text.push(b'\n');
+    stream.write_all(&text).map_err(failed)?;
+    let mut line = String::new();
+    BufReader::new(stream)
+        .read_line(&mut line)
+        .map_err(failed)?;
+    serde_json::from_str(&line).map_err(|error| failed(error.into()))
+}
+
+fn state(name: &str, lab: &Lab) -> Result<State, LabError> {
+    let snapshot = &lab.schedule().snapshot;
+    let network = lab.network();
+    let pid = i32::try_from(std::process::id()).unwrap_or_default();
+    let mut of_pods = BTreeSet::new();
+    let mut pods = Vec::new();
+    for (id, pod) in snapshot.pod_ids() {
+        let Some(namespace) = network.pod(id) else {
+            continue;
+        };
+        of_pods.insert(namespace.fd().as_raw_fd());
+        let workload = snapshot.workload(pod.workload);
+        pods.push(PodState {
+            namespace: snapshot.namespace(pod.namespace).name.to_string(),
+            name: pod.name.to_string(),
+            workload: format!("{}/{}", workload.kind, workload.name),
+            addresses: pod.addresses.clone(),
+            node: pod.node.as_deref().unwrap_or_default().to_owned(),
+            fd: namespace.fd().as_raw_fd(),
+        });
+    }
+    let hosts = network.namespaces().iter().map(|namespace| HostState {
+        name: namespace.name().to_owned(),
+        fd: namespace.fd().as_raw_fd(),
+    });
+    Ok(State {
+        name: name.to_owned(),
+        pid,
+        started: started(pid).ok_or_else(|| LabError::Bug("we do not run".to_owned()))?,
+        pods,
+        hosts: hosts.filter(|host| !host.name.contains('/')).collect(),
+        name_servers: name_servers(snapshot),
+    })
+}
+
+/// The addresses of the cluster's name server: those of its Service.
+fn name_servers(snapshot: &Snapshot) -> Vec<std::net::IpAddr> {
+    let services = snapshot.services.iter().filter(|service| {
+        let namespace = &*snapshot.namespace(service.namespace).name;
+        let answers = service.ports.iter().any(|port| port.port == 53);
+        matches!(namespace, DNS_NAMESPACE | "openshift-dns") && answers
+    });
+    services
+        .flat_map(|service| service.cluster_ips.clone())
+        .collect()
+}

@@ -1,0 +1,365 @@
+//! What is asked of a cluster: every pair and port, and the ways out of it.
+
+use std::net::IpAddr;
+
+use ringfence_engine::{Engine, Frontend, Packet, Peer, Verdict};
+use ringfence_model::address::IpFamily;
+use ringfence_model::metadata;
+use ringfence_model::protocol::Protocol;
+use ringfence_model::snapshot::{Pod, PodId, ServiceEndpoint, ServiceId, ServicePort};
+
+use crate::lab::Lab;
+use crate::probe::{Kind, Probe};
+use crate::world;
+
+/// One end of a question.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct End {
+    /// Its name: `namespace/pod`, a Service, a host, an address.
+    pub name: String,
+    /// What it is one of: `namespace/workload`, or `metadata`; otherwise its name.
+    pub group: String,
+    /// The station behind it, if it is one.
+    pub station: Option<usize>,
+}
+
+/// Why a question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A pod to a port of another.
+    Pod,
+    /// A pod to a Service.
+    Service,
+    /// A name, at the cluster's own name server.
+    Dns,
+    /// The API server, through its Service.
+    ApiServer,
+    /// A host of the internet.
+    Internet,
+    /// The metadata of a cloud.
+    Metadata,
+    /// An echo request to a host of the internet.
+    Ping,
+}
+
+impl Purpose {
+    /// In one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pod => "pod",
+            Self::Service => "service",
+            Self::Dns => "dns",
+            Self::ApiServer => "apiserver",
+            Self::Internet => "internet",
+            Self::Metadata => "metadata",
+            Self::Ping => "ping",
+        }
+    }
+}
+
+/// A connection to predict and to try.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Why it is asked.
+    pub purpose: Purpose,
+    /// Who opens it.
+    pub from: End,
+    /// Who accepts it.
+    pub to: End,
+    /// How it is tried.
+    pub probe: Probe,
+}
+
+/// Pods that declare no port are asked at this one.
+const ANY_PORT: (Protocol, u16) = (Protocol::Tcp, 80);
+
+/// All questions to a lab, each with what the policies say.
+#[must_use]
+pub fn questions(lab: &Lab, engine: &Engine) -> Vec<(Question, Verdict)> {
+    let mut asking = Asking {
+        lab,
+        engine,
+        asked: Vec::new(),
+    };
+    let snapshot = &lab.schedule().snapshot;
+    for (id, pod) in snapshot.pod_ids() {
+        for family in IpFamily::ALL {
+            let (Some(address), Some(station)) = (pod.address(family), lab.station_of(id)) else {
+                continue;
+            };
+            let source = Source {
+                id,
+                pod,
+                family,
+                address,
+                station,
+            };
+            asking.pods(&source);
+            asking.services(&source);
+            asking.outside(&source);
+        }
+    }
+    asking.asked
+}
+
+struct Asking<'a> {
+    lab: &'a Lab,
+    engine: &'a Engine,
+    asked: Vec<(Question, Verdict)>,
+}
+
+/// Who asks, in one family.
+struct Source<'a> {
+    id: PodId,
+    pod: &'a Pod,
+    family: IpFamily,
+    address: IpAddr,
+    station: usize,
+}
+
+/// What is asked of it.
+struct Target {
+    purpose: Purpose,
+    name: String,
+    group: String,
+    station: Option<usize>,
+    address: IpAddr,
+    protocol: Protocol,
+    port: u16,
+}
+
+impl Asking<'_> {
+    fn pods(&mut self, source: &Source<'_>) {
+        let snapshot = &self.lab.schedule().snapshot;
+        for (id, pod) in snapshot.pod_ids() {
+            let (Some(address), Some(station)) =
+                (pod.address(source.family), self.lab.station_of(id))
+            else {
+                continue;
+            };
+            // Nothing of what a host sends to itself goes through a node.
+            if station == source.station {
+                continue;
+            }
+            let mut ports: Vec<(Protocol, u16)> = pod
+                .ports
+                .iter()
+                .map(|port| (port.protocol, port.port))
+                .collect();
+            ports.sort_unstable();
+            ports.dedup();
+            if ports.is_empty() {
+                ports.push(ANY_PORT);
+            }
+            for (protocol, port) in ports {
+                let verdict = self.verdict(source, Peer::Pod(id), protocol, port, None);
+                let target = Target {
+                    purpose: Purpose::Pod,
+                    name: self.name_of(pod),
+                    group: self.group_of(pod),
+                    station: Some(station),
+                    address,
+                    protocol,
+                    port,
+                };
+                self.ask(source, target, Kind::Connection, verdict);
+            }
+        }
+    }
+
+    fn services(&mut self, source: &Source<'_>) {
+        let snapshot = &self.lab.schedule().snapshot;
+        for (id, service) in snapshot.service_ids() {
+            let namespace = &snapshot.namespace(service.namespace).name;
+            let addresses = service.cluster_ips.iter().copied();
+            let mut addresses = addresses.filter(|a| IpFamily::of(*a) == source.family);
+            let Some(address) = addresses.next().filter(|_| !service.headless) else {
+                continue;
+            };
+            let purpose = match (&**namespace, &*service.name) {
+                ("default", "kubernetes") => Purpose::ApiServer,
+                ("kube-system" | "openshift-dns", _) => Purpose::Dns,
+                _ => Purpose::Service,
+            };
+            for port in &service.ports {
+                let verdict = self.through(source, id, port);
+                // The name server is asked a name; over TCP it echoes like any other.
+                let asks =
+                    purpose == Purpose::Dns && (port.port, port.protocol) == (53, Protocol::Udp);
+                let target = Target {
+                    purpose: match purpose {
+                        Purpose::Dns if !asks => Purpose::Service,
+                        purpose => purpose,
+                    },
+                    name: format!("svc:{namespace}/{}", service.name),
+                    group: format!("svc:{namespace}/{}", service.name),
+                    station: None,
+                    address,
+                    protocol: port.protocol,
+                    port: port.port,
+                };
+                let kind = if asks {
+                    Kind::Question
+                } else {
+                    Kind::Connection
+                };
+                self.ask(source, target, kind, verdict);
+            }
+        }
+    }
+
+    /// The verdict on a Service: that of all its endpoints, unknown where they differ.
+    fn through(&self, source: &Source<'_>, id: ServiceId, port: &ServicePort) -> Verdict {
+        let snapshot = &self.lab.schedule().snapshot;
+        let frontend = Some(Frontend {
+            service: id,
+            port: port.port,
+        });
+        let mut verdicts = Vec::new();
+        for end in snapshot.service_endpoints(id, port) {
+            let (peer, port_there) = match end {
+                ServiceEndpoint::Pod { pod, port, .. }
+                    if snapshot.pod(pod).address(source.family).is_some() =>
+                {
+                    (Peer::Pod(pod), port)
+                }
+                ServiceEndpoint::Address { address, port }
+                    if IpFamily::of(address) == source.family =>
+                {
+                    (Peer::Address(address), port)
+                }
+                _ => continue,
+            };
+            verdicts.push(self.verdict(source, peer, port.protocol, port_there, frontend));
+        }
+        match verdicts.split_first() {
+            // Nothing is behind it: every node rejects.
+            None => Verdict::Denied,
+            Some((first, rest)) if rest.iter().all(|other| other == first) => *first,
+            Some(_) => Verdict::Unknown,
+        }
+    }
+
+    fn outside(&mut self, source: &Source<'_>) {
+        let web = world::WEB;
+        let resolver = world::NAME_SERVER;
+        let mut targets = vec![
+            (
+                Purpose::Internet,
+                web.name.to_owned(),
+                web.address(source.family),
+                Protocol::Tcp,
+                80,
+            ),
+            (
+                Purpose::Internet,
+                web.name.to_owned(),
+                web.address(source.family),
+                Protocol::Tcp,
+                443,
+            ),
+        ];
+        let address = resolver.address(source.family);
+        targets.push((
+            Purpose::Internet,
+            resolver.name.to_owned(),
+            address,
+            Protocol::Udp,
+            53,
+        ));
+        targets.push((
+            Purpose::Ping,
+            resolver.name.to_owned(),
+            address,
+            Protocol::Icmp,
+            0,
+        ));
+        for address in metadata::secret_addresses() {
+            // What is on the link has no router between.
+            let on_link = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+            if IpFamily::of(address) == source.family && !on_link {
+                let name = address.to_string();
+                targets.push((Purpose::Metadata, name, address, Protocol::Tcp, 80));
+            }
+        }
+        let snapshot = &self.lab.schedule().snapshot;
+        for (purpose, name, address, protocol, port) in targets {
+            // The manifests may have given the address to somebody of the cluster.
+            if snapshot.pod_with_address(address).is_some() {
+                continue;
+            }
+            let verdict = self.verdict(source, Peer::Address(address), protocol, port, None);
+            let group = match purpose {
+                Purpose::Metadata => purpose.as_str().to_owned(),
+                _ => name.clone(),
+            };
+            let target = Target {
+                purpose,
+                name,
+                group,
+                station: Some(self.lab.network().plan.world),
+                address,
+                protocol,
+                port,
+            };
+            self.ask(source, target, Kind::Connection, verdict);
+        }
+    }
+
+    fn verdict(
+        &self,
+        source: &Source<'_>,
+        destination: Peer,
+        protocol: Protocol,
+        port: u16,
+        through_service: Option<Frontend>,
+    ) -> Verdict {
+        self.engine.can(&Packet {
+            source: Peer::Pod(source.id),
+            destination,
+            family: source.family,
+            protocol,
+            port,
+            through_service,
+        })
+    }
+
+    fn name_of(&self, pod: &Pod) -> String {
+        let snapshot = &self.lab.schedule().snapshot;
+        format!("{}/{}", snapshot.namespace(pod.namespace).name, pod.name)
+    }
+
+    fn group_of(&self, pod: &Pod) -> String {
+        let snapshot = &self.lab.schedule().snapshot;
+        let workload = snapshot.workload(pod.workload);
+        let namespace = &snapshot.namespace(pod.namespace).name;
+        format!("{namespace}/{}", workload.name)
+    }
+
+    fn ask(&mut self, source: &Source<'_>, target: Target, kind: Kind, verdict: Verdict) {
+        let question = Question {
+            purpose: target.purpose,
+            from: End {
+                name: self.name_of(source.pod),
+                group: self.group_of(source.pod),
+                station: Some(source.station),
+            },
+            to: End {
+                name: target.name,
+                group: target.group,
+                station: target.station,
+            },
+            probe: Probe {
+                from: source.station,
+                source: Some(source.address),
+                to: target.address,
+                name: None,
+                protocol: target.protocol,
+                port: target.port,
+                kind,
+            },
+        };
+        self.asked.push((question, verdict));
+    }
+}

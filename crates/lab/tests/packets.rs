@@ -1,0 +1,249 @@
+//! Labs in the kernel: what manifests say and what packets do.
+//!
+//! These tests make network namespaces and fail where that is not permitted.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ringfence_engine::{Engine, Profile};
+use ringfence_lab::Lab;
+use ringfence_lab::enforcer::Nftables;
+use ringfence_lab::probe::{Observed, Progress, Settings};
+use ringfence_lab::run::{Agreement, Purpose, Report, run};
+use ringfence_lab::schedule::{Options, Schedule, schedule};
+use ringfence_lab::topology::Cni;
+use ringfence_model::address::IpFamily;
+use ringfence_model::parse::{self, Input, Limits};
+use ringfence_model::snapshot::builder::BuildOptions;
+
+fn scheduled(yaml: &str, options: &Options) -> Schedule {
+    let loaded = parse::load(
+        vec![Input {
+            name: "test.yaml".to_owned(),
+            bytes: yaml.as_bytes().to_vec(),
+        }],
+        &Limits::default(),
+    );
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    schedule(
+        &loaded.objects,
+        &BuildOptions::default(),
+        &loaded.sources,
+        options,
+    )
+    .unwrap()
+}
+
+fn dual(nodes: usize) -> Options {
+    Options {
+        nodes,
+        families: Some(IpFamily::ALL.to_vec()),
+        ..Options::default()
+    }
+}
+
+/// How a lab is run in a test.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Enforce,
+    Audit,
+    Open,
+}
+
+async fn report(yaml: &str, options: &Options, cni: Cni, mode: Mode) -> Report {
+    let started = Instant::now();
+    let lab = Lab::build(scheduled(yaml, options), cni, Settings::default())
+        .await
+        .expect("network namespaces can be made: root is needed");
+    println!("built after {:?}", started.elapsed());
+    let profile = Profile::default();
+    let audit = mode == Mode::Audit;
+    let engine = match mode {
+        Mode::Open => Engine::compile(&lab.schedule().snapshot, profile),
+        _ => lab
+            .enforce(&Nftables::default(), profile, audit)
+            .await
+            .unwrap(),
+    };
+    println!("enforced after {:?}", started.elapsed());
+    let report = run(&lab, &engine, audit, &Arc::new(Progress::default()))
+        .await
+        .unwrap();
+    println!("{} probes after {:?}", report.rows.len(), started.elapsed());
+    assert_eq!(report.failed_controls, [""; 0]);
+    report
+}
+
+fn assert_all_agree(report: &Report) {
+    let wrong: Vec<String> = report
+        .rows
+        .iter()
+        .filter(|row| match row.agreement() {
+            Agreement::Same => false,
+            // A Service leads to one of several, for which the policies may differ.
+            Agreement::NotPredicted => row.question.purpose != Purpose::Service,
+            Agreement::Differ | Agreement::NotObserved => true,
+        })
+        .map(|row| {
+            let probe = &row.question.probe;
+            format!(
+                "{} -> {} {}:{}/{}: predicted {}, {} {:?}",
+                row.question.from.name,
+                row.question.to.name,
+                probe.to,
+                probe.port,
+                probe.protocol,
+                row.predicted,
+                row.observation.observed,
+                row.observation.detail
+            )
+        })
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        report.rows.len(),
+        wrong.join("\n")
+    );
+}
+
+const SHOP: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        ports:
+        - {name: http, containerPort: 8080}
+        - {name: quic, containerPort: 8443, protocol: UDP}
+        - {name: signal, containerPort: 3868, protocol: SCTP}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {app: web}
+  ports:
+  - {name: http, port: 80, targetPort: http}
+  - {name: quic, port: 443, targetPort: quic, protocol: UDP}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: shop, labels: {app: client}}
+spec: {containers: [{name: client}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: on-host, namespace: shop, labels: {app: host}}
+spec: {hostNetwork: true, containers: [{name: host, ports: [{containerPort: 9100}]}]}
+";
+
+const DENY: &str = "
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: default-deny, namespace: shop}
+spec: {podSelector: {}, policyTypes: [Egress, Ingress]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: client-to-web, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: client}}
+  policyTypes: [Egress]
+  egress:
+  - to: [{podSelector: {matchLabels: {app: web}}}]
+    ports: [{port: http}, {port: 3868, protocol: SCTP}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web-from-client, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress]
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: client}}}]
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_policies_everything_is_answered() {
+    let report = report(SHOP, &dual(2), Cni::Routed, Mode::Enforce).await;
+    assert_all_agree(&report);
+    for purpose in [
+        Purpose::Pod,
+        Purpose::Service,
+        Purpose::Dns,
+        Purpose::ApiServer,
+        Purpose::Internet,
+        Purpose::Metadata,
+        Purpose::Ping,
+    ] {
+        let mut rows = report.rows.iter();
+        assert!(
+            rows.any(|row| row.question.purpose == purpose),
+            "{purpose:?}"
+        );
+    }
+    // A port that nobody declares is closed, and that is seen to have arrived.
+    let to_client = |row: &&ringfence_lab::run::Row| row.question.to.name == "shop/client";
+    let closed = report.rows.iter().filter(to_client);
+    assert!(closed.clone().count() > 0);
+    for row in closed {
+        assert_eq!(row.observation.observed, Observed::Closed, "{row:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_default_deny_packets_do_what_is_predicted() {
+    let yaml = format!("{SHOP}{DENY}");
+    let report = report(&yaml, &dual(2), Cni::Routed, Mode::Enforce).await;
+    assert_all_agree(&report);
+    let dropped = report.rows.iter();
+    let dropped = dropped.filter(|row| row.observation.observed == Observed::Dropped);
+    assert!(dropped.count() > 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_holds_on_bridges() {
+    let yaml = format!("{SHOP}{DENY}");
+    let report = report(&yaml, &dual(2), Cni::Bridge, Mode::Enforce).await;
+    assert_all_agree(&report);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_enforces_nothing_is_noticed() {
+    let yaml = format!("{SHOP}{DENY}");
+    let report = report(&yaml, &dual(1), Cni::Routed, Mode::Open).await;
+    assert!(report.count(Agreement::Differ) > 20);
+    for row in &report.rows {
+        assert_eq!(row.observation.observed.passed(), Some(true), "{row:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn audit_mode_denies_nothing() {
+    let yaml = format!("{SHOP}{DENY}");
+    let report = report(&yaml, &dual(2), Cni::Routed, Mode::Audit).await;
+    for row in &report.rows {
+        assert_eq!(row.observation.observed.passed(), Some(true), "{row:?}");
+    }
+}

@@ -1,0 +1,294 @@
+//! What is scheduled says the same as the manifests it was made from.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ringfence_engine::oracle::Oracle;
+use ringfence_engine::{Frontend, Packet, Peer, Profile, Verdict};
+use ringfence_lab::schedule::{Options, Schedule, ScheduleError, schedule};
+use ringfence_model::address::IpFamily;
+use ringfence_model::parse::{self, Input, Limits, Sources};
+use ringfence_model::snapshot::builder::BuildOptions;
+use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
+use ringfence_testkit::generate::random::{Cluster, Questions};
+
+fn of_text(yaml: &str, options: &Options) -> Result<Schedule, ScheduleError> {
+    let loaded = parse::load(
+        vec![Input {
+            name: "test.yaml".to_owned(),
+            bytes: yaml.as_bytes().to_vec(),
+        }],
+        &Limits::default(),
+    );
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    let build = BuildOptions::default();
+    schedule(&loaded.objects, &build, &loaded.sources, options)
+}
+
+fn of_cluster(cluster: &Cluster, options: &Options) -> Schedule {
+    schedule(
+        &cluster.objects,
+        &cluster.options,
+        &Sources::default(),
+        options,
+    )
+    .unwrap_or_else(|error| panic!("seed {}: {error}", cluster.seed))
+}
+
+fn generated() -> impl Iterator<Item = Cluster> {
+    let count: u64 = std::env::var("RINGFENCE_CLUSTERS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(400);
+    (0..count).map(Cluster::from_seed)
+}
+
+#[test]
+fn every_pod_is_one_pod_with_addresses_of_its_own_and_a_node() {
+    for cluster in generated() {
+        let scheduled = of_cluster(&cluster, &Options::default());
+        let snapshot = &scheduled.snapshot;
+        let mut seen: BTreeSet<IpAddr> = scheduled.api_server.iter().copied().collect();
+        for node in &scheduled.nodes {
+            assert_eq!(node.addresses.len(), scheduled.families.len());
+            for address in &node.addresses {
+                assert!(seen.insert(*address), "seed {}: {address}", cluster.seed);
+            }
+        }
+        for pod in &snapshot.pods {
+            assert_eq!(pod.kind, PodKind::Single, "seed {}", cluster.seed);
+            assert!(!pod.addresses.is_empty(), "seed {}: {pod:?}", cluster.seed);
+            let node = pod.node.as_ref().expect("a node");
+            assert!(scheduled.nodes.iter().any(|n| n.name == *node));
+            for address in pod.addresses.iter().filter(|_| !pod.host_network) {
+                assert!(seen.insert(*address), "seed {}: {address}", cluster.seed);
+                assert!(scheduled.families.contains(&IpFamily::of(*address)));
+            }
+        }
+        for service in snapshot.services.iter().filter(|service| !service.headless) {
+            assert!(!service.cluster_ips.is_empty(), "seed {}", cluster.seed);
+        }
+        for node in snapshot.namespaces.iter() {
+            assert!(node.identity_known, "seed {}", cluster.seed);
+        }
+    }
+}
+
+#[test]
+fn generated_clusters_are_scheduled_without_diagnostics() {
+    for cluster in generated() {
+        let (_, before) = cluster.build();
+        let scheduled = of_cluster(&cluster, &Options::default());
+        assert_eq!(
+            scheduled.diagnostics.len(),
+            before.len(),
+            "seed {}: {:?}",
+            cluster.seed,
+            scheduled.diagnostics
+        );
+    }
+}
+
+#[test]
+fn what_manifests_say_for_certain_is_said_of_every_replica() {
+    let (mut asked, mut known) = (0, 0);
+    for cluster in generated() {
+        let before = cluster.snapshot();
+        let scheduled = of_cluster(&cluster, &Options::default());
+        let after = &*scheduled.snapshot;
+        let profile = Profile::default();
+        let (first, second) = (Oracle::new(&before, profile), Oracle::new(after, profile));
+        for packet in Questions::new(&before, cluster.seed).take(64) {
+            asked += 1;
+            let verdict = first.judge(&packet).verdict;
+            if verdict == Verdict::Unknown {
+                continue;
+            }
+            for same in counterparts(&packet, &before, after) {
+                known += 1;
+                assert_eq!(
+                    second.judge(&same).verdict,
+                    verdict,
+                    "seed {}: {packet:?} as {same:?}\n{}",
+                    cluster.seed,
+                    cluster.to_yaml()
+                );
+            }
+        }
+    }
+    println!("{asked} packets, {known} of them compared");
+    assert!(known > asked / 4, "only {known} of {asked} were compared");
+}
+
+#[test]
+fn in_a_scheduled_cluster_hardly_anything_is_unknown() {
+    let (mut asked, mut unknown) = (0, 0);
+    for cluster in generated() {
+        let scheduled = of_cluster(&cluster, &Options::default());
+        let oracle = Oracle::new(&scheduled.snapshot, Profile::default());
+        for packet in Questions::new(&scheduled.snapshot, cluster.seed).take(64) {
+            asked += 1;
+            unknown += u32::from(oracle.judge(&packet).verdict == Verdict::Unknown);
+        }
+    }
+    println!("{unknown} of {asked} packets are unknown");
+    // What is left are policies of equal priority, and the labels of kinds nobody knows.
+    assert!(unknown * 20 < asked, "{unknown} of {asked}");
+}
+
+/// The packets of the scheduled cluster that the packet stands for.
+fn counterparts(packet: &Packet, before: &Snapshot, after: &Snapshot) -> Vec<Packet> {
+    let peers = |peer: Peer| match peer {
+        Peer::Pod(id) => pods_of(before, after, id)
+            .into_iter()
+            .map(Peer::Pod)
+            .collect(),
+        Peer::Address(address) => vec![Peer::Address(address)],
+    };
+    let through_service = packet.through_service.map(|frontend| {
+        let service = before.service(frontend.service);
+        let namespace = &before.namespace(service.namespace).name;
+        Frontend {
+            service: after.find_service(namespace, &service.name).expect("it"),
+            port: frontend.port,
+        }
+    });
+    let itself = packet.source == packet.destination;
+    let is_template = match packet.source {
+        Peer::Pod(id) => before.pod(id).kind == PodKind::Template,
+        Peer::Address(_) => false,
+    };
+    let mut packets = Vec::new();
+    for source in peers(packet.source) {
+        for destination in peers(packet.destination) {
+            // Two replicas of a template are two pods; a pod and itself are one.
+            if itself && is_template == (source == destination) {
+                continue;
+            }
+            let has_family = |peer: Peer| match peer {
+                Peer::Pod(id) => after.pod(id).address(packet.family).is_some(),
+                Peer::Address(address) => IpFamily::of(address) == packet.family,
+            };
+            if has_family(source) && has_family(destination) {
+                packets.push(Packet {
+                    source,
+                    destination,
+                    through_service,
+                    ..*packet
+                });
+            }
+        }
+    }
+    packets
+}
+
+fn pods_of(before: &Snapshot, after: &Snapshot, id: PodId) -> Vec<PodId> {
+    let pod = before.pod(id);
+    let namespace = &before.namespace(pod.namespace).name;
+    if pod.kind == PodKind::Single {
+        return after.find_pod(namespace, &pod.name).into_iter().collect();
+    }
+    let workload = before.workload(pod.workload);
+    after
+        .find_workload(namespace, Some(&workload.kind), &workload.name)
+        .into_iter()
+        .flat_map(|id| after.workload(id).pod_ids())
+        .collect()
+}
+
+const SHOP: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 5
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, ports: [{containerPort: 8080}]}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent, namespace: shop}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec: {hostNetwork: true, containers: [{name: agent}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: odd, namespace: shop}
+spec: {containers: [{name: odd}]}
+status: {phase: Running, podIP: 169.254.9.9}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+";
+
+#[test]
+fn replicas_are_capped_and_daemons_are_on_every_node() {
+    let options = Options {
+        nodes: 3,
+        families: Some(IpFamily::ALL.to_vec()),
+        ..Options::default()
+    };
+    let scheduled = of_text(SHOP, &options).unwrap();
+    let snapshot = &scheduled.snapshot;
+    let count = |name: &str| {
+        let found = snapshot.find_workload("shop", None, name);
+        snapshot.workload(found[0]).pod_ids().count()
+    };
+    assert_eq!((count("web"), count("agent"), count("odd")), (2, 3, 1));
+    let names: Vec<&str> = scheduled.nodes.iter().map(|node| &*node.name).collect();
+    assert_eq!(names, ["node-1", "node-2", "node-3"]);
+    assert_eq!(scheduled.nodes[1].pod_ranges.len(), 2);
+    for pod in snapshot.pods.iter().filter(|pod| !pod.host_network) {
+        let node = scheduled
+            .nodes
+            .iter()
+            .find(|n| Some(&n.name) == pod.node.as_ref());
+        for address in &pod.addresses {
+            let ranges = &node.unwrap().pod_ranges;
+            assert!(
+                ranges.iter().any(|range| range.contains(address)),
+                "{address}"
+            );
+        }
+    }
+    let notes = scheduled.notes.join("\n");
+    assert!(notes.contains("3 replicas left out"), "{notes}");
+    assert!(notes.contains("169.254.9.9 cannot be used"), "{notes}");
+    assert!(snapshot.find_service("default", "kubernetes").is_some());
+    assert!(snapshot.find_service("kube-system", "kube-dns").is_some());
+}
+
+#[test]
+fn the_same_manifests_are_scheduled_the_same() {
+    let twice =
+        [0, 1].map(|_| format!("{:?}", of_text(SHOP, &Options::default()).unwrap().objects));
+    assert_eq!(twice[0], twice[1]);
+}
+
+#[test]
+fn a_cluster_that_is_too_large_is_refused() {
+    let options = Options {
+        most_pods: 3,
+        ..Options::default()
+    };
+    let error = of_text(SHOP, &options).unwrap_err();
+    assert!(
+        matches!(error, ScheduleError::TooMany { what: "pods", .. }),
+        "{error}"
+    );
+}
