@@ -132,8 +132,8 @@ impl Network {
         self.pods[index].1.netns()
     }
 
-    /// The cluster that these pods and some policies are.
-    pub(crate) fn engine(&self, labels: &[(&str, &str)], policies: &str) -> (Engine, Node) {
+    /// These pods and some policies as manifests.
+    pub(crate) fn manifests(&self, labels: &[(&str, &str)], policies: &str) -> String {
         let mut text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n".to_owned();
         for (index, (name, _)) in self.pods.iter().enumerate() {
             let extra = labels.iter().find(|(pod, _)| pod == name);
@@ -149,6 +149,12 @@ impl Network {
         }
         text.push_str("---\n");
         text.push_str(policies);
+        text
+    }
+
+    /// The cluster that these pods and some policies are.
+    pub(crate) fn engine(&self, labels: &[(&str, &str)], policies: &str) -> (Engine, Node) {
+        let text = self.manifests(labels, policies);
         let input = Input {
             name: "test.yaml".to_owned(),
             bytes: text.into_bytes(),
