@@ -114,8 +114,8 @@ show 0 'No policy helps here; it is said, and why such a pod may be there.' \
     check -f base -f steps/5-hostnetwork --select RF103
 
 chapter '6. Closed'
-show 0 'Exactly the connections that the shop needs. What stays unknown is node-exporter: a pod and its own node always reach each other, and on which node a pod runs is not in a manifest.' \
-    reach -f base -f steps/6-closed
+show 0 'Exactly the connections that the shop needs. What stays unknown is node-exporter: a pod and its own node always reach each other, and on which node a pod runs is not in a manifest. (Without --pod-cidr it would not be known either whether a pod has an address that a rule names.)' \
+    reach -f base -f steps/6-closed --pod-cidr 10.244.0.0/16
 show 0 'What the shop needs works, and what must never be is not: for a pipeline.' \
     assert -f base -f steps/6-closed assertions.yaml
 show 1 'Why not? Every policy that selects either end, and the smallest rules that are missing.' \

@@ -42,6 +42,8 @@ pub struct Proposal {
     /// What was left out, what was assumed, and what the policies do not close; a
     /// sentence each, without a full stop.
     pub notes: Vec<String>,
+    /// Whether something that was asked for cannot be written.
+    pub is_partial: bool,
 }
 
 /// A policy of a set, before it is written for a namespace.
@@ -75,7 +77,13 @@ pub fn propose(context: &Context<'_>, request: &Request) -> Result<Proposal, Bas
             deny_metadata::must_deny(context)?;
             deny_metadata::must_not_open(context, &targets)?;
         }
-        proposal.policies = for_namespaces(context, request, &targets, &pieces);
+        let has_dns = pieces.iter().any(|p| matches!(p, Piece::NameServers(_)));
+        proposal.is_partial = request.preset.needs_name_servers() && !has_dns;
+        let notes = &mut proposal.notes;
+        if pieces.iter().any(|piece| matches!(piece, Piece::Deny(directions) if directions.contains(&Direction::Ingress))) {
+            namespaces::note_name_servers(context, &targets, notes);
+        }
+        proposal.policies = for_namespaces(context, request, &targets, &pieces, notes);
         if request.preset.closes() {
             let policies = &proposal.policies;
             proof::add_notes(context, &targets, &pieces, policies, &mut proposal.notes);
@@ -98,9 +106,11 @@ pub(crate) fn deny_egress(namespace: &str) -> ProposedPolicy {
     default_deny::policy(namespace, &[Direction::Egress])
 }
 
-/// What lets the pods of a namespace ask the name servers of this cluster.
-pub(crate) fn allow_dns(context: &Context<'_>, namespace: &str) -> ProposedPolicy {
-    name_servers::NameServers::find(context, None, &mut Vec::new()).policy(namespace)
+/// What lets the pods of a namespace ask the name servers of this cluster; `None` where no
+/// policy can.
+pub(crate) fn allow_dns(context: &Context<'_>, namespace: &str) -> Option<ProposedPolicy> {
+    let found = name_servers::NameServers::find(context, None, &mut Vec::new());
+    (!found.is_out_of_reach()).then(|| found.policy(namespace))
 }
 
 /// The pieces of a set, in order.
@@ -116,12 +126,16 @@ fn pieces(
         Preset::DenyMetadata => vec![Piece::AllButMetadata],
         _ => Vec::new(),
     };
-    if matches!(
-        request.preset,
-        Preset::Production | Preset::InternalOnly | Preset::AllowDns
-    ) {
+    if request.preset.needs_name_servers() {
         let found = name_servers::NameServers::find(context, request.dns, notes);
-        pieces.push(Piece::NameServers(found));
+        match (found.is_out_of_reach(), request.preset) {
+            (false, _) => pieces.push(Piece::NameServers(found)),
+            (true, Preset::AllowDns) => return Err(BaselineError::NameServersOnNodes),
+            (true, _) => notes.push(format!(
+                "allow-dns was left out, so that these pods cannot resolve names: {}",
+                BaselineError::NameServersOnNodes
+            )),
+        }
     }
     let is_set = matches!(request.preset, Preset::Production | Preset::InternalOnly);
     let kube_api = match (&request.kube_api, request.preset) {
@@ -150,6 +164,7 @@ fn for_namespaces(
     request: &Request,
     targets: &[Target],
     pieces: &[Piece],
+    notes: &mut Vec<String>,
 ) -> Vec<ProposedPolicy> {
     let written = |target: &Target, piece: &Piece| match piece {
         Piece::Deny(directions) => default_deny::policy(&target.name, directions),
@@ -167,8 +182,17 @@ fn for_namespaces(
     let mut policies = Vec::new();
     for target in targets {
         for piece in pieces {
-            if let Some(piece) = in_place.missing(target, piece, request) {
-                policies.push(written(target, &piece));
+            let Some(piece) = in_place.missing(target, piece, request) else {
+                continue;
+            };
+            let policy = written(target, &piece);
+            let is_dns = matches!(piece, Piece::NameServers(_));
+            match is_dns
+                .then(|| in_place.why_useless(target, &policy))
+                .flatten()
+            {
+                Some(why) => notes.push(why),
+                None => policies.push(policy),
             }
         }
     }

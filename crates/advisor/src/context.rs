@@ -5,6 +5,8 @@ mod backstop;
 mod cni;
 mod denial;
 mod dns;
+mod dns_clients;
+mod dns_elsewhere;
 mod dns_rules;
 mod ends;
 mod exceptions;
@@ -15,6 +17,7 @@ mod inventory;
 mod manifest_paths;
 mod node_agents;
 mod openings;
+mod policies_alone;
 mod roles;
 mod service_ports;
 mod written;
@@ -32,10 +35,11 @@ pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
 pub use internet::InternetInParts;
 pub(crate) use internet::is_most_of_internet;
-pub use inventory::{ContainerFacts, Inventory};
+pub use inventory::{ContainerFacts, Inventory, Resolver};
 pub use manifest_paths::{pod_spec_path, pod_template_path};
 pub use node_agents::node_agent;
-pub use openings::{Cause, Opening};
+pub use openings::{Cause, Opening, address_text};
+pub use policies_alone::{DnsAlone, PoliciesAlone};
 pub use roles::Role;
 pub use service_ports::{ServicePorts, Translated};
 pub use written::{WrittenBlock, WrittenRule, numbers_of, rule_path};
@@ -128,7 +132,9 @@ pub struct Context<'a> {
     deny_all: OnceLock<Vec<backstop::DenyAll>>,
     openings: OnceLock<BTreeMap<Cause, Vec<Opening>>>,
     written: OnceLock<Vec<WrittenRule<'a>>>,
+    dns_clients: OnceLock<Vec<Group>>,
     dns_problems: OnceLock<Vec<DnsProblem>>,
+    policies_alone: OnceLock<Vec<PoliciesAlone>>,
 }
 
 impl<'a> Context<'a> {
@@ -138,6 +144,7 @@ impl<'a> Context<'a> {
         let snapshot = &**input.engine.snapshot();
         let dns = Dns::find(snapshot, input.inventory, input.assumed_dns);
         let groups = groups::of(input.engine, &dns);
+        let roles = roles::of(snapshot, &dns);
         let first_in_group = ends::first_in_group(snapshot.pods.len(), &groups);
         Self {
             engine: input.engine,
@@ -149,7 +156,7 @@ impl<'a> Context<'a> {
             dns,
             cni: Cni::find(input.inventory),
             groups,
-            roles: roles::of(snapshot),
+            roles,
             first_in_group,
             service_ports: OnceLock::new(),
             exposures: OnceLock::new(),
@@ -158,7 +165,9 @@ impl<'a> Context<'a> {
             deny_all: OnceLock::new(),
             openings: OnceLock::new(),
             written: OnceLock::new(),
+            dns_clients: OnceLock::new(),
             dns_problems: OnceLock::new(),
+            policies_alone: OnceLock::new(),
         }
     }
 
@@ -253,7 +262,14 @@ impl<'a> Context<'a> {
         self.openings.get_or_init(|| openings::of(self))
     }
 
-    /// The groups that can ask name servers neither over UDP nor over TCP for certain.
+    /// The namespaces of which the input has policies and no pods, in the order of names.
+    #[must_use]
+    pub fn policies_alone(&self) -> &[PoliciesAlone] {
+        self.policies_alone.get_or_init(|| policies_alone::of(self))
+    }
+
+    /// The [clients](Self::dns_clients) that can ask name servers neither over UDP nor over
+    /// TCP for certain.
     #[must_use]
     pub fn dns_problems(&self) -> &[DnsProblem] {
         self.dns_problems.get_or_init(|| dns_rules::problems(self))

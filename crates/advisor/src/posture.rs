@@ -101,8 +101,8 @@ pub fn of(context: &Context<'_>) -> Vec<NamespacePosture> {
 }
 
 fn dns(context: &Context<'_>, group: &Group) -> Openness {
-    if group.host_network || context.dns.is_server(group.first) {
-        // It has its node's resolver, or is the resolver.
+    if !group.pods.iter().any(|pod| context.asks_cluster_dns(*pod)) {
+        // It has its node's resolver or one of its own, or is the resolver.
         return Openness::Open;
     }
     let reach = context.dns.resolves(context.engine, group);

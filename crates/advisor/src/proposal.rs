@@ -26,8 +26,10 @@ pub(crate) fn allow_dns(
 ) -> Vec<Value> {
     let name = &context.snapshot.namespace(namespace).name;
     let mut taken = taken_names(context, namespace);
-    let mut proposed = baseline::allow_dns(context, name);
     let mut manifests = Vec::new();
+    let Some(mut proposed) = baseline::allow_dns(context, name) else {
+        return manifests;
+    };
     for selector in selectors {
         if let PolicyBody::Network(spec) = &mut proposed.policy.body {
             spec.pod_selector = Some(selector);
@@ -39,14 +41,15 @@ pub(crate) fn allow_dns(
 
 /// The egress rules of such a policy.
 pub(crate) fn dns_egress_rules(context: &Context<'_>) -> Vec<Value> {
-    match &baseline::allow_dns(context, "").policy.body {
-        PolicyBody::Network(spec) => {
+    let proposed = baseline::allow_dns(context, "");
+    match proposed.map(|proposed| proposed.policy.body) {
+        Some(PolicyBody::Network(spec)) => {
             let rules = spec.egress.iter().flatten();
             rules
                 .filter_map(|rule| serde_json::to_value(rule).ok())
                 .collect()
         }
-        PolicyBody::Tiered(_) => Vec::new(),
+        Some(PolicyBody::Tiered(_)) | None => Vec::new(),
     }
 }
 

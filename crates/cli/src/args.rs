@@ -11,6 +11,7 @@ use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
 
 use crate::command::{assert, baseline, check, completions, diff, explain, lab, man, reach};
+use crate::output::shell;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -96,6 +97,40 @@ pub(crate) struct InputOptions {
     pub(crate) reading: ReadingOptions,
 }
 
+impl InputOptions {
+    /// The options as they would be typed, each with a space before it, for a command that
+    /// is to answer from the same input in the same way.
+    pub(crate) fn as_typed(&self) -> String {
+        let mut typed = String::new();
+        let mut add = |option: &str, value: &str| {
+            typed.push_str(&format!(" {option} {}", shell::word(value)));
+        };
+        for path in &self.filenames {
+            add("-f", &path.to_string_lossy());
+        }
+        let reading = &self.reading;
+        if let Some(namespace) = &reading.namespace {
+            add("-n", namespace);
+        }
+        for cidr in &reading.pod_cidrs {
+            add("--pod-cidr", &cidr.to_string());
+        }
+        let families = reading.ip_family.and_then(|f| f.to_possible_value());
+        if let Some(family) = families {
+            add("--ip-family", family.get_name());
+        }
+        if reading.profile != ProfileName::default().as_str() {
+            add("--profile", &reading.profile);
+        }
+        if let (OwnNode::Strict, Some(rule)) =
+            (reading.own_node, reading.own_node.to_possible_value())
+        {
+            add("--own-node", rule.get_name());
+        }
+        typed
+    }
+}
+
 /// How manifests are read and judged.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ReadingOptions {
@@ -105,9 +140,9 @@ pub(crate) struct ReadingOptions {
 
     /// A range that pods get their addresses from; repeatable
     ///
-    /// Without it (and without `spec.podCIDR` of nodes) it is not known whether a
-    /// policy's `ipBlock` covers a pod that has no address yet, and such verdicts are
-    /// Unknown.
+    /// Without it, it is often not known whether a policy's `ipBlock` covers a pod that has
+    /// no address yet, and such verdicts are Unknown. `spec.podCIDR` of nodes does not
+    /// bound pods: a node may be added.
     #[arg(long = "pod-cidr", value_name = "CIDR")]
     pub(crate) pod_cidrs: Vec<IpNet>,
 
@@ -180,6 +215,27 @@ mod tests {
     #[test]
     fn the_command_line_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[derive(Debug, Parser)]
+    struct OnlyInput {
+        #[command(flatten)]
+        input: InputOptions,
+    }
+
+    #[test]
+    fn the_input_is_typed_again_as_it_was() {
+        for typed in [
+            " -f manifests/ -f 'my files/a.yaml' -n shop --pod-cidr 10.0.0.0/8 --ip-family dual \
+             --profile cilium --own-node strict",
+            " -f -",
+            "",
+        ] {
+            let words = format!("ringfence{typed}").replace("'my files/a.yaml'", "my?files/a.yaml");
+            let words = words.split(' ').map(|word| word.replace('?', " "));
+            let only = OnlyInput::parse_from(words);
+            assert_eq!(only.input.as_typed(), typed);
+        }
     }
 
     #[test]

@@ -177,11 +177,12 @@ impl Finder<'_> {
         let from_outside = self.engine.reach(
             &Selection {
                 workloads: Some(Vec::new()),
-                addresses: None,
+                ..Selection::default()
             },
             &Selection {
                 workloads: Some(workloads),
                 addresses: Some(Vec::new()),
+                ..Selection::default()
             },
         );
         let names = AddressNames::new(self.snapshot);

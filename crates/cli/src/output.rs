@@ -23,6 +23,7 @@ mod progress;
 pub(crate) mod reach;
 #[cfg(test)]
 mod schema;
+pub(crate) mod shell;
 pub(crate) mod snippet;
 pub(crate) mod standards;
 pub(crate) mod structured;

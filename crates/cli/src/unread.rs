@@ -139,14 +139,17 @@ impl Unread {
 
     /// Makes connections that such a policy could close unknown.
     pub(crate) fn doubt_connections(&self, snapshot: &Snapshot, reachability: &mut Reachability) {
-        if self.is_empty() {
-            return;
+        if !self.is_empty() {
+            reachability.doubt(|end| self.is_doubtful(snapshot, end));
         }
-        let is_doubtful = |end: &End| match end {
-            End::Workload(id) => self.may_select(snapshot, *id),
+    }
+
+    /// Whether what an end can open or accept is not known because of such a policy.
+    pub(crate) fn is_doubtful(&self, snapshot: &Snapshot, end: &End) -> bool {
+        match end {
+            End::Workload(id) => !self.is_empty() && self.may_select(snapshot, *id),
             End::Addresses(_) => false,
-        };
-        reachability.doubt(is_doubtful);
+        }
     }
 
     /// The same for ways into the cluster.

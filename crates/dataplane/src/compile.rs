@@ -13,7 +13,7 @@ mod sides;
 
 pub use node::{Endpoint, Enforcement, MODE_LABEL, Node, Settings};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_engine::Engine;
 use ringfence_model::address::IpFamily;
@@ -32,8 +32,12 @@ pub struct Compiled {
     /// Pods of this node with connections that are allowed or denied by something that
     /// the snapshot does not say. They are denied.
     pub unknown: BTreeSet<PodId>,
-    /// The generation of verdicts that a judged connection is marked with; at least 1.
+    /// The generation of verdicts that a judged connection is marked with; at least 1 in
+    /// what was compiled.
     epoch: u32,
+    mark_mask: u32,
+    /// The pods that each chain is for.
+    chain_pods: BTreeMap<Name, Vec<PodId>>,
     peer_sets: [Numbers<PeerSetOwner>; 2],
     chains: [[Numbers<Name>; 2]; 2],
     to_itself: [Numbers<Name>; 2],
@@ -49,22 +53,51 @@ impl Compiled {
         let mut next = Self {
             ruleset: Ruleset::default(),
             unknown: BTreeSet::new(),
-            epoch: previous.epoch.max(1),
+            epoch: previous.epoch,
+            mark_mask: node.settings.mark_mask,
+            chain_pods: BTreeMap::new(),
             peer_sets: previous.peer_sets.clone(),
             chains: previous.chains.clone(),
             to_itself: previous.to_itself.clone(),
         };
-        let mut inner = Ruleset::default();
+        let mut ruleset = Ruleset::default();
         for family in IpFamily::ALL {
-            sides::compile(engine, node, family, &mut next, &mut inner);
+            sides::compile(engine, node, family, &mut next, &mut ruleset);
         }
-        base::sets(engine, node, &mut inner);
-        next.ruleset = base::with_chains(&inner, engine, node, next.epoch);
-        if next.ruleset != previous.ruleset && !previous.ruleset.chains.is_empty() {
+        base::sets(engine, node, &mut ruleset);
+        base::chains(engine, node, &mut ruleset);
+        base::set_epoch(&node.settings, previous.epoch, &mut ruleset);
+        if ruleset != previous.ruleset {
             next.epoch = node.settings.epoch_after(previous.epoch);
-            next.ruleset = base::with_chains(&inner, engine, node, next.epoch);
+            base::set_epoch(&node.settings, next.epoch, &mut ruleset);
         }
+        next.ruleset = ruleset;
         next
+    }
+
+    /// Nothing, after a table of another process that marked connections with this
+    /// generation.
+    #[must_use]
+    pub fn resumed(epoch: u32) -> Self {
+        Self {
+            epoch,
+            ..Self::default()
+        }
+    }
+
+    /// The bits of connections' marks that are ours.
+    #[must_use]
+    pub fn mark_mask(&self) -> u32 {
+        self.mark_mask
+    }
+
+    /// The pods that chains are for.
+    #[must_use]
+    pub fn concerned_by(&self, chains: &BTreeSet<String>) -> BTreeSet<PodId> {
+        let pods = chains
+            .iter()
+            .filter_map(|name| self.chain_pods.get(name.as_str()));
+        pods.flatten().copied().collect()
     }
 
     /// The generation of verdicts that judged connections are marked with.

@@ -147,6 +147,10 @@ impl Run<'_> {
             Statement::Masked { field, mask, value } => self
                 .number(*field)
                 .is_some_and(|number| number & mask == *value),
+            Statement::MaskedIn { field, mask, set } => {
+                let number = self.number(*field).map(|number| number & mask);
+                number.is_some_and(|number| self.look_up(set, &key::peer_set(number)).is_some())
+            }
             Statement::AnyBit { field, mask } => {
                 self.number(*field).is_some_and(|number| number & mask != 0)
             }
@@ -191,7 +195,7 @@ impl Run<'_> {
             let next = match operand {
                 Operand::Field(field) => key::bytes(&self.load(*field)?),
                 Operand::Constant(constant) => constant.clone(),
-                Operand::Mapped(field, map) => {
+                Operand::Mapped(field, map) | Operand::Numbered(field, map) => {
                     let from = key::bytes(&self.load(*field)?);
                     match self.look_up(map, &from)? {
                         Value::Bytes(bytes) => bytes.clone(),

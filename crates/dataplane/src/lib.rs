@@ -5,5 +5,6 @@
 
 pub mod compile;
 pub mod interpret;
+pub mod nflog;
 pub mod nft;
 pub mod ruleset;

@@ -3,10 +3,14 @@
 //!
 //! Only this module touches netfilter.
 
+mod connections;
 mod decode;
 mod encode;
+mod enforcer;
 mod error;
 mod table;
 
+pub use connections::Connections;
+pub use enforcer::{Applied, Enforcer};
 pub use error::Error;
 pub use table::{Table, TableName};

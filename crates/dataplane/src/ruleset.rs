@@ -28,6 +28,10 @@ pub struct Ruleset {
 /// The name of a set, a map or a chain.
 pub type Name = Arc<str>;
 
+/// The set that has the generation of verdicts as its only element, so that it can be
+/// read back by who takes the table over.
+pub const EPOCH: &str = "epoch";
+
 /// A set or a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::snapshot::{Snapshot, WorkloadId};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::engine::Engine;
 use crate::packet::Verdict;
@@ -138,25 +138,52 @@ impl Diff {
     }
 }
 
+/// Whether more than the snapshot has decides about an end: a policy that could not be
+/// read may select it. What it reaches, and what reaches it, is not known.
+pub type Doubt<'a> = &'a dyn Fn(&End) -> bool;
+
+/// Whether pods whose addresses are not known are taken to have other families in the one
+/// cluster than in the other. What is only told of one of them has not changed: both are
+/// asked about both families then.
+fn differ_in_families(old: &Engine, new: &Engine) -> bool {
+    old.snapshot().default_families != new.snapshot().default_families
+}
+
 /// Compares what can be reached in two clusters.
 ///
 /// Addresses that either cluster gives to pods do not count as outside.
 #[must_use]
 pub fn diff(old: &Engine, new: &Engine) -> Diff {
+    diff_with_doubts(old, new, [&|_| false, &|_| false])
+}
+
+/// The same with ends in the old cluster, and in the new one, of which not everything is
+/// known. A verdict that is not known in either is no change.
+#[must_use]
+pub fn diff_with_doubts(old: &Engine, new: &Engine, doubts: [Doubt<'_>; 2]) -> Diff {
     let names = Names::merge(old.snapshot(), new.snapshot());
     let outside = outside_both(old.snapshot(), new.snapshot());
-    let before = Reached::of(old, &names.old, &outside);
-    let after = Reached::of(new, &names.new, &outside);
+    let selection = Selection {
+        workloads: None,
+        addresses: Some(outside.iter().flat_map(IpRangeSet::to_nets).collect()),
+        any_family: differ_in_families(old, new),
+    };
+    let [doubt_old, doubt_new] = doubts;
+    let before = Reached::of(old, &names.old, &selection, doubt_old);
+    let after = Reached::of(new, &names.new, &selection, doubt_new);
+    let doubted = |ends: &[usize]| {
+        [&before, &after].map(|reached| ends.iter().any(|end| reached.doubtful.contains(end)))
+    };
 
     let none = OpenPorts::default();
     let mut changes = Vec::new();
     for (number, from) in names.all.iter().enumerate() {
         let (was, is) = (before.opened_by(number), after.opened_by(number));
-        for (to, was, is) in both(was, is, &none) {
-            let Some(to) = names.get(to) else {
+        for (number_of_to, was, is) in both(was, is, &none) {
+            let Some(to) = names.get(number_of_to) else {
                 continue;
             };
-            for (before, after, ports) in transitions(was, is) {
+            for (before, after, ports) in transitions(was, is, doubted(&[number, number_of_to])) {
                 changes.push(Change {
                     from: ChangedEnd::Workload(from.name.clone()),
                     to: ChangedEnd::Workload(to.name.clone()),
@@ -173,7 +200,7 @@ pub fn diff(old: &Engine, new: &Engine) -> Diff {
         for inwards in [false, true] {
             let was = before.outside.get(&(index, inwards));
             let is = after.outside.get(&(index, inwards));
-            for mut change in outside::changes(was, is, &outside) {
+            for mut change in outside::changes(was, is, &outside, doubted(&[index])) {
                 // A rule may name the address of a pod where the range of pods is not
                 // known: that is no address outside.
                 change.addresses.retain(|net| {
@@ -215,24 +242,39 @@ pub fn diff(old: &Engine, new: &Engine) -> Diff {
     }
 }
 
-/// The ports whose verdict differs, by what it was and what it is.
-fn transitions(was: &OpenPorts, is: &OpenPorts) -> Vec<(Verdict, Verdict, PortSet)> {
-    let mut found = Vec::new();
+/// The ports whose verdict differs, by what it was and what it is. Where the old cluster,
+/// or the new one, is `doubted`, what is not allowed there is not known to be denied.
+fn transitions(
+    was: &OpenPorts,
+    is: &OpenPorts,
+    doubted: [bool; 2],
+) -> Vec<(Verdict, Verdict, PortSet)> {
+    let mut found: BTreeMap<(Verdict, Verdict), PortSet> = BTreeMap::new();
     if was == is {
-        return found;
+        return Vec::new();
     }
+    let [doubt_before, doubt_after] = doubted;
+    let settled = |verdict: Verdict, doubted: bool| match verdict {
+        Verdict::Denied if doubted => Verdict::Unknown,
+        verdict => verdict,
+    };
     for before in [Verdict::Allowed, Verdict::Denied, Verdict::Unknown] {
         for after in [Verdict::Allowed, Verdict::Denied, Verdict::Unknown] {
-            if before == after {
+            let shown = (settled(before, doubt_before), settled(after, doubt_after));
+            if before == after || shown.0 == shown.1 {
                 continue;
             }
             let ports = with_verdict(was, before).intersection(&with_verdict(is, after));
             if !ports.is_empty() {
-                found.push((before, after, ports));
+                let all = found.entry(shown).or_insert_with(PortSet::none);
+                *all = all.union(&ports);
             }
         }
     }
+    let found = found.into_iter();
     found
+        .map(|((before, after), ports)| (before, after, ports))
+        .collect()
 }
 
 /// The ports that have a verdict.
@@ -318,19 +360,29 @@ struct Reached {
     rows: FxHashMap<usize, Row>,
     /// The common number of each workload, by index.
     numbers: Vec<usize>,
+    /// The common numbers of ends of which not everything is known.
+    doubtful: FxHashSet<usize>,
     /// By workload, and whether the connections come in.
     outside: FxHashMap<(usize, bool), Outside>,
 }
 
 impl Reached {
-    fn of(engine: &Engine, numbers: &[usize], outside: &[IpRangeSet; 2]) -> Self {
-        let selection = Selection {
-            workloads: None,
-            addresses: Some(outside.iter().flat_map(IpRangeSet::to_nets).collect()),
-        };
+    fn of(engine: &Engine, numbers: &[usize], selection: &Selection, doubt: Doubt<'_>) -> Self {
+        let mut reachability = engine.reach(selection, selection);
+        let doubtful: FxHashSet<usize> = engine
+            .snapshot()
+            .workload_ids()
+            .zip(numbers)
+            .filter(|((id, _), _)| doubt(&End::Workload(*id)))
+            .map(|(_, number)| *number)
+            .collect();
+        if !doubtful.is_empty() {
+            reachability.doubt(doubt);
+        }
         let mut reached = Self {
-            reachability: engine.reach(&selection, &selection),
+            reachability,
             numbers: numbers.to_vec(),
+            doubtful,
             ..Self::default()
         };
         let reachability = &reached.reachability;

@@ -270,6 +270,11 @@ impl Engine {
         self.side_of[direction_index(direction)][family_index(family)][class as usize]
     }
 
+    /// The sides of both families.
+    pub(crate) fn side_indices(&self, class: ClassId, direction: Direction) -> [u32; 2] {
+        IpFamily::ALL.map(|family| self.side_index(class, direction, family))
+    }
+
     /// The outcome for a pair of classes in one family, own-node traffic aside.
     pub(crate) fn pair(
         &self,

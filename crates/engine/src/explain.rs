@@ -36,6 +36,9 @@ pub struct Side {
     pub verdict: Verdict,
     /// What decided it.
     pub decided_by: DecidedBy,
+    /// Whether the other end may be the node of this one: a pod and its own node reach
+    /// each other whatever policies say.
+    pub may_be_own_node: bool,
     /// Every policy that selects this end in this direction, in order of evaluation.
     pub reasons: Vec<Reason>,
 }
@@ -106,6 +109,7 @@ pub fn explain(snapshot: &Snapshot, profile: &Profile, packet: &Packet) -> Expla
         direction,
         verdict: decision.verdict,
         decided_by: decision.decided_by,
+        may_be_own_node: decision.may_be_own_node,
         reasons: decision
             .steps
             .iter()

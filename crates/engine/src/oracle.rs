@@ -43,6 +43,8 @@ pub struct SideDecision {
     pub verdict: Verdict,
     /// What decided it.
     pub decided_by: DecidedBy,
+    /// Whether the other end may be the node of this one, so that policies may not matter.
+    pub may_be_own_node: bool,
     /// What each policy that selects, or may select, this end does, in the order of
     /// evaluation. Policies of a tier that was not reached are left out.
     pub steps: Vec<Step>,
@@ -132,6 +134,7 @@ impl<'a> Oracle<'a> {
         let settled = |decided_by| SideDecision {
             verdict: Verdict::Allowed,
             decided_by,
+            may_be_own_node: false,
             steps: Vec::new(),
         };
         let Peer::Pod(id) = subject else {
@@ -234,6 +237,7 @@ impl<'a> Oracle<'a> {
         SideDecision {
             verdict: Verdict::from_possible(allow, deny),
             decided_by,
+            may_be_own_node: own_node.possible(),
             steps,
         }
     }

@@ -6,6 +6,8 @@ mod external;
 mod own_node;
 mod pair;
 mod reachability;
+#[cfg(test)]
+mod tests;
 
 pub use all_pairs::AllPairs;
 pub(crate) use all_pairs::IngressIndex;
@@ -49,4 +51,7 @@ pub struct Selection {
     pub workloads: Option<Vec<WorkloadId>>,
     /// The addresses; `None` for all, `Some` of an empty list for none.
     pub addresses: Option<Vec<IpNet>>,
+    /// Whether a pod whose addresses are not known is asked about addresses of a family
+    /// that it is taken not to have. Somebody who names such an address wants to know.
+    pub any_family: bool,
 }

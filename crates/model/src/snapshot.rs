@@ -66,6 +66,11 @@ pub struct Snapshot {
     pod_ranges: (Option<IpRangeSet>, Option<IpRangeSet>),
     /// The ranges in which all pods are.
     all_pods_ranges: (Option<IpRangeSet>, Option<IpRangeSet>),
+    /// The same without the addresses of Services; `None` where it is the same.
+    free_for_pods: (Option<IpRangeSet>, Option<IpRangeSet>),
+    /// What anything in the cluster can have for an address; `None` where Services take
+    /// nothing from it.
+    assignable: (Option<IpRangeSet>, Option<IpRangeSet>),
     pods_by_address: FxHashMap<IpAddr, PodId>,
     /// Live pods only.
     pods_by_name: FxHashMap<NamespaceId, FxHashMap<Arc<str>, PodId>>,

@@ -43,8 +43,14 @@ fn names(snapshot: &Snapshot) -> Vec<WorkloadName> {
     snapshot.workloads.iter().map(name).collect()
 }
 
-/// The best verdict that any two pods get, or a pod and an address.
-fn best(snapshot: &Snapshot, from: &ChangedEnd, to: &ChangedEnd, port: (Protocol, u16)) -> Verdict {
+/// The best verdict that any two pods get, or a pod and an address; in `any_family` also
+/// in those that a pod is only taken not to have.
+fn best(
+    (snapshot, any_family): (&Snapshot, bool),
+    from: &ChangedEnd,
+    to: &ChangedEnd,
+    port: (Protocol, u16),
+) -> Verdict {
     let peers = |end: &ChangedEnd| -> Vec<Peer> {
         match end {
             ChangedEnd::Addresses(nets) => nets.iter().map(|n| Peer::Address(n.addr())).collect(),
@@ -54,9 +60,8 @@ fn best(snapshot: &Snapshot, from: &ChangedEnd, to: &ChangedEnd, port: (Protocol
                 .unwrap_or_default(),
         }
     };
-    // Of a pod without a known address it is not known which families it has not.
-    let outside =
-        matches!(from, ChangedEnd::Addresses(_)) || matches!(to, ChangedEnd::Addresses(_));
+    let outside = any_family
+        && (matches!(from, ChangedEnd::Addresses(_)) || matches!(to, ChangedEnd::Addresses(_)));
     let families = |peer: Peer| match peer {
         Peer::Pod(id) if outside && snapshot.pod(id).addresses.is_empty() => IpFamily::ALL.to_vec(),
         Peer::Pod(id) => snapshot.families_of(snapshot.pod(id)),
@@ -125,6 +130,8 @@ fn a_change_is_listed_exactly_where_the_best_verdict_of_any_two_pods_differs() {
     for (seed, old, new) in pairs() {
         let (old, new) = (old.snapshot(), new.snapshot());
         let found = diff(&compile(&old), &compile(&new));
+        // Two clusters that are told to differ in families are asked about all of them.
+        let any_family = old.default_families != new.default_families;
         let mut workloads = names(&old);
         workloads.extend(names(&new));
         workloads.sort();
@@ -165,8 +172,8 @@ fn a_change_is_listed_exactly_where_the_best_verdict_of_any_two_pods_differs() {
                     continue;
                 }
                 for &port in &ports {
-                    let before = best(&old, from, to, port);
-                    let after = best(&new, from, to, port);
+                    let before = best((&old, any_family), from, to, port);
+                    let after = best((&new, any_family), from, to, port);
                     let expected = (before != after).then_some((before, after));
                     assert_eq!(
                         said(&found.changes, from, to, port),

@@ -58,16 +58,20 @@ impl<'c, 'a> InPlace<'c, 'a> {
             }
             Piece::NameServers(found) => {
                 let dns = &self.context.dns;
-                let asking = groups.iter().filter(|g| !dns.is_server(g.first));
-                all_of(asking, |group| {
-                    let reach = dns.reach(&self.engine, group);
-                    reach.udp == Verdict::Allowed
-                        && reach.tcp == Verdict::Allowed
-                        && found.cache.iter().all(|cache| {
-                            let ends = [Protocol::Udp, Protocol::Tcp];
-                            ends.iter().all(|p| self.allows(group, *cache, (*p, 53)))
-                        })
-                })
+                let clients = self.clients(target);
+                let is_server = |group: &&Group| dns.is_server(group.first);
+                // Pods that resolve names elsewhere need nothing of it.
+                let asks_elsewhere = !groups.is_empty() && !groups.iter().any(is_server);
+                (clients.is_empty() && asks_elsewhere)
+                    || all_of(clients.iter(), |group| {
+                        let reach = dns.reach(&self.engine, group);
+                        reach.udp == Verdict::Allowed
+                            && reach.tcp == Verdict::Allowed
+                            && found.cache.iter().all(|cache| {
+                                let ends = [Protocol::Udp, Protocol::Tcp];
+                                ends.iter().all(|p| self.allows(group, *cache, (*p, 53)))
+                            })
+                    })
             }
             Piece::KubeApi(found) => all_of(self.chosen(&groups, request), |group| {
                 let mut endpoints = found.endpoints.iter();
@@ -85,6 +89,64 @@ impl<'c, 'a> InPlace<'c, 'a> {
             Piece::AllButMetadata => false,
         };
         (!is_in_place).then(|| piece.clone())
+    }
+
+    /// The pods of a namespace that ask the name servers.
+    fn clients(&self, target: &Target) -> Vec<&'c Group> {
+        let clients = self.context.dns_clients().iter();
+        clients
+            .filter(|group| Some(group.namespace) == target.id)
+            .collect()
+    }
+
+    /// Why the policy for the name servers would let nobody of a namespace ask who cannot
+    /// ask without it; `None` where it does.
+    pub(super) fn why_useless(&self, target: &Target, policy: &ProposedPolicy) -> Option<String> {
+        let dns = &self.context.dns;
+        let mut engine = self.engine.clone();
+        let mut policy = policy.policy.clone();
+        policy.name = "(name servers)".into();
+        engine.upsert_policy(policy);
+        let clients = self.clients(target);
+        let can = |engine: &Engine, group: &Group| {
+            let cache = dns.reach_of_cache(engine, group);
+            (dns.reach(engine, group), cache)
+        };
+        let closed: Vec<&Group> = clients
+            .iter()
+            .copied()
+            .filter(|group| {
+                let reach = dns.reach(&self.engine, group);
+                (reach.udp, reach.tcp) != (Verdict::Allowed, Verdict::Allowed)
+            })
+            .collect();
+        let changes = |group: &&Group| can(&engine, group) != can(&self.engine, group);
+        let first = closed.first()?;
+        if clients.iter().any(changes) {
+            return None;
+        }
+        let protocols = [Protocol::Udp, Protocol::Tcp].into_iter();
+        let mut queries =
+            protocols.flat_map(|protocol| dns.packets(self.context.engine, first, protocol));
+        let denying = queries.find_map(|query| self.context.denied_cluster_wide(&query));
+        let why = match denying {
+            Some(reason) => {
+                let policy = self.context.snapshot.policy(reason.policy);
+                format!(
+                    "{} denies the queries, and no policy of a namespace can allow them",
+                    policy.display_name()
+                )
+            }
+            None => {
+                "what keeps the queries out is not in this namespace (`ringfence explain` says \
+                     what it is)"
+                    .to_owned()
+            }
+        };
+        let name = &target.name;
+        Some(format!(
+            "allow-dns was left out for `{name}`, where it would change nothing: {why}"
+        ))
     }
 
     /// Whether a policy isolates every pod that the namespace has or may get, and allows

@@ -7,7 +7,7 @@ use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPort;
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use ringfence_model::labels::LabelValue;
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{PortRef, ServiceEndpoint, ServiceId};
+use ringfence_model::snapshot::{PodId, PortRef, ServiceEndpoint, ServiceId};
 
 use super::proposed::{ProposedPolicy, block, egress, pods_of, ports, selector, to};
 use super::request::{DnsChoice, PortRange};
@@ -24,12 +24,28 @@ type Ports = BTreeSet<u16>;
 pub(super) struct NameServers {
     /// Pods by namespace and labels, with the ports on which they answer.
     pods: BTreeMap<PodsOf, Ports>,
-    /// Name servers that are no pods, and their ports.
+    /// Name servers that no selector means, and their ports.
     addresses: BTreeMap<IpAddr, Ports>,
+    /// Those that use their node's network.
+    on_nodes: OnNodes,
     /// The addresses of the cache on every node, and those it answers for.
     pub(super) cache: BTreeSet<IpAddr>,
     /// Where all of it comes from.
     evidence: String,
+}
+
+/// What is known of name servers that use their node's network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum OnNodes {
+    /// There are none.
+    #[default]
+    None,
+    /// The addresses of their nodes.
+    Known,
+    /// Only which nodes there are.
+    AnyNode,
+    /// No address.
+    Unknown,
 }
 
 /// The port that the cache on every node listens on.
@@ -61,6 +77,14 @@ impl NameServers {
             }
             Some(DnsChoice::NodeLocal) | None => found.read(context),
         }
+        if found.on_nodes == OnNodes::AnyNode {
+            notes.push(
+                "the name servers use their node's network, and the input does not say which nodes \
+                 they are on: allow-dns opens port 53 of every node of the input; nodes that are \
+                 added later are not in it"
+                    .to_owned(),
+            );
+        }
         if choice == Some(DnsChoice::NodeLocal) || choice.is_none() && has_cache(context) {
             found.cache.extend(context.dns.cache.iter().copied());
             if found.cache.is_empty() {
@@ -85,11 +109,35 @@ impl NameServers {
         if let Some(id) = context.dns.service {
             self.read_service(context, id);
         }
-        if self.pods.is_empty() && self.addresses.is_empty() {
+        if self.pods.is_empty() && self.addresses.is_empty() && self.on_nodes == OnNodes::None {
             self.read_labelled(context);
         }
-        if self.pods.is_empty() && self.addresses.is_empty() {
+        let is_nothing_known = self.on_nodes == OnNodes::None;
+        if self.pods.is_empty() && self.addresses.is_empty() && is_nothing_known {
             self.standard("kube-system", ("k8s-app", "kube-dns"), 53);
+        }
+    }
+
+    /// Whether nothing can be written that would let anybody ask: name servers with the
+    /// network of nodes are selected by their addresses, and none is known.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        self.pods.is_empty() && self.addresses.is_empty() && self.cache.is_empty()
+    }
+
+    /// A name server that uses its node's network: no selector means it.
+    fn add_on_node(&mut self, context: &Context<'_>, pod: PodId, port: u16) {
+        let pod = context.snapshot.pod(pod);
+        let (addresses, known) = match pod.addresses.is_empty() {
+            false => (pod.addresses.clone(), OnNodes::Known),
+            true => (context.snapshot.node_addresses(), OnNodes::AnyNode),
+        };
+        let known = match addresses.is_empty() {
+            true => OnNodes::Unknown,
+            false => known,
+        };
+        self.on_nodes = self.on_nodes.max(known);
+        for address in addresses {
+            self.addresses.entry(address).or_default().insert(port);
         }
     }
 
@@ -106,6 +154,11 @@ impl NameServers {
             let endpoints = context.snapshot.service_endpoints(id, port);
             for endpoint in &endpoints {
                 match endpoint {
+                    ServiceEndpoint::Pod { pod, port, .. }
+                        if context.snapshot.pod(*pod).host_network =>
+                    {
+                        self.add_on_node(context, *pod, *port);
+                    }
                     ServiceEndpoint::Pod { port, .. } => {
                         of_pods.insert(*port);
                     }
@@ -122,6 +175,9 @@ impl NameServers {
                 of_pods.insert(*number);
             }
         }
+        if self.on_nodes != OnNodes::None && of_pods.is_empty() {
+            return;
+        }
         if let Some(labels) = &service.selector {
             if of_pods.is_empty() {
                 // A name that only the pods could tell: as installers have it.
@@ -137,6 +193,12 @@ impl NameServers {
     fn read_labelled(&mut self, context: &Context<'_>) {
         for (id, port) in &context.dns.servers {
             let pod = context.snapshot.pod(*id);
+            if pod.host_network {
+                let namespace = &context.snapshot.namespace(pod.namespace).name;
+                self.evidence = format!("{namespace}/{}", pod.name);
+                self.add_on_node(context, *id, *port);
+                continue;
+            }
             let mut known = name_server_labels();
             let has =
                 |(key, value): &(&str, &str)| pod.labels.get(key) == LabelValue::Present(value);
@@ -151,7 +213,8 @@ impl NameServers {
         }
     }
 
-    /// The policy for a namespace.
+    /// The policy for a namespace. Without a rule it would close what it is to open: see
+    /// [`is_out_of_reach`](Self::is_out_of_reach).
     pub(super) fn policy(&self, namespace: &str) -> ProposedPolicy {
         let mut rules = Vec::new();
         let mut by_ports: BTreeMap<&Ports, Vec<_>> = BTreeMap::new();
@@ -183,11 +246,23 @@ impl NameServers {
             egress(LabelSelector::default(), rules),
         )
         .saying(format!(
-            "Names are resolved by {}, port {} on the pods. Over TCP as well as UDP: answers that \
+            "Names are resolved by {}, port {} on the {}. Over TCP as well as UDP: answers that \
              do not fit into a datagram are asked for again over TCP.",
             self.evidence,
-            shown.join(", ")
+            shown.join(", "),
+            match self.on_nodes {
+                OnNodes::None => "pods",
+                OnNodes::Known | OnNodes::AnyNode | OnNodes::Unknown => "nodes",
+            }
         ));
+        let proposed = match self.on_nodes {
+            OnNodes::None => proposed,
+            OnNodes::Known | OnNodes::AnyNode | OnNodes::Unknown => proposed.saying(
+                "These name servers use their node's network, so that no selector means them: the \
+                 addresses of the nodes do. (Cilium reads an ipBlock as addresses outside the \
+                 cluster; there it takes a policy of its own kind.)",
+            ),
+        };
         if self.cache.is_empty() {
             return proposed;
         }

@@ -149,3 +149,30 @@ fn has_objects(context: &Context<'_>, id: NamespaceId) -> bool {
             .iter()
             .any(|policy| policy.namespace.as_ref() == Some(name))
 }
+
+/// Notes the namespaces in which name servers are: what does not let queries in there keeps
+/// every namespace from resolving names.
+pub(super) fn note_name_servers(
+    context: &Context<'_>,
+    targets: &[Target],
+    notes: &mut Vec<String>,
+) {
+    for target in targets {
+        let servers = context.dns.servers.iter();
+        let mut ports: Vec<String> = servers
+            .filter(|(pod, _)| Some(context.snapshot.pod(*pod).namespace) == target.id)
+            .filter(|(pod, _)| !context.dns.is_assumed(*pod))
+            .map(|(_, port)| port.to_string())
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        if !ports.is_empty() {
+            notes.push(format!(
+                "the name servers of the cluster are in `{}`: let queries in there, to port {} \
+                 over UDP and TCP from every namespace, before its default deny is applied",
+                target.name,
+                ports.join(" and ")
+            ));
+        }
+    }
+}

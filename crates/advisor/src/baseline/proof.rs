@@ -40,16 +40,32 @@ pub(super) fn add_notes(
             }
         };
         if with_dns {
-            let unresolved = |_: usize, group: &Group| {
+            let has = |group: &Group, wanted: Verdict| {
                 let reach = after.dns.reach(&engine, group);
-                let is_asking = !after.dns.is_server(group.first);
-                is_asking && (reach.udp == Verdict::Denied || reach.tcp == Verdict::Denied)
+                let is_asking = group.pods.iter().any(|pod| after.asks_cluster_dns(*pod));
+                is_asking && (reach.udp == wanted || reach.tcp == wanted)
             };
             say(
                 "cannot resolve names with these policies",
-                &unresolved,
-                "the name servers of the input are others, or do not let them in (`ringfence \
-                 explain` says which)",
+                &|_, group| has(group, Verdict::Denied),
+                "the name servers of the input are others, or do not let them in, or a \
+                 cluster-wide policy denies the queries (`ringfence explain` says which)",
+            );
+            say(
+                "may not be able to resolve names with these policies",
+                &|_, group| has(group, Verdict::Unknown) && !has(group, Verdict::Denied),
+                "it depends on something that the input does not say (`ringfence explain` says \
+                 what)",
+            );
+            let asks_others = |_: usize, group: &Group| {
+                let mut pods = group.pods.iter();
+                pods.any(|pod| !after.asks_cluster_dns(*pod) && !after.dns.is_server(*pod))
+            };
+            say(
+                "may not be able to resolve names with these policies",
+                &asks_others,
+                "their `dnsPolicy` sends them to other name servers than those of the cluster: \
+                 allow what they ask",
             );
         }
         const ADDS_UP: &str = "another policy allows it, and adding one cannot close that \

@@ -256,6 +256,12 @@ pub enum BaselineError {
          connection ends)"
     )]
     NoApiServer,
+    /// The name servers use their node's network, and no address of it is known.
+    #[error(
+        "the name servers use their node's network, where no selector means them, and the input \
+         does not say at which addresses: add the nodes to it (`kubectl get nodes -o yaml`)"
+    )]
+    NameServersOnNodes,
     /// Pod and service ranges cover everything public.
     #[error("the pod and service ranges leave nothing of the internet: {0}")]
     NoInternet(String),

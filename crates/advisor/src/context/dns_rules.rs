@@ -10,23 +10,26 @@ use ringfence_model::labels::{LabelValue, Labels, METADATA_NAME, UnknownKeys};
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::selector::matches;
-use ringfence_model::snapshot::PodId;
+use ringfence_model::snapshot::{PodId, ServiceId};
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 use serde_json::{Value, json};
 
 use super::dns::{CACHE_ADDRESS, NAME_SERVER_LABELS};
-use super::{Context, DnsReach, Group, WrittenRule};
+use super::{Context, DnsReach, Group, WrittenRule, dns_elsewhere};
 
 /// A group that cannot resolve names, as far as is known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DnsProblem {
-    /// The index of the group.
-    pub group: usize,
+    /// The index of the group among the clients of the name servers.
+    pub client: usize,
     /// What it can ask.
     pub reach: DnsReach,
     /// Rules for its pods that are meant for name servers and miss them.
     pub rules: Vec<DnsRule>,
+    /// Where the name servers were assumed: a Service of the input for queries that it may
+    /// ask, and that may be in front of the real ones.
+    pub may_ask: Option<ServiceId>,
 }
 
 impl DnsProblem {
@@ -84,24 +87,25 @@ const NAMES: [&str; 6] = [
 pub(super) fn problems(context: &Context<'_>) -> Vec<DnsProblem> {
     let mut of_rule: BTreeMap<RuleRef, Option<DnsRule>> = BTreeMap::new();
     let mut problems = Vec::new();
-    for (index, group) in context.groups().iter().enumerate() {
-        if group.host_network || context.dns.is_server(group.first) {
-            continue;
-        }
+    for (index, group) in context.dns_clients().iter().enumerate() {
         let reach = context.dns.resolves(context.engine, group);
         if reach.udp == Verdict::Allowed || reach.tcp == Verdict::Allowed {
             continue;
         }
+        let may_ask = dns_elsewhere::may_ask(context, group);
         let mut rules = Vec::new();
-        for rule in rules_for(context, group) {
+        // What the real name servers are, and so what misses them, is not known then.
+        let for_group = rules_for(context, group).filter(|_| may_ask.is_none());
+        for rule in for_group {
             let known = of_rule.entry(rule.id);
             let missing = known.or_insert_with(|| what_is_wrong(context, rule));
             rules.extend(missing.clone());
         }
         problems.push(DnsProblem {
-            group: index,
+            client: index,
             reach,
             rules,
+            may_ask,
         });
     }
     problems
@@ -120,7 +124,8 @@ fn rules_for<'c>(
     rules.into_iter()
 }
 
-fn what_is_wrong(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<DnsRule> {
+/// What is wrong with a rule that is evidently there for the name servers, and misses them.
+pub(super) fn what_is_wrong(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<DnsRule> {
     if !is_meant_for_dns(context, rule) {
         return None;
     }
@@ -131,7 +136,8 @@ fn what_is_wrong(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<DnsRul
     (!faults.is_empty()).then(|| DnsRule {
         rule: rule.id,
         faults,
-        may_fit_others: context.dns.assumed && fits_others(rule),
+        may_fit_others: context.dns.assumed
+            && (fits_others(rule) || dns_elsewhere::names_unseen(context, rule)),
     })
 }
 
@@ -356,7 +362,13 @@ impl Context<'_> {
     pub fn name_servers(&self) -> String {
         let servers = self.dns.servers.iter();
         let mut found: Vec<String> = servers
-            .map(|(pod, port)| format!("{} port {port}", self.name_of(*pod)))
+            .map(|(pod, port)| {
+                let where_else = match self.snapshot.pod(*pod).host_network {
+                    true => " at the addresses of its nodes, which no selector means",
+                    false => "",
+                };
+                format!("{} port {port}{where_else}", self.name_of(*pod))
+            })
             .collect();
         found.dedup();
         let cache = self.dns.cache.iter();

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringfence_model::k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
@@ -29,7 +30,38 @@ struct ObjectFacts {
     /// Of the pod template, or of the pod.
     pod_annotations: BTreeMap<String, String>,
     containers: Vec<ContainerFacts>,
+    resolver: Resolver,
     origin: Option<Origin>,
+}
+
+/// Whom pods ask for names: their `dnsPolicy`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Resolver {
+    /// The name servers of the cluster.
+    #[default]
+    Cluster,
+    /// Those that their node asks.
+    Node,
+    /// Those that `dnsConfig` names.
+    Named(Vec<IpAddr>),
+}
+
+impl Resolver {
+    fn of(spec: &PodSpec) -> Self {
+        match spec.dns_policy.as_deref() {
+            Some("None") => {
+                let config = spec.dns_config.as_ref();
+                let named = config.and_then(|config| config.nameservers.as_ref());
+                let named = named.into_iter().flatten();
+                Self::Named(named.filter_map(|text| text.parse().ok()).collect())
+            }
+            Some("Default") => Self::Node,
+            Some("ClusterFirstWithHostNet") => Self::Cluster,
+            // The default; with their node's network, pods have its resolver, too.
+            _ if spec.host_network == Some(true) => Self::Node,
+            _ => Self::Cluster,
+        }
+    }
 }
 
 /// What a container runs.
@@ -105,6 +137,11 @@ impl Inventory {
                 annotations: metadata.annotations.clone().unwrap_or_default(),
                 pod_annotations: object.typed.pod_annotations().cloned().unwrap_or_default(),
                 containers: object.typed.pod_spec().map_or_else(Vec::new, containers),
+                resolver: object
+                    .typed
+                    .pod_spec()
+                    .map(Resolver::of)
+                    .unwrap_or_default(),
                 origin: object.origin.clone(),
             };
             let key = (object.typed.kind().into(), namespace.into(), name.into());
@@ -154,6 +191,12 @@ impl Inventory {
     #[must_use]
     pub fn containers(&self, object: &ObjectRef) -> &[ContainerFacts] {
         self.get(object).map_or(&[], |facts| &facts.containers)
+    }
+
+    /// Whom the pods of a workload ask for names; `None` of what is not in the input.
+    #[must_use]
+    pub fn resolver(&self, object: &ObjectRef) -> Option<&Resolver> {
+        self.get(object).map(|facts| &facts.resolver)
     }
 
     /// Every object that runs containers: its kind, namespace and name, its containers,

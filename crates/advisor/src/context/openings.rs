@@ -54,12 +54,17 @@ impl Opening {
     /// Address and port as `explain` takes them.
     #[must_use]
     pub fn at(&self) -> String {
-        let port = self.port;
-        match (self.address, self.protocol) {
-            (IpAddr::V6(address), Protocol::Tcp) => format!("[{address}]:{port}"),
-            (address, Protocol::Tcp) => format!("{address}:{port}"),
-            (address, protocol) => format!("{address}, port {port}/{protocol}"),
-        }
+        address_text(self.address, (self.protocol, self.port))
+    }
+}
+
+/// Address and port as `explain` takes them.
+#[must_use]
+pub fn address_text(address: IpAddr, (protocol, port): (Protocol, u16)) -> String {
+    match (address, protocol) {
+        (IpAddr::V6(address), Protocol::Tcp) => format!("[{address}]:{port}"),
+        (address, Protocol::Tcp) => format!("{address}:{port}"),
+        (address, protocol) => format!("{address}, port {port}/{protocol}"),
     }
 }
 

@@ -1,11 +1,15 @@
 use ringfence_model::labels::LabelValue;
 use ringfence_model::snapshot::{NamespaceId, Snapshot};
 
+use super::Dns;
+
 /// What a namespace is for, as far as it matters to a default deny.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// `kube-system` and its like: what runs there runs the cluster.
     ControlPlane,
+    /// Nothing but the name servers of the cluster is in it.
+    NameServers,
     /// An ingress controller, or a gateway, is in it.
     IngressController,
     /// It collects metrics.
@@ -21,7 +25,7 @@ impl Role {
     /// namespace.
     #[must_use]
     pub fn is_protected(self) -> bool {
-        self == Self::ControlPlane
+        matches!(self, Self::ControlPlane | Self::NameServers)
     }
 
     /// The role of a namespace of which only the name is known.
@@ -42,6 +46,7 @@ impl Role {
     pub fn describe(self) -> &'static str {
         match self {
             Self::ControlPlane => "a namespace of the control plane",
+            Self::NameServers => "the namespace of the name servers",
             Self::IngressController => "the namespace of an ingress controller",
             Self::Monitoring => "a monitoring namespace",
             Self::Logging => "a logging namespace",
@@ -92,7 +97,7 @@ const LOGGING: [&str; 7] = [
 const NAME_LABELS: [&str; 3] = ["app.kubernetes.io/name", "app", "k8s-app"];
 
 /// The role of each namespace, by index.
-pub(super) fn of(snapshot: &Snapshot) -> Vec<Role> {
+pub(super) fn of(snapshot: &Snapshot, dns: &Dns) -> Vec<Role> {
     let controllers = snapshot.ingress_controllers();
     let with_controller = |id: NamespaceId| {
         let mut workloads = controllers.iter().map(|id| snapshot.workload(*id));
@@ -104,6 +109,8 @@ pub(super) fn of(snapshot: &Snapshot) -> Vec<Role> {
             let name = &*namespace.name;
             if CONTROL_PLANE.contains(&name) {
                 Role::ControlPlane
+            } else if has_name_servers_only(snapshot, dns, id) {
+                Role::NameServers
             } else if with_controller(id) {
                 Role::IngressController
             } else if is_called(snapshot, id, &MONITORING) {
@@ -115,6 +122,13 @@ pub(super) fn of(snapshot: &Snapshot) -> Vec<Role> {
             }
         })
         .collect()
+}
+
+/// Whether all of what runs in a namespace answers queries for the cluster. Name servers
+/// among a shop's workloads do not make the shop a namespace of the cluster.
+fn has_name_servers_only(snapshot: &Snapshot, dns: &Dns, id: NamespaceId) -> bool {
+    let mut pods = snapshot.pods_in(id).peekable();
+    pods.peek().is_some() && pods.all(|(pod, _)| dns.is_server(pod) && !dns.is_assumed(pod))
 }
 
 /// Whether the namespace or all of what runs in it has one of these names. One exporter

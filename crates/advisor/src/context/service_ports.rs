@@ -21,6 +21,7 @@ pub struct Translated {
 #[derive(Debug, Default)]
 pub struct ServicePorts {
     translated: FxHashMap<PodId, Vec<Translated>>,
+    headless: FxHashMap<PodId, Vec<Translated>>,
     targets: FxHashMap<PodId, Vec<(Protocol, u16)>>,
 }
 
@@ -30,6 +31,14 @@ impl ServicePorts {
     #[must_use]
     pub fn translated(&self, pod: PodId) -> &[Translated] {
         self.translated.get(&pod).map_or(&[], Vec::as_slice)
+    }
+
+    /// The port of a headless Service that is another number on this pod: it stands in the
+    /// Service and leads nowhere, since clients connect to the pod itself.
+    #[must_use]
+    pub fn headless(&self, pod: PodId, (protocol, port): (Protocol, u16)) -> Option<&Translated> {
+        let mut ports = self.headless.get(&pod).into_iter().flatten();
+        ports.find(|service| (service.protocol, service.port) == (protocol, port))
     }
 
     /// Whether some Service leads to this port of the pod.
@@ -55,15 +64,20 @@ pub(super) fn of(context: &Context<'_>) -> ServicePorts {
                 };
                 let targets = found.targets.entry(pod).or_default();
                 targets.push((port.protocol, target));
-                // Clients of a headless Service use the pod's own port.
-                if target != port.port && !service.headless {
-                    found.translated.entry(pod).or_default().push(Translated {
-                        service: id,
-                        protocol: port.protocol,
-                        port: port.port,
-                        target,
-                    });
+                if target == port.port {
+                    continue;
                 }
+                // Clients of a headless Service use the pod's own port.
+                let of_kind = match service.headless {
+                    true => &mut found.headless,
+                    false => &mut found.translated,
+                };
+                of_kind.entry(pod).or_default().push(Translated {
+                    service: id,
+                    protocol: port.protocol,
+                    port: port.port,
+                    target,
+                });
             }
         }
     }

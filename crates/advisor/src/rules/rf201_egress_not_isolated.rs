@@ -12,7 +12,7 @@ use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
 use crate::context::{Context, Exposure, Group, InternetReach, Role};
-use crate::finding::{Edit, Finding, Fix, Place, Safety, Witness};
+use crate::finding::{Edit, Finding, Fix, NotVerified, Place, Safety, Witness};
 use crate::proposal;
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -69,6 +69,19 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 ));
             }
             findings.push(finding);
+        }
+    }
+    for alone in context.policies_alone() {
+        if alone.isolating.is_empty() {
+            let name = &context.snapshot.namespace(alone.namespace).name;
+            findings.not_verified(NotVerified {
+                code: RULE.code,
+                what: format!("whether the egress of the pods of namespace `{name}` is isolated"),
+                why: "the input has policies and no pods of it, and none of these policies \
+                      isolates the egress of all pods"
+                    .to_owned(),
+                how: "add its workloads to the input".to_owned(),
+            });
         }
     }
 }
@@ -191,11 +204,13 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, open: &[Open<'_>]) -> 
         primary: namespace_place.or(primary),
         witness,
         affected,
-        fix: declared.or(beside).map(|origin| {
+        fix: declared.or(beside).and_then(|origin| {
             let deny = proposal::deny_egress(context, namespace);
             let dns = proposal::allow_dns(context, namespace, [LabelSelector::default()]);
+            // Without it the default deny would do harm.
+            let has_dns = !dns.is_empty();
             let manifests = std::iter::once(deny).chain(dns);
-            Fix {
+            has_dns.then(|| Fix {
                 title: format!(
                     "add a default deny for egress to namespace `{name}`, and allow DNS"
                 ),
@@ -206,7 +221,7 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, open: &[Open<'_>]) -> 
                         manifest,
                     })
                     .collect(),
-            }
+            })
         }),
     }
 }

@@ -49,7 +49,12 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             Role::Monitoring | Role::Logging | Role::IngressController if egress => {
                 findings.extend(cut_off(context, id, namespace, role));
             }
-            Role::Monitoring | Role::Logging | Role::IngressController | Role::Workloads => {}
+            // Where name servers do not let queries in, RF301 says so of whoever asks.
+            Role::NameServers
+            | Role::Monitoring
+            | Role::Logging
+            | Role::IngressController
+            | Role::Workloads => {}
         }
     }
 }
@@ -229,7 +234,7 @@ fn works(context: &Context<'_>, group: &Group, role: Role) -> bool {
         Role::IngressController => context.snapshot.ingress_controllers().contains(&workload),
         Role::Monitoring => of(&COLLECTORS),
         Role::Logging => of(&SHIPPERS),
-        Role::ControlPlane | Role::Workloads => false,
+        Role::ControlPlane | Role::NameServers | Role::Workloads => false,
     }
 }
 

@@ -1,15 +1,16 @@
 use std::collections::BTreeMap;
 
 use ringfence_engine::{Packet, Verdict};
+use ringfence_model::address::{IpFamily, private_networks};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use ringfence_model::policy::{Direction, PolicyBody, Tier};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::{NamespaceId, PolicyId};
+use ringfence_model::snapshot::{NamespaceId, PolicyId, ServiceId};
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Group};
+use crate::context::{Context, DnsAlone, DnsReach, Group, PoliciesAlone, WrittenBlock};
 use crate::finding::{Edit, Finding, Fix, NotVerified, Place, Safety};
 use crate::proposal;
 use crate::report::Findings;
@@ -29,7 +30,67 @@ pub(super) static RULE: Rule = Rule {
 const CONSEQUENCE: &str =
     "nearly every connection begins with a name, so that even what is allowed fails";
 
+/// How certain it is that no query gets through.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Doubt {
+    /// It is.
+    None,
+    /// Unless a name server has a public address, in these blocks.
+    OnlyAt(String),
+    /// It is not known.
+    Some,
+}
+
+/// The blocks of public addresses in which a name server would have to be for the pods of a
+/// group to reach it; `None` if it depends on anything else. Pods may have such addresses,
+/// so that the verdict is Unknown; that this is how the name servers of a cluster are
+/// reached, nobody means.
+fn only_at(context: &Context<'_>, group: &Group) -> Option<String> {
+    let (dns, engine) = (&context.dns, context.engine);
+    let by_cache = dns.reach_of_cache(engine, group);
+    let is_closed = |reach: DnsReach| (reach.udp, reach.tcp) == (Verdict::Denied, Verdict::Denied);
+    if group.egress_isolated != Tri::Yes || !by_cache.is_none_or(is_closed) {
+        return None;
+    }
+    let mut blocks: Vec<String> = Vec::new();
+    for protocol in [Protocol::Udp, Protocol::Tcp] {
+        for query in dns.packets(engine, group, protocol) {
+            if engine.can(&query) == Verdict::Denied {
+                continue;
+            }
+            let rules = engine.matching_rules(
+                group.first,
+                Direction::Egress,
+                query.destination,
+                query.family,
+                (query.protocol, query.port),
+            );
+            if rules.is_empty() {
+                return None;
+            }
+            for matching in rules {
+                let rule = context.written_rule(matching.rule)?;
+                let mut policies = engine.policies_for(group.first, Direction::Egress);
+                let applies = policies.any(|(id, a)| id == matching.rule.policy && a == Tri::Yes);
+                let is_public = |block: &WrittenBlock| {
+                    let private = private_networks(IpFamily::V4);
+                    block.block.family() == IpFamily::V4 && block.addresses.is_disjoint(private)
+                };
+                let by_blocks = rule.blocks.len() == rule.peers.len() && !rule.is_for_everybody();
+                if !applies || !by_blocks || !rule.blocks.iter().all(is_public) {
+                    return None;
+                }
+                blocks.extend(rule.blocks.iter().map(|b| b.block.cidr.to_string()));
+            }
+        }
+    }
+    blocks.sort_unstable();
+    blocks.dedup();
+    (!blocks.is_empty()).then(|| blocks.join(" or "))
+}
+
 fn check(context: &Context<'_>, findings: &mut Findings) {
+    of_policies_alone(context, findings);
     let problems = context.dns_problems();
     if context.dns.servers.is_empty() && context.dns.cache.is_empty() {
         if !problems.is_empty() {
@@ -43,16 +104,22 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         return;
     }
     let misses_have_a_rule = context.options.wants(Code(303));
-    let mut by_namespace: BTreeMap<(NamespaceId, bool), Vec<&Group>> = BTreeMap::new();
+    let mut by_namespace: BTreeMap<(NamespaceId, Doubt), Vec<&Group>> = BTreeMap::new();
+    let mut by_hint: BTreeMap<(NamespaceId, Option<ServiceId>), Vec<&Group>> = BTreeMap::new();
     let mut by_denying: BTreeMap<PolicyId, Vec<&Group>> = BTreeMap::new();
     for problem in problems {
         // A rule was written for it and misses: RF303 says what is wrong with it.
         if misses_have_a_rule && !problem.rules.is_empty() {
             continue;
         }
-        let Some(group) = context.groups().get(problem.group) else {
+        let Some(group) = context.dns_clients().get(problem.client) else {
             continue;
         };
+        if problem.may_ask.is_some() || problem.rules.iter().any(|rule| rule.may_fit_others) {
+            let key = (group.namespace, problem.may_ask);
+            by_hint.entry(key).or_default().push(group);
+            continue;
+        }
         // Of what is not isolated, nothing is known to be closed.
         if !problem.is_certain() && group.egress_isolated == Tri::No {
             continue;
@@ -62,14 +129,102 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             by_denying.entry(reason.policy).or_default().push(group);
             continue;
         }
-        let key = (group.namespace, problem.is_certain());
+        let doubt = match problem.is_certain() {
+            true => Doubt::None,
+            false => only_at(context, group).map_or(Doubt::Some, Doubt::OnlyAt),
+        };
+        let key = (group.namespace, doubt);
         by_namespace.entry(key).or_default().push(group);
     }
-    for ((namespace, certain), groups) in by_namespace {
-        findings.extend(finding(context, namespace, certain, &groups));
+    for ((namespace, doubt), groups) in by_namespace {
+        findings.extend(finding(context, namespace, &doubt, &groups));
+    }
+    for ((_, may_ask), groups) in by_hint {
+        findings.not_verified(not_known_which(context, &groups, may_ask));
     }
     for groups in by_denying.values() {
         findings.extend(denied(context, groups));
+    }
+}
+
+/// What holds of pods that are not in the input, and what does not.
+fn of_policies_alone(context: &Context<'_>, findings: &mut Findings) {
+    for alone in context.policies_alone() {
+        // A rule was written for it and misses: RF303 says what is wrong with it.
+        let has_a_rule = context.options.wants(Code(303)) && !alone.missing.is_empty();
+        match alone.dns {
+            DnsAlone::Fine => {}
+            DnsAlone::Closed | DnsAlone::Unknown if has_a_rule => {}
+            DnsAlone::Closed if alone.missing.is_empty() => {
+                findings.extend(closed_to_all(context, alone));
+            }
+            DnsAlone::Closed | DnsAlone::Unknown => {
+                let name = &context.snapshot.namespace(alone.namespace).name;
+                findings.not_verified(NotVerified {
+                    code: RULE.code,
+                    what: format!("whether the pods of namespace `{name}` can resolve names"),
+                    why: "the input has policies and no pods of it, and what these policies allow \
+                          depends on the pods, or on policies beside them"
+                        .to_owned(),
+                    how: "add its workloads to the input".to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// The finding where policies isolate whatever pods there are, and none lets any of them
+/// ask. That another file may do so is why it is no error.
+fn closed_to_all(context: &Context<'_>, alone: &PoliciesAlone) -> Option<Finding> {
+    let id = *alone.isolating.first()?;
+    let name = &context.snapshot.namespace(alone.namespace).name;
+    let origin = context.snapshot.policy(id).origin.as_ref();
+    Some(Finding {
+        rule: &RULE,
+        severity: Severity::Warning,
+        message: format!(
+            "the pods of namespace `{name}` cannot resolve names: every one is isolated, and no \
+             policy of the input lets any of them ask the name servers"
+        ),
+        consequence: Some(CONSEQUENCE.to_owned()),
+        help: Some(format!(
+            "allow UDP and TCP to the name servers ({}), or add the policy that does to the input",
+            context.name_servers()
+        )),
+        object: context.policy_ref(id),
+        primary: origin.map(|origin| {
+            let label = "nothing is let out of any pod but what a rule allows";
+            Place::key(origin, place_of_isolation(context, id), label)
+        }),
+        related: Vec::new(),
+        witness: None,
+        affected: Vec::new(),
+        // Another file may have it.
+        fix: None,
+    })
+}
+
+/// The question where name servers were assumed, and the input hints at others.
+fn not_known_which(
+    context: &Context<'_>,
+    groups: &[&Group],
+    may_ask: Option<ServiceId>,
+) -> NotVerified {
+    let affected = context.workloads(groups.iter().flat_map(|g| g.pods.iter().copied()));
+    let hint = match may_ask.map(|id| context.snapshot.service(id)) {
+        Some(service) => format!(
+            "Service {}/{}, which they may ask, answers on port 53",
+            context.snapshot.namespace(service.namespace).name,
+            service.name
+        ),
+        None => "a rule for name servers fits those of other clusters".to_owned(),
+    };
+    NotVerified {
+        code: RULE.code,
+        what: format!("whether {} can resolve names", context.list(&affected)),
+        why: format!("the input has no name servers that are known as such, and {hint}"),
+        how: "add the manifests of the name servers, or label their pods `k8s-app: kube-dns`"
+            .to_owned(),
     }
 }
 
@@ -109,7 +264,7 @@ fn denied(context: &Context<'_>, groups: &[&Group]) -> Option<Finding> {
 fn finding(
     context: &Context<'_>,
     namespace: NamespaceId,
-    certain: bool,
+    doubt: &Doubt,
     groups: &[&Group],
 ) -> Option<Finding> {
     let first = groups.first()?;
@@ -147,12 +302,16 @@ fn finding(
         let origin = context.snapshot.policy(id).origin.as_ref()?;
         Some(Place::key(origin, path, label))
     });
-    let (severity, message) = match certain {
-        true => (
+    let (severity, message) = match doubt {
+        Doubt::None => (
             RULE.severity,
             format!("{who} cannot resolve names: no query reaches the cluster's name servers"),
         ),
-        false => (
+        Doubt::OnlyAt(blocks) => (
+            RULE.severity,
+            format!("{who} can resolve names only if a name server has an address in {blocks}"),
+        ),
+        Doubt::Some => (
             Severity::Warning,
             format!("it is not known whether {who} can resolve names"),
         ),
@@ -162,11 +321,13 @@ fn finding(
         rule: &RULE,
         severity,
         message,
-        consequence: Some(match certain {
-            true => CONSEQUENCE.to_owned(),
-            false => "whether a policy or a rule applies depends on something that the input does \
+        consequence: Some(match doubt {
+            Doubt::None | Doubt::OnlyAt(_) => CONSEQUENCE.to_owned(),
+            Doubt::Some => {
+                "whether a policy or a rule applies depends on something that the input does \
                       not say"
-                .to_owned(),
+                    .to_owned()
+            }
         }),
         help: Some(match direction {
             Direction::Egress => format!(

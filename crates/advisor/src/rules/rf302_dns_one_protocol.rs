@@ -29,10 +29,7 @@ type Key = (Option<PolicyId>, RuleRef, Protocol);
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     let mut by_rule: BTreeMap<Key, Vec<(&Group, Packet)>> = BTreeMap::new();
-    for group in context.groups() {
-        if group.host_network || context.dns.is_server(group.first) {
-            continue;
-        }
+    for group in context.dns_clients() {
         let reach = context.dns.resolves(context.engine, group);
         let (open, closed) = match (reach.udp, reach.tcp) {
             (Verdict::Allowed, Verdict::Denied) => (Protocol::Udp, Protocol::Tcp),

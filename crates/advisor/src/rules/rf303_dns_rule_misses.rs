@@ -24,10 +24,15 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
     let mut by_rule: BTreeMap<RuleRef, (&DnsRule, Vec<&Group>)> = BTreeMap::new();
     for problem in context.dns_problems() {
         for rule in &problem.rules {
-            if let Some(group) = context.groups().get(problem.group) {
+            if let Some(group) = context.dns_clients().get(problem.client) {
                 let of_rule = by_rule.entry(rule.rule);
                 of_rule.or_insert((rule, Vec::new())).1.push(group);
             }
+        }
+    }
+    for alone in context.policies_alone() {
+        for rule in &alone.missing {
+            by_rule.entry(rule.rule).or_insert((rule, Vec::new()));
         }
     }
     for (rule, groups) in by_rule.values() {
@@ -55,6 +60,10 @@ fn misses(context: &Context<'_>, rule: &DnsRule, groups: &[&Group]) -> Option<Fi
     let policy = context.snapshot.policy(rule.rule.policy);
     let origin = policy.origin.as_ref();
     let affected = context.workloads(groups.iter().flat_map(|g| g.pods.iter().copied()));
+    let who = match groups.is_empty() {
+        true => "the pods that it selects".to_owned(),
+        false => context.list(&affected),
+    };
     let mut places = rule.faults.iter().filter_map(|fault| {
         Some(Place::value(
             origin?,
@@ -68,7 +77,10 @@ fn misses(context: &Context<'_>, rule: &DnsRule, groups: &[&Group]) -> Option<Fi
         let packets = context.dns.packets(context.engine, group, Protocol::Udp);
         packets.first().copied()
     });
-    let is_closed = query.is_some_and(|query| context.engine.can(&query) == Verdict::Denied);
+    // Of pods that are not in the input, what the rule says is all that is known.
+    let is_closed = query.map_or(groups.is_empty(), |query| {
+        context.engine.can(&query) == Verdict::Denied
+    });
     let certain = is_closed && rule.faults.iter().any(|fault| fault.certain);
     // What was assumed may not be so.
     let safety = match context.dns.assumed {
@@ -92,11 +104,8 @@ fn misses(context: &Context<'_>, rule: &DnsRule, groups: &[&Group]) -> Option<Fi
             ),
         },
         consequence: Some(match certain {
-            true => format!("{} cannot resolve names", context.list(&affected)),
-            false => format!(
-                "if it does not, {} cannot resolve names",
-                context.list(&affected)
-            ),
+            true => format!("{who} cannot resolve names"),
+            false => format!("if it does not, {who} cannot resolve names"),
         }),
         help: Some(format!(
             "write what the name servers have: they are {}",
@@ -126,11 +135,8 @@ fn misses(context: &Context<'_>, rule: &DnsRule, groups: &[&Group]) -> Option<Fi
 /// Rules that match the name servers and not the cache in front of them.
 fn cache(context: &Context<'_>, findings: &mut Findings) {
     let mut by_rule: BTreeMap<RuleRef, Vec<&Group>> = BTreeMap::new();
-    for group in context.groups() {
+    for group in context.dns_clients() {
         let (dns, engine) = (&context.dns, context.engine);
-        if group.host_network || dns.is_server(group.first) {
-            continue;
-        }
         let closed = dns
             .reach_of_cache(engine, group)
             .is_some_and(|reach| reach.udp == Verdict::Denied && reach.tcp == Verdict::Denied);

@@ -7,7 +7,7 @@ use ringfence_model::snapshot::{PodId, PolicyId};
 use ringfence_model::tri::Tri;
 use serde_json::Value;
 
-use crate::context::{Context, Role, WrittenRule, numbers_of};
+use crate::context::{Context, WrittenRule, numbers_of};
 use crate::finding::{Edit, Finding, Fix, Place, Safety, Witness};
 use crate::proposal;
 use crate::report::Findings;
@@ -28,7 +28,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         let namespace = policy.namespace.as_deref();
         let namespace = namespace.and_then(|name| context.snapshot.find_namespace(name));
         // Name servers ask others; what runs the cluster may need it.
-        if namespace.is_some_and(|id| context.role(id) == Role::ControlPlane) {
+        if namespace.is_some_and(|id| context.role(id).is_protected()) {
             continue;
         }
         for rule in context.written_rules_of(id) {

@@ -93,16 +93,29 @@ const AROUND: [&str; 22] = [
     "netpol",
 ];
 
+/// How a policy says that it denies something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Says {
+    /// By one word, and what follows may be a name: `deny-list-service`.
+    ByOneWord,
+    /// With what it denies, or without anything else: `deny-metadata`, `default-deny`.
+    Plainly,
+}
+
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for (id, policy) in context.snapshot.policy_ids() {
-        if let Some(direction) = denied_direction(policy) {
-            findings.extend(finding(context, id, policy, direction));
+        if let Some((says, direction)) = denied_direction(policy) {
+            let mut found = finding(context, id, policy, direction);
+            if let (Some(found), Says::ByOneWord) = (&mut found, says) {
+                found.severity = Severity::Warning;
+            }
+            findings.extend(found);
         }
     }
 }
 
 /// What the policy says that it denies: one direction, or both.
-fn denied_direction(policy: &Policy) -> Option<Option<Direction>> {
+fn denied_direction(policy: &Policy) -> Option<(Says, Option<Direction>)> {
     let description = policy.annotations.get("description");
     // A description says it first, if that is what the policy is for.
     let described = description.is_some_and(|text| {
@@ -117,19 +130,18 @@ fn denied_direction(policy: &Policy) -> Option<Option<Direction>> {
         });
         begins && !says_but(&words)
     });
-    let told = name_says_deny(&policy.name) || described;
-    if !told {
-        return None;
-    }
+    let described = described.then_some(Says::Plainly);
+    let says = name_says_deny(&policy.name).max(described)?;
     let words = words(&policy.name);
     let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
     let ingress = has(&["ingress", "inbound", "incoming"]);
     let egress = has(&["egress", "outbound", "outgoing", "internet", "metadata"]);
-    Some(match (ingress, egress) {
+    let direction = match (ingress, egress) {
         (true, false) => Some(Direction::Ingress),
         (false, true) => Some(Direction::Egress),
         _ => None,
-    })
+    };
+    Some((says, direction))
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -142,24 +154,32 @@ fn says_but(words: &[String]) -> bool {
     words.iter().any(|word| BUT.contains(&word.as_str()))
 }
 
-fn name_says_deny(name: &str) -> bool {
+fn name_says_deny(name: &str) -> Option<Says> {
     let words = words(name);
-    let is_denial = |(index, word): (usize, &String)| {
-        if DENY.contains(&word.as_str()) {
-            return true;
-        }
-        let after_ip = index.checked_sub(1).and_then(|i| words.get(i));
-        let is_thing = after_ip.is_some_and(|before| before == "ip");
-        if !DENY_WHAT.contains(&word.as_str()) || is_thing {
-            return false;
-        }
-        // Nothing may follow but what is kept out.
+    if says_but(&words) {
+        return None;
+    }
+    let is_kept_out = |word: &String| KEPT_OUT.contains(&word.as_str());
+    let fits = |word: &String| is_kept_out(word) || AROUND.contains(&word.as_str());
+    let denial = |(index, word): (usize, &String)| {
         let rest = words.get(index + 1..).unwrap_or_default();
-        let is_kept_out = |word: &String| KEPT_OUT.contains(&word.as_str());
-        let fits = |word: &String| is_kept_out(word) || AROUND.contains(&word.as_str());
-        rest.iter().any(is_kept_out) && rest.iter().all(fits)
+        if DENY.contains(&word.as_str()) {
+            let what = rest.iter().find(|word| !AROUND.contains(&word.as_str()));
+            return Some(match what.is_none_or(is_kept_out) {
+                true => Says::Plainly,
+                false => Says::ByOneWord,
+            });
+        }
+        let before = index.checked_sub(1).and_then(|i| words.get(i));
+        let is_thing = before.is_some_and(|before| before == "ip");
+        // Nothing may follow but what is kept out.
+        let says = DENY_WHAT.contains(&word.as_str())
+            && !is_thing
+            && rest.iter().any(is_kept_out)
+            && rest.iter().all(fits);
+        says.then_some(Says::Plainly)
     };
-    !says_but(&words) && words.iter().enumerate().any(is_denial)
+    words.iter().enumerate().filter_map(denial).max()
 }
 
 /// What a rule opens, against the name of its policy.
@@ -324,7 +344,7 @@ fn witness(context: &Context<'_>, opened: &Opened<'_>, subjects: &[PodId]) -> Op
 
 #[cfg(test)]
 mod tests {
-    use super::name_says_deny;
+    use super::{Says, name_says_deny};
 
     #[test]
     fn a_name_says_deny_unless_it_says_what_it_lets_through() {
@@ -339,7 +359,14 @@ mod tests {
             "no-external-traffic",
             "drop-all",
         ] {
-            assert!(name_says_deny(name), "{name}");
+            assert_eq!(name_says_deny(name), Some(Says::Plainly), "{name}");
+        }
+        for name in [
+            "deny-list-service",
+            "denied-party-screening",
+            "deny-prod-egress",
+        ] {
+            assert_eq!(name_says_deny(name), Some(Says::ByOneWord), "{name}");
         }
         for name in [
             "allow-https",
@@ -360,7 +387,7 @@ mod tests {
             "nodeny",
             "",
         ] {
-            assert!(!name_says_deny(name), "{name}");
+            assert_eq!(name_says_deny(name), None, "{name}");
         }
     }
 }

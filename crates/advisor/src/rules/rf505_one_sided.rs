@@ -113,6 +113,7 @@ fn finding(
             ),
         ),
     };
+    let help = headless(context, rule, destination, &packet).unwrap_or(help);
     let mut policies = context.engine.policies_for(end, direction);
     if policies.any(|(id, _)| mistaken.contains(&id)) {
         return None;
@@ -149,6 +150,31 @@ fn finding(
         affected: context.workloads_like(&subjects),
         fix: None,
     })
+}
+
+/// What to do where the port is one that only a headless Service has: nobody listens on it,
+/// and to let it in on the other side would mend nothing.
+fn headless(
+    context: &Context<'_>,
+    rule: &WrittenRule<'_>,
+    destination: PodId,
+    packet: &Packet,
+) -> Option<String> {
+    let port = (packet.protocol, packet.port);
+    let mut declared = context.snapshot.pod(destination).ports.iter();
+    if rule.port_entries.is_empty() || declared.any(|p| (p.protocol, p.port) == port) {
+        return None;
+    }
+    let found = context.service_ports().headless(destination, port)?;
+    let service = context.snapshot.service(found.service);
+    Some(format!(
+        "write port {} of {} on both sides: port {} is that of the headless Service `{}`, which \
+         translates nothing, so that clients connect to the port of the pod",
+        port_text((packet.protocol, found.target)),
+        context.name_of(destination),
+        packet.port,
+        service.name
+    ))
 }
 
 fn pod(peer: Peer) -> Option<PodId> {

@@ -78,11 +78,18 @@ fn width(context: &Context<'_>, rule: &TieredRule) -> Option<&'static str> {
 fn finding(context: &Context<'_>, at: RuleRef, rule: &TieredRule) -> Option<Finding> {
     let width = width(context, rule)?;
     let subjects = context.subjects(at.policy);
+    let witness = witness(context, at, rule, &subjects);
     // Without one it opens nothing to anybody: what it accepts is closed at the other end,
-    // or denied before.
-    let witness = witness(context, at, rule, &subjects)?;
+    // or denied before. Unless there are only policies, and nobody to show it with.
+    if witness.is_none() && context.has_pods() {
+        return None;
+    }
     let policy = context.snapshot.policy(at.policy);
     let affected = context.workloads_like(&subjects);
+    let who = match affected.is_empty() {
+        true => "the pods that it selects".to_owned(),
+        false => context.list(&affected),
+    };
     Some(Finding {
         rule: &RULE,
         severity: RULE.severity,
@@ -92,8 +99,7 @@ fn finding(context: &Context<'_>, at: RuleRef, rule: &TieredRule) -> Option<Find
             policy.name
         ),
         consequence: Some(format!(
-            "it holds for {}, whatever the policies of their namespaces say",
-            context.list(&affected)
+            "it holds for {who}, whatever the policies of their namespaces say"
         )),
         help: Some(
             "name the namespaces or the blocks, and the ports; or use the action Pass, which \
@@ -106,7 +112,7 @@ fn finding(context: &Context<'_>, at: RuleRef, rule: &TieredRule) -> Option<Find
             .as_ref()
             .map(|origin| Place::value(origin, rule_path(at), "this accepts it")),
         related: Vec::new(),
-        witness: Some(witness),
+        witness,
         affected,
         fix: None,
     })

@@ -197,7 +197,7 @@ pub(crate) fn run(args: &BaselineArgs, printer: &mut Printer) -> Result<Exit, St
     for note in &proposal.notes {
         printer.note(note);
     }
-    if request.patch && proposal.policies.is_empty() {
+    if request.patch && proposal.policies.is_empty() && !proposal.is_partial {
         printer.note("nothing is missing");
     }
     match &args.write {

@@ -205,6 +205,7 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         report: &report,
         snapshot: &cluster.snapshot,
         sources: &cluster.sources,
+        input: &args.input.as_typed(),
         diagnostics: &cluster.diagnostics,
         profile: &cluster.profile,
         assumed_dns: facts.assumed_dns,

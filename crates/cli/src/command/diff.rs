@@ -106,7 +106,13 @@ pub(crate) fn run(args: &DiffArgs, printer: &mut Printer) -> Result<Exit, Stop> 
     let new = Cluster::from_files(after, reading, printer);
     let (old_engine, new_engine) = (old.engine(printer), new.engine(printer));
     let working = printer.working("comparing");
-    let difference = diff::diff(&old_engine, &new_engine);
+    let difference = diff::diff_with_doubts(
+        &old_engine,
+        &new_engine,
+        [&|end| old.unread.is_doubtful(&old.snapshot, end), &|end| {
+            new.unread.is_doubtful(&new.snapshot, end)
+        }],
+    );
     drop(working);
     let report = Report {
         old: (&old, &old_engine),

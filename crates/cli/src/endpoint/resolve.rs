@@ -320,9 +320,12 @@ impl Target {
         workloads.dedup();
         addresses.sort_unstable();
         addresses.dedup();
+        // A word means the addresses that matter to a pod; who writes one out means it.
+        let any_family = !matches!(&self.kind, TargetKind::Addresses { word: Some(_), .. });
         Selection {
             workloads: Some(workloads),
             addresses: Some(addresses),
+            any_family,
         }
     }
 }

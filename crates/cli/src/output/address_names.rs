@@ -13,6 +13,9 @@ use ringfence_model::snapshot::Snapshot;
 
 /// Blocks that are missing from the internet and still called `internet except ...`.
 const MOST_EXCEPTIONS: usize = 4;
+/// What is missing from private networks is a hole if it is not more than one in so many:
+/// an address, the network of a service. Without 10.0.0.0/8 the rest is better written out.
+const SMALL_HOLE: u128 = 256;
 /// Blocks that are written out before `and n more`.
 const MOST_BLOCKS: usize = 6;
 
@@ -24,8 +27,11 @@ pub(crate) enum Place {
         family: Option<IpFamily>,
         except: Vec<IpNet>,
     },
-    /// All private addresses of a family, or of all families in use.
-    Private { family: Option<IpFamily> },
+    /// All private addresses of a family, or of all families in use, but for a few.
+    Private {
+        family: Option<IpFamily>,
+        except: Vec<IpNet>,
+    },
     /// Cloud metadata endpoints: all, or some.
     Metadata { only: Vec<IpNet> },
     /// Blocks without a name. Never empty.
@@ -47,24 +53,29 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Internet { family, except } => {
-                f.write_str("internet")?;
-                if let Some(family) = family {
-                    write!(f, " ({family})")?;
-                }
-                if except.is_empty() {
-                    return Ok(());
-                }
-                write!(f, " except {}", blocks(except))
-            }
-            Self::Private { family: None } => f.write_str("private networks"),
-            Self::Private {
-                family: Some(family),
-            } => write!(f, "private networks ({family})"),
+            Self::Internet { family, except } => named(f, "internet", *family, except),
+            Self::Private { family, except } => named(f, "private networks", *family, except),
             Self::Metadata { only } if only.is_empty() => f.write_str("metadata"),
             Self::Metadata { only } => write!(f, "metadata ({})", blocks(only)),
             Self::Blocks(nets) => f.write_str(&blocks(nets)),
         }
+    }
+}
+
+/// `internet (IPv4) except 8.8.8.0/24`.
+fn named(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    family: Option<IpFamily>,
+    except: &[IpNet],
+) -> fmt::Result {
+    f.write_str(name)?;
+    if let Some(family) = family {
+        write!(f, " ({family})")?;
+    }
+    match except {
+        [] => Ok(()),
+        _ => write!(f, " except {}", blocks(except)),
     }
 }
 
@@ -106,7 +117,7 @@ struct FamilyNames {
 #[derive(Debug, Default)]
 struct Covered {
     internet: Option<Vec<IpNet>>,
-    private: bool,
+    private: Option<Vec<IpNet>>,
     metadata: Vec<IpNet>,
     all_metadata: bool,
     rest: Vec<IpNet>,
@@ -188,13 +199,21 @@ impl AddressNames {
     }
 
     fn add_private(&self, covered: &[(IpFamily, Covered)], places: &mut Vec<Place>) {
-        let whole = covered.iter().filter(|(_, c)| c.private);
-        if whole.clone().count() == self.families.len() {
-            places.push(Place::Private { family: None });
+        let whole: Vec<(IpFamily, &Vec<IpNet>)> = covered
+            .iter()
+            .filter_map(|(family, c)| Some((*family, c.private.as_ref()?)))
+            .collect();
+        if whole.len() == self.families.len() {
+            let except = whole.into_iter().flat_map(|(_, except)| except.clone());
+            places.push(Place::Private {
+                family: None,
+                except: except.collect(),
+            });
             return;
         }
-        places.extend(whole.map(|(family, _)| Place::Private {
-            family: Some(*family),
+        places.extend(whole.into_iter().map(|(family, except)| Place::Private {
+            family: Some(family),
+            except: except.clone(),
         }));
     }
 }
@@ -217,8 +236,10 @@ impl FamilyNames {
             left = left.intersection(private_networks(self.family));
         }
         let private = private_networks(self.family);
-        if private.is_subset(&closed) {
-            covered.private = true;
+        let missing = private.difference(&closed);
+        let holes = missing.to_nets();
+        if holes.len() <= MOST_EXCEPTIONS && size(&missing) <= size(private) / SMALL_HOLE {
+            covered.private = Some(holes);
             left = left.difference(private);
         }
         let metadata = metadata_endpoints(self.family);
@@ -241,16 +262,19 @@ impl FamilyNames {
 
 /// Whether a set is a quarter of its family's public addresses or more.
 fn is_large(set: &IpRangeSet) -> bool {
-    let size: u128 = set
-        .ranges()
-        .iter()
-        .map(|(start, end)| (end - start) >> 1)
-        .fold(0, u128::saturating_add);
     let quarter = match set.family() {
         IpFamily::V4 => 1u128 << 29,
         IpFamily::V6 => 1u128 << 122,
     };
-    size >= quarter
+    size(set) >= quarter
+}
+
+/// Half the number of addresses, and at least one for each range: as many as fit.
+fn size(set: &IpRangeSet) -> u128 {
+    set.ranges()
+        .iter()
+        .map(|(start, end)| ((end - start) >> 1).max(1))
+        .fold(0, u128::saturating_add)
 }
 
 fn cluster_addresses(snapshot: &Snapshot, family: IpFamily) -> IpRangeSet {
@@ -325,6 +349,16 @@ mod tests {
         let shown = shown(&names, &set);
         assert_eq!(shown[0], "internet except 8.8.8.0/24");
         assert!(shown.contains(&"100.64.0.0/10".to_owned()), "{shown:?}");
+    }
+
+    #[test]
+    fn private_networks_with_a_small_hole_are_private_networks_except_that() {
+        let names = names(&[IpFamily::V4], &[]);
+        let private = private_networks(IpFamily::V4);
+        let set = private.difference(&v4(&["172.18.0.2/32"]));
+        assert_eq!(shown(&names, &set), ["private networks except 172.18.0.2"]);
+        let set = private.difference(&v4(&["10.0.0.0/8"]));
+        assert!(!shown(&names, &set)[0].starts_with("private networks"));
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub(crate) struct Printed<'a> {
     pub(crate) report: &'a Report,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) sources: &'a Sources,
+    /// The options that say what was read, for a command that asks about the same; with a
+    /// space before each.
+    pub(crate) input: &'a str,
     pub(crate) diagnostics: &'a [Diagnostic],
     pub(crate) profile: &'a Profile,
     /// Whether name servers were assumed.

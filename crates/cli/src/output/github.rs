@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use ringfence_model::source::Location;
 
+use super::visible;
+
 /// How an annotation is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -50,16 +52,19 @@ impl Annotation<'_> {
     }
 }
 
-/// What may stand behind `::`.
+/// What may stand behind `::`. The log that it is written to is a page and a terminal:
+/// what would turn its text around is shown, as in every other format.
 fn data(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
+    visible::lines(text)
+        .replace('%', "%25")
         .replace('\n', "%0A")
 }
 
 /// What may stand in a property: also without the characters that separate them.
 fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+    data(&visible::line(text))
+        .replace(':', "%3A")
+        .replace(',', "%2C")
 }
 
 #[cfg(test)]
@@ -79,6 +84,22 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "::error title=a%3A b%2C c::100%25%0Asure: yes, really\n"
+        );
+    }
+
+    #[test]
+    fn what_turns_the_text_of_a_log_is_shown() {
+        let annotation = Annotation {
+            level: Level::Notice,
+            location: None,
+            title: "a\u{202e}b\n::error::c",
+            message: "d\u{2066}e\r\nf\u{1b}[2J",
+        };
+        let mut out = Vec::new();
+        annotation.write(&mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "::notice title=a\\u{202e}b␊%3A%3Aerror%3A%3Ac::d\\u{2066}e␍%0Af␛[2J\n"
         );
     }
 }

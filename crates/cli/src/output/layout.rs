@@ -81,6 +81,62 @@ pub(crate) fn width_of(words: &[Word]) -> usize {
     words.iter().map(Word::width).sum::<usize>() + words.len().saturating_sub(1)
 }
 
+/// The ends of connections are not wider than this, so that ports stay in sight.
+const WIDEST_ENDS: usize = 52;
+
+/// Rows of ends and what is open to them, side by side.
+pub(crate) struct Columns {
+    /// Of the ends.
+    widest: usize,
+    /// Of the terminal.
+    width: usize,
+}
+
+impl Columns {
+    /// Ends in lines that fit into their column.
+    pub(crate) fn ends(ends: &[Word]) -> Vec<Vec<Word>> {
+        wrap(ends, WIDEST_ENDS)
+    }
+
+    /// Columns wide enough for the ends of all rows.
+    pub(crate) fn new<'a>(rows: impl Iterator<Item = &'a Vec<Vec<Word>>>, width: usize) -> Self {
+        let lines = rows.flatten().map(|line| width_of(line));
+        Self {
+            widest: lines.max().map_or(0, |widest| widest.min(WIDEST_ENDS)),
+            width,
+        }
+    }
+
+    /// Writes one row: a sign, the ends, and the ports with a remark behind the first line
+    /// of them.
+    pub(crate) fn write_row(
+        &self,
+        out: &mut dyn Write,
+        sign: &Word,
+        ends: &[Vec<Word>],
+        ports: &[Word],
+        remark: &Word,
+    ) -> io::Result<()> {
+        let ports = wrap(ports, self.width.saturating_sub(self.widest + 6).max(24));
+        for number in 0..ends.len().max(ports.len()) {
+            let left = ends.get(number).map_or(&[][..], Vec::as_slice);
+            let right = ports.get(number).map_or(&[][..], Vec::as_slice);
+            let style = sign.style;
+            let shown = if number == 0 { sign.text.as_str() } else { " " };
+            write!(out, "  {style}{shown}{style:#} ")?;
+            let pad = if right.is_empty() { 0 } else { self.widest + 2 };
+            write_words(out, left, pad)?;
+            write_words(out, right, 0)?;
+            if number == 0 && !remark.text.is_empty() {
+                let style = remark.style;
+                write!(out, "  {style}{}{style:#}", remark.text)?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
 /// `1 policy`, `2 policies`.
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     match number {

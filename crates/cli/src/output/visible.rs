@@ -30,12 +30,18 @@ fn replaced(text: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Line separators, characters that reverse the direction of what follows, and those
+/// Line separators, characters that turn the direction of the text around them, and those
 /// that XML does not know.
 fn turns_text(c: char) -> bool {
     matches!(
         c,
-        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}'
+        '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{fffe}'
+            | '\u{ffff}'
     )
 }
 
@@ -156,6 +162,7 @@ mod tests {
         assert_eq!(line("shop/cart"), "shop/cart");
         assert_eq!(line("a\nb\u{1b}[2J"), "a␊b␛[2J");
         assert_eq!(line("a\u{202e}b\u{9b}"), "a\\u{202e}b\\u{9b}");
+        assert_eq!(line("a\u{200f}b\u{61c}"), "a\\u{200f}b\\u{61c}");
         assert_eq!(lines("a\nb\r"), "a\nb␍");
     }
 

@@ -5,7 +5,7 @@ use crate::{Scratch, command, ringfence, ringfence_with};
 const SHOP: &str = "examples/shop/base";
 
 /// One workload, and nothing that says what cluster it runs in.
-const PLAIN: &str = "apiVersion: apps/v1
+pub(crate) const PLAIN: &str = "apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: plain}
 spec:
@@ -16,7 +16,7 @@ spec:
 ";
 
 /// Name servers behind a cache on every node.
-const NODE_LOCAL: &str = "
+pub(crate) const NODE_LOCAL: &str = "
 ---
 apiVersion: v1
 kind: Service
@@ -78,7 +78,7 @@ spec:
 ";
 
 /// A name server with labels and a port of its own, as a chart installs it.
-const CHART: &str = "
+pub(crate) const CHART: &str = "
 ---
 apiVersion: v1
 kind: Service
@@ -465,4 +465,35 @@ fn texts_that_yaml_would_read_otherwise_are_quoted() {
         0,
         "{text}"
     );
+}
+
+#[test]
+fn the_name_of_a_policy_that_could_not_be_read_is_not_given_to_another() {
+    let unread = format!(
+        "{PLAIN}---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: allow-dns, namespace: plain}}
+spec: {{podSelector: {{}}, policyTypes: [egress], egress: [{{}}]}}
+"
+    );
+    let run = ringfence_with("baseline -f - --patch", &unread);
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(
+        run.stdout.contains("name: ringfence-allow-dns"),
+        "{}",
+        run.text()
+    );
+    assert!(
+        run.stderr
+            .contains("plain/allow-dns could not be read, and stays"),
+        "{}",
+        run.stderr
+    );
+    // What could not be read of the target may be what is missing.
+    let scratch = Scratch::new("baseline-unread");
+    let file = scratch.file("policies.yaml", &unread);
+    let run = ringfence(&format!("baseline plain --patch --write {file}"));
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), unread);
 }

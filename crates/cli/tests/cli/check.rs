@@ -131,6 +131,13 @@ fn names_in_manifests_do_nothing_to_the_lines_of_a_report() {
         let unwanted = |c: char| c == '\u{202e}' || (c.is_control() && c != '\n');
         assert!(!text.contains(unwanted), "{format}: {text}");
     }
+    // Some formats show characters that turn the text, others leave them to who reads them.
+    let turned = HOSTILE.replace("alert", "\u{202e}alert\u{2067}");
+    for format in ["human", "github", "markdown", "junit", "html"] {
+        let run = ringfence_with(&format!("check -f - -o {format} --quiet"), &turned);
+        let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        assert!(!run.stdout.contains(turns), "{format}: {}", run.stdout);
+    }
     // A command that is there to be copied is one command.
     let human = ringfence_with("check -f - --quiet --select RF401", HOSTILE).stdout;
     assert!(human.contains("ringfence explain 'n<script>alert('\\''1'\\'')</script>]]>/Pod/p␊"));
@@ -190,4 +197,41 @@ fn hundreds_of_findings_fit_into_every_format() {
             assert!(run.stdout.contains("ns-299"), "{format}");
         }
     }
+}
+
+#[test]
+fn the_command_that_confirms_a_finding_asks_about_the_same_input() {
+    const OPEN: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec: {containers: [{name: c, image: example.org/c:1.0.0}]}
+";
+    let explained = |stdout: &str| {
+        let (_, command) = stdout.split_once("see `ringfence ").unwrap();
+        let (command, _) = command.split_once('`').unwrap();
+        command.to_owned()
+    };
+    let options = "-n shop --pod-cidr 10.0.0.0/8 --profile calico";
+    let run = ringfence_with(
+        &format!("check -f - --select RF401 -o github {options}"),
+        OPEN,
+    );
+    let command = explained(&run.stdout);
+    assert_eq!(
+        command,
+        format!("explain shop/Pod/p 169.254.169.254:80 -f - {options}")
+    );
+    let run = ringfence_with(&command, OPEN);
+    assert_eq!(run.code, Some(0), "{}", run.text());
+
+    let scratch = Scratch::new("explained");
+    let file = scratch.file("it's open.yaml", OPEN);
+    let output = command_of(&["check", "-f", &file, "--select", "RF401", "-o", "github"]);
+    let quoted = format!("-f '{}'", file.replace('\'', r"'\''"));
+    assert!(explained(&output).ends_with(&quoted), "{output}");
+}
+
+fn command_of(arguments: &[&str]) -> String {
+    let output = crate::command().args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -323,3 +323,42 @@ fn a_reader_that_leaves_ends_the_work_quietly() {
     assert_eq!(status.code(), Some(1));
     assert_eq!(stderr, "");
 }
+
+#[test]
+fn a_tie_is_not_told_as_something_that_is_missing_in_the_input() {
+    let files = ["cluster.yaml", "admin.yaml", "team-a.yaml", "tie"]
+        .map(|file| format!("-f examples/cluster-policies/{file}"))
+        .join(" ");
+    let run = ringfence(&format!("explain {files} team-a/api 169.254.169.254:80"));
+    assert!(
+        run.stdout.contains(
+            "not known, policies of equal priority disagree, and an implementation may take either first"
+        ),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn what_hangs_on_the_node_of_a_pod_says_so() {
+    let shop = "-f examples/shop/base -f examples/shop/steps/6-closed";
+    let run = ringfence(&format!(
+        "explain {shop} shop-web/cart monitoring/node-exporter:443"
+    ));
+    assert!(
+        run.stdout.contains(
+            "not known, a pod and its own node always reach each other, and whether the other end is its own node is not in the input"
+        ),
+        "{}",
+        run.stdout
+    );
+    let run = ringfence(&format!(
+        "explain {shop} shop-payments/payments monitoring/node-exporter:443"
+    ));
+    assert!(
+        run.stdout
+            .contains("one of them whether the other end is its own node"),
+        "{}",
+        run.stdout
+    );
+}

@@ -279,3 +279,83 @@ fn reach_and_assert_do_not_count_on_what_was_left_out() {
         run.stdout
     );
 }
+
+#[test]
+fn diff_does_not_count_on_what_was_left_out() {
+    let scratch = Scratch::new("unread-diff");
+    let read = scratch.file("read.yaml", SMALL);
+    let unread = scratch.file("unread.yaml", &with_unread_policy(UNREAD));
+    let warning = "NetworkPolicy web/broken could not be read: what pods of web can open or accept is not known";
+
+    let run = ringfence(&format!("diff -f {read} --to {unread} -o json"));
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    let closed = run.json()["closed"].as_array().unwrap().clone();
+    assert!(!closed.is_empty(), "{}", run.stdout);
+    for change in &closed {
+        assert_eq!(change["before"], "Allowed", "{change}");
+        assert_eq!(change["after"], "Unknown", "{change}");
+    }
+    let run = ringfence(&format!("diff -f {read} --to {unread}"));
+    assert!(
+        run.stdout
+            .contains(&format!("not certain: after, {warning}")),
+        "{}",
+        run.stdout
+    );
+
+    // What was denied as far as could be read is not said to have been.
+    let opening = SMALL.replace("port: sql", "port: 5433");
+    let opened = scratch.file("opened.yaml", &opening);
+    let run = ringfence(&format!("diff -f {unread} --to {opened} -o json"));
+    for change in run.json()["opened"].as_array().unwrap() {
+        assert_eq!(change["before"], "Unknown", "{change}");
+        assert_eq!(change["after"], "Allowed", "{change}");
+    }
+
+    // What is known of neither has not changed, and that is no promise.
+    let both = scratch.file("both.yaml", &format!("{opening}---\n{UNREAD}"));
+    let run = ringfence(&format!("diff -f {unread} --to {both}"));
+    assert!(
+        run.stdout.contains(&format!("not certain: {warning}"))
+            && run.stdout.contains("nothing is known to open or close"),
+        "{}",
+        run.stdout
+    );
+    let run = ringfence(&format!("diff -f {unread} --to {both} -o markdown"));
+    assert!(
+        run.stdout.contains("## Nothing is known to open or close")
+            && run.stdout.contains("Not certain: NetworkPolicy web/broken"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn the_same_key_twice_is_bad_input_as_the_same_object_twice_is() {
+    let twice = SMALL.replace(
+        "metadata: {labels: {app: shop}}",
+        "metadata: {labels: {app: other, app: shop}}",
+    );
+    for verb in ["reach", "explain web/shop web/db:5432"] {
+        let run = ringfence_with(&format!("{verb} -f -"), &twice);
+        assert_eq!(run.code, Some(2), "{}", run.text());
+        assert!(
+            run.stderr.contains("the key `app` is here twice")
+                && run
+                    .stderr
+                    .contains("what stands at the first one was left out"),
+            "{}",
+            run.stderr
+        );
+    }
+    // To `check` both are findings.
+    let object = format!("{SMALL}---\n{}", SMALL.split("---").next().unwrap());
+    for input in [&twice, &object] {
+        let run = ringfence_with("check --select RF604 --fail-on warning -f -", input);
+        assert_eq!(run.code, Some(1), "{}", run.text());
+        assert!(run.stdout.contains("warning[RF604]"), "{}", run.stdout);
+    }
+    // It is read all the same: the last one counts.
+    let run = ringfence_with("explain web/shop web/db:5432 -f - -o json", &twice);
+    assert_eq!(run.json()["verdict"], "Allowed");
+}

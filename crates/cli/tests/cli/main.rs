@@ -9,6 +9,7 @@
 
 mod assert;
 mod baseline;
+mod baseline_dns;
 mod check;
 mod ci;
 mod diff;

@@ -104,3 +104,55 @@ fn a_port_name_that_nothing_declares_is_an_error() {
     let run = ringfence_with("reach -f - --port sql", SMALL);
     assert_eq!(run.code, Some(0), "{}", run.text());
 }
+
+/// The addresses of the connections of a `reach -o json`.
+fn outside(run: &crate::Run) -> Vec<String> {
+    let json = run.json();
+    let connections = json["connections"].as_array().unwrap();
+    let nets = connections
+        .iter()
+        .flat_map(|c| c["to"]["cidrs"].as_array().into_iter().flatten());
+    nets.map(|net| net.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn reach_explain_and_check_speak_of_the_families_that_pods_are_taken_to_have() {
+    let explained = |arguments: &str| {
+        let run = ringfence_with(
+            &format!("explain web/shop metadata:80 -f - -o json {arguments}"),
+            SMALL,
+        );
+        let json = run.json();
+        let nets = json["outcomes"].as_array().unwrap().iter();
+        let nets = nets.flat_map(|o| o["to"]["cidrs"].as_array().unwrap());
+        let mut nets: Vec<String> = nets.map(|net| net.as_str().unwrap().to_owned()).collect();
+        nets.sort();
+        nets
+    };
+    let reached = |arguments: &str| {
+        let reach = format!("reach -f - --from web/shop -o json {arguments}");
+        let mut nets = outside(&ringfence_with(&reach, SMALL));
+        nets.sort();
+        nets
+    };
+    for (option, v4, v6) in [
+        ("", true, false),
+        ("--ip-family ipv6", false, true),
+        ("--ip-family dual", true, true),
+    ] {
+        let nets = reached(&format!("--to metadata {option}"));
+        assert_eq!(nets.iter().any(|net| !net.contains(':')), v4, "{nets:?}");
+        assert_eq!(nets.iter().any(|net| net.contains(':')), v6, "{nets:?}");
+        assert_eq!(nets, explained(option));
+        let check = ringfence_with(
+            &format!("check -f - --select RF401 -o json {option}"),
+            SMALL,
+        );
+        let said = format!("and {} more metadata addresses", nets.len() - 1);
+        assert!(check.stdout.contains(&said), "{said}: {}", check.text());
+    }
+    let everything = reached("--external-only");
+    assert_eq!(everything, ["0.0.0.0/0"]);
+    // Who writes an address out wants to know, as with `explain`.
+    assert_eq!(reached("--to fd00:ec2::254"), ["fd00:ec2::254/128"]);
+}

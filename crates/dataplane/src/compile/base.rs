@@ -7,12 +7,14 @@ use ipnet::IpNet;
 use ringfence_engine::Engine;
 use ringfence_model::address::{IpFamily, IpRangeSet, from_number};
 use ringfence_model::metadata;
+use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 
+use super::chains::{Flow, denial, denied};
 use super::node::{Enforcement, Node, Settings};
 use super::{named, ports::protocol_number, sides::peer_address};
 use crate::ruleset::{
-    Chain, ConnectionState, DESTINATION_TRANSLATED, Field, Hook, Key, KeyType, Lookup, Name,
+    Chain, ConnectionState, DESTINATION_TRANSLATED, EPOCH, Field, Hook, Key, KeyType, Lookup, Name,
     Operand, Rule, Ruleset, Set, Statement, Target, Value, ValueType, key,
 };
 
@@ -99,21 +101,16 @@ pub(super) fn sets(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
     );
 }
 
-/// The ruleset with the chains that depend on the generation of verdicts.
-pub(super) fn with_chains(inner: &Ruleset, engine: &Engine, node: &Node, epoch: u32) -> Ruleset {
-    let mut ruleset = inner.clone();
+/// Adds the base chains, and those that packets of all pods meet.
+pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
     let settings = &node.settings;
     let mut add = |name: Name, hook, rules| {
         ruleset.chains.insert(name, Chain { hook, rules });
     };
     let base = |name: &str| Name::from(name);
     add(base("arriving"), Some(Hook::Arriving), arriving());
-    add(
-        base("forward"),
-        Some(Hook::Forward),
-        forward(settings, epoch),
-    );
-    add(base("input"), Some(Hook::Input), input(settings, epoch));
+    add(base("forward"), Some(Hook::Forward), forward(settings));
+    add(base("input"), Some(Hook::Input), input(settings));
     for family in IpFamily::ALL {
         let to_own_node = engine.profile().pod_reaches_own_node;
         add(named("judge", family), None, judge(family, node));
@@ -122,8 +119,17 @@ pub(super) fn with_chains(inner: &Ruleset, engine: &Engine, node: &Node, epoch: 
             None,
             to_node(family, node, to_own_node),
         );
+        for (flow, direction) in [
+            (Flow::Connection, Direction::Egress),
+            (Flow::Connection, Direction::Ingress),
+            (Flow::Packet, Direction::Egress),
+        ] {
+            let rules = denial(flow, direction, family, settings);
+            add(denied(flow, direction, family), None, rules);
+        }
     }
-    add(base("admit"), None, admit(settings, epoch));
+    add(base("admit"), None, admit());
+    add(base("closed"), None, closed(settings, "deny closed"));
     add(
         base("unknown"),
         None,
@@ -131,7 +137,6 @@ pub(super) fn with_chains(inner: &Ruleset, engine: &Engine, node: &Node, epoch: 
     );
     add(base("forged"), None, closed(settings, "deny forged source"));
     add(base("untracked"), None, untracked());
-    ruleset
 }
 
 /// Before anything is known of its connection: a pod may send from its own addresses.
@@ -174,8 +179,8 @@ fn arriving() -> Vec<Rule> {
     rules
 }
 
-fn forward(settings: &Settings, epoch: u32) -> Vec<Rule> {
-    let mut rules = judged_before(settings, epoch);
+fn forward(settings: &Settings) -> Vec<Rule> {
+    let mut rules = judged_before(settings);
     // Across a bridge, neighbours are discovered through this hook, without a connection.
     rules.extend(neighbour_discovery());
     for state in [ConnectionState::Invalid, ConnectionState::Untracked] {
@@ -190,12 +195,12 @@ fn forward(settings: &Settings, epoch: u32) -> Vec<Rule> {
     rules
 }
 
-fn input(settings: &Settings, epoch: u32) -> Vec<Rule> {
+fn input(settings: &Settings) -> Vec<Rule> {
     let mut rules = vec![Rule::new([
         Statement::Is(Field::Interface, key::interface("lo")),
         accept(),
     ])];
-    rules.extend(judged_before(settings, epoch));
+    rules.extend(judged_before(settings));
     rules.extend(neighbour_discovery());
     // Replies to what this node itself opened.
     rules.push(Rule::new([
@@ -212,11 +217,11 @@ fn input(settings: &Settings, epoch: u32) -> Vec<Rule> {
 }
 
 /// Packets of connections that were judged in this generation, and errors about them.
-fn judged_before(settings: &Settings, epoch: u32) -> Vec<Rule> {
-    let current = Statement::Masked {
+fn judged_before(settings: &Settings) -> Vec<Rule> {
+    let current = Statement::MaskedIn {
         field: Field::Mark,
         mask: settings.mark_mask,
-        value: settings.mark(epoch),
+        set: Name::from(EPOCH),
     };
     let mut rules = vec![Rule::new([
         current.clone(),
@@ -237,16 +242,17 @@ fn judged_before(settings: &Settings, epoch: u32) -> Vec<Rule> {
 }
 
 fn judge(family: IpFamily, node: &Node) -> Vec<Rule> {
-    let source = || Operand::Field(Field::Source(family));
-    let destination = || Operand::Field(Field::Destination(family));
+    let source = Operand::Field(Field::Source(family));
+    let destination = Operand::Field(Field::Destination(family));
     let mut rules = Vec::new();
     for end in [Field::Source(family), Field::Destination(family)] {
         rules.extend(unknown_addresses(end, family, node));
     }
-    rules.push(dispatch(vec![source(), destination()], "itself", family));
+    let itself = Statement::Dispatch(vec![source, destination], named("itself", family));
+    rules.push(Rule::new([itself]));
     rules.push(first_destination(family));
-    rules.push(dispatch(vec![source()], "egress", family));
-    rules.push(dispatch(vec![destination()], "ingress", family));
+    rules.push(to_chain(Field::Source(family), "egress", family));
+    rules.push(to_chain(Field::Destination(family), "ingress", family));
     rules.push(Rule::new([Statement::goto("admit")]));
     rules
 }
@@ -262,7 +268,19 @@ fn to_node(family: IpFamily, node: &Node, reaches_own_node: bool) -> Vec<Rule> {
             Statement::goto("admit"),
         ]));
     }
-    rules.push(dispatch(vec![Operand::Field(source)], "node", family));
+    let states = [ConnectionState::Invalid, ConnectionState::Untracked];
+    let untracked = states.map(has_state);
+    if node.settings.judge_untracked {
+        rules.extend(
+            untracked
+                .into_iter()
+                .map(|state| Rule::new([state, chain_of(source, "node", family)])),
+        );
+    } else {
+        let drop = untracked.map(|state| Rule::new([state, jump("untracked")]));
+        rules.extend(drop);
+    }
+    rules.push(to_chain(Field::Source(family), "egress", family));
     rules.push(Rule::new([Statement::goto("admit")]));
     rules
 }
@@ -278,10 +296,7 @@ fn first_destination(family: IpFamily) -> Rule {
             vec![Operand::Field(Field::FirstDestination(family))],
             named("metadata", family),
         ),
-        Statement::Dispatch(
-            vec![Operand::Field(Field::Source(family))],
-            named("first", family),
-        ),
+        chain_of(Field::Source(family), "first", family),
     ])
 }
 
@@ -307,14 +322,35 @@ fn unknown_addresses(end: Field, family: IpFamily, node: &Node) -> Vec<Rule> {
     ranges.collect()
 }
 
-fn admit(settings: &Settings, epoch: u32) -> Vec<Rule> {
-    vec![Rule::new([
-        Statement::SetMark {
-            mask: settings.mark_mask,
-            value: settings.mark(epoch),
-        },
-        accept(),
-    ])]
+/// What is allowed passes, and so does the rest of its connection until something changes.
+fn admit() -> Vec<Rule> {
+    vec![Rule::new([jump("mark")]), Rule::new([accept()])]
+}
+
+/// Writes the generation of verdicts: into the set that says which mark is current, and
+/// into the chain that marks.
+///
+/// Every change writes this. The kernel walks the whole table again after a change of a
+/// rule that leads somewhere or asks a set, so here is none: an element, and a rule that
+/// does nothing but mark.
+pub(super) fn set_epoch(settings: &Settings, epoch: u32, ruleset: &mut Ruleset) {
+    let mark = settings.mark(epoch);
+    let current = Set {
+        key: vec![KeyType::PeerSet],
+        value: ValueType::None,
+        lookup: Lookup::Exact,
+        elements: BTreeMap::from([(key::peer_set(mark), Value::None)]),
+    };
+    ruleset.sets.insert(Name::from(EPOCH), current);
+    let rule = Rule::new([Statement::SetMark {
+        mask: settings.mark_mask,
+        value: mark,
+    }]);
+    let marks = Chain {
+        hook: None,
+        rules: vec![rule],
+    };
+    ruleset.chains.insert(Name::from("mark"), marks);
 }
 
 fn closed(settings: &Settings, prefix: &str) -> Vec<Rule> {
@@ -379,8 +415,16 @@ fn discovery_types() -> [Statement; 2] {
     ]
 }
 
-fn dispatch(operands: Vec<Operand>, map: &str, family: IpFamily) -> Rule {
-    Rule::new([Statement::Dispatch(operands, named(map, family))])
+/// Goes to the chain of a pod: from its address to a number, and from that to the chain.
+/// So a pod that changes is an element of a map of numbers, after which the kernel need
+/// not walk through all chains.
+fn to_chain(pod: Field, map: &str, family: IpFamily) -> Rule {
+    Rule::new([chain_of(pod, map, family)])
+}
+
+fn chain_of(pod: Field, map: &str, family: IpFamily) -> Statement {
+    let number = Operand::Numbered(pod, named(map, family));
+    Statement::Dispatch(vec![number], named(&format!("{map}_chains"), family))
 }
 
 fn is_family(family: IpFamily) -> Statement {

@@ -4,9 +4,9 @@ use ringfence_engine::sets::PortSet;
 use ringfence_model::address::IpFamily;
 use ringfence_model::policy::Direction;
 
+use super::named;
 use super::node::Settings;
 use super::ports;
-use super::{direction_index, named};
 use crate::ruleset::{Chain, Field, Name, Operand, Rule, Ruleset, Statement, Target, key};
 
 /// What a chain judges: where it finds who opens what.
@@ -16,7 +16,7 @@ pub(super) enum Flow {
     Connection,
     /// Connections by where they were opened to, before translation.
     FirstDestination,
-    /// Single packets on the way to this node itself.
+    /// Single packets on the way to this node itself, where connections are not tracked.
     Packet,
 }
 
@@ -93,16 +93,9 @@ impl ChainOwners {
         Name::from(format!("{}_{}", named(word, self.family), self.number))
     }
 
-    /// Writes the chain for a flow, and the one that denies what it does not allow.
-    pub(super) fn write(
-        &self,
-        flow: Flow,
-        content: &Content,
-        settings: &Settings,
-        ruleset: &mut Ruleset,
-    ) {
-        let name = self.name(flow);
-        let denied = Name::from(format!("{name}_denied"));
+    /// Writes the chain for a flow.
+    pub(super) fn write(&self, flow: Flow, content: &Content, ruleset: &mut Ruleset) {
+        let denied = denied(flow, self.direction, self.family);
         let mut rules = Vec::new();
         for group in &content.groups {
             for peers in self.peers(flow, group) {
@@ -123,21 +116,10 @@ impl ChainOwners {
             rules.push(Rule::new(statements));
         }
         if !content.others.is_all() {
-            rules.push(Rule::new([Statement::goto(Name::clone(&denied))]));
+            rules.push(Rule::new([Statement::goto(denied)]));
         }
-        ruleset
-            .chains
-            .insert(Name::clone(&name), Chain { hook: None, rules });
-        let rules = denial(&name, self.own(flow), self.direction, self.family, settings);
-        ruleset.chains.insert(denied, Chain { hook: None, rules });
-    }
-
-    /// The end that the chain is about.
-    fn own(&self, flow: Flow) -> Field {
-        match self.direction {
-            Direction::Egress => flow.source(self.family),
-            Direction::Ingress => flow.destination(self.family),
-        }
+        let chain = Chain { hook: None, rules };
+        ruleset.chains.insert(self.name(flow), chain);
     }
 
     /// The ways to match a group of peers, one rule for each.
@@ -163,29 +145,37 @@ impl ChainOwners {
     }
 }
 
-/// The rules at the end of a chain: audit or deny, and say so.
+/// The chain that audits or denies what no policy allows, and says so.
+pub(super) fn denied(flow: Flow, direction: Direction, family: IpFamily) -> Name {
+    let word = match (flow, direction) {
+        (Flow::Packet, _) => "denied_node",
+        (_, Direction::Egress) => "denied_egress",
+        (_, Direction::Ingress) => "denied_ingress",
+    };
+    named(word, family)
+}
+
+/// The rules of [`denied`].
 pub(super) fn denial(
-    chain: &str,
-    own: Field,
+    flow: Flow,
     direction: Direction,
     family: IpFamily,
     settings: &Settings,
 ) -> Vec<Rule> {
+    let (own, word) = match direction {
+        Direction::Egress => (flow.source(family), "egress"),
+        Direction::Ingress => (flow.destination(family), "ingress"),
+    };
     let audited = Statement::In(vec![Operand::Field(own)], named("audited", family));
     let seldom = Statement::Below {
         key: own,
-        set: named(
-            ["logged_egress", "logged_ingress"]
-                .get(direction_index(direction))
-                .unwrap_or(&"logged"),
-            family,
-        ),
+        set: named(&format!("logged_{word}"), family),
         per_second: settings.log_rate,
         burst: settings.log_burst,
     };
     let log = |what: &str| Statement::Log {
         group: settings.log_group,
-        prefix: format!("ringfence {what} {chain}"),
+        prefix: format!("ringfence {what} {word}"),
     };
     vec![
         Rule::new([audited.clone(), seldom.clone(), log("audit")]),

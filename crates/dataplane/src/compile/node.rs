@@ -36,6 +36,8 @@ pub struct Endpoint {
     pub interface: Option<String>,
     /// What becomes of its connections that no policy allows.
     pub enforcement: Enforcement,
+    /// Whether nothing passes to and from it, because its own rules were refused.
+    pub closed: bool,
 }
 
 impl Endpoint {
@@ -60,6 +62,10 @@ pub struct Settings {
     pub log_burst: u32,
     /// Whether addresses in the node's ranges that no known pod has are closed.
     pub close_unknown_addresses: bool,
+    /// Whether packets of pods to this node itself are judged one by one where their
+    /// connections are not tracked, as NodeLocal DNSCache has it. They are dropped
+    /// otherwise.
+    pub judge_untracked: bool,
 }
 
 impl Default for Settings {
@@ -70,6 +76,7 @@ impl Default for Settings {
             log_rate: 10,
             log_burst: 20,
             close_unknown_addresses: true,
+            judge_untracked: false,
         }
     }
 }
@@ -83,6 +90,13 @@ impl Settings {
             epoch if epoch < last => epoch + 1,
             _ => 1,
         }
+    }
+
+    /// The generation whose mark this is; `None` for a mark that is none of ours, or of
+    /// no generation.
+    pub(crate) fn epoch_of(&self, mark: u32) -> Option<u32> {
+        let epoch = mark >> self.mark_mask.trailing_zeros().min(31);
+        (mark & !self.mark_mask == 0 && epoch > 0).then_some(epoch)
     }
 
     /// The mark of connections that were judged in this generation.
@@ -126,6 +140,7 @@ impl Node {
                     addresses: pod.addresses.clone(),
                     interface: None,
                     enforcement: enforcement(&namespace.labels),
+                    closed: false,
                 }
             });
         let all = snapshot.node_addresses().into_iter();

@@ -26,6 +26,13 @@ impl PeerSet {
         }
     }
 
+    /// Whether an address, as a number, is in one of its ranges.
+    pub(super) fn has_block_with(&self, number: u128) -> bool {
+        let after = self.blocks.partition_point(|(start, _)| *start <= number);
+        let range = after.checked_sub(1).and_then(|at| self.blocks.get(at));
+        range.is_some_and(|(_, end)| number <= *end)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.pods.is_empty() && self.blocks.is_empty()
     }

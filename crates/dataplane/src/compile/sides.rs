@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Engine, PodTable};
-use ringfence_model::address::{IpFamily, IpRangeSet};
+use ringfence_model::address::{IpFamily, IpRangeSet, to_number};
+use ringfence_model::metadata;
 use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::{PodId, PodKind};
 
-use super::chains::{ChainOwners, Content, Flow, Group, denial};
+use super::chains::{ChainOwners, Content, Flow, Group, denied};
 use super::node::{Endpoint, Node};
 use super::peers::{PeerSet, Pieces};
 use super::{Compiled, direction_index, family_index, named, ports};
@@ -75,7 +76,7 @@ fn tables<'a>(
     for direction in [Direction::Egress, Direction::Ingress] {
         let mut by_id: BTreeMap<u32, (PodTable<'_>, Vec<&Endpoint>)> = BTreeMap::new();
         for endpoint in &node.endpoints {
-            if endpoint.address(family).is_none() {
+            if endpoint.address(family).is_none() || endpoint.closed {
                 continue;
             }
             if let Some(table) = engine.table(endpoint.pod, direction, family) {
@@ -219,27 +220,103 @@ fn write_chains<'a>(
         Direction::Ingress => &[(Flow::Connection, "ingress")],
     };
     for (flow, map) in flows {
-        let mut elements: BTreeMap<Key, Value> = BTreeMap::new();
+        let mut numbers_of: BTreeMap<Key, Value> = BTreeMap::new();
+        let mut chains: BTreeMap<Key, Value> = BTreeMap::new();
+        let mut add = |number: u32, target: Target, endpoints: &[&Endpoint]| {
+            let number = key::peer_set(number);
+            chains.insert(number.clone(), Value::Verdict(target));
+            let addresses = endpoints
+                .iter()
+                .filter_map(|endpoint| endpoint.address(family));
+            let to_number = |address| (key::address(address), Value::Bytes(number.clone()));
+            numbers_of.extend(addresses.map(to_number));
+        };
         for ((content, endpoints), number) in contents.iter().zip(&assigned) {
             let chain = ChainOwners {
                 direction,
                 family,
                 number: *number,
             };
-            chain.write(*flow, content, &node.settings, ruleset);
-            let jump = Value::Verdict(Target::Jump(chain.name(*flow)));
-            let addresses = endpoints
-                .iter()
-                .filter_map(|endpoint| endpoint.address(family));
-            elements.extend(addresses.map(|address| (key::address(address), jump.clone())));
+            let needed = match flow {
+                Flow::Connection => Needed::Chain,
+                Flow::FirstDestination => metadata_needs(content, family, numbers),
+                Flow::Packet if node.settings.judge_untracked => Needed::Chain,
+                Flow::Packet => Needed::Nothing,
+            };
+            match needed {
+                Needed::Nothing => {}
+                Needed::Denial => {
+                    let denied = denied(*flow, direction, family);
+                    add(DENIED, Target::Jump(denied), endpoints);
+                }
+                Needed::Chain => {
+                    chain.write(*flow, content, ruleset);
+                    let pods = endpoints.iter().map(|endpoint| endpoint.pod);
+                    next.chain_pods.insert(chain.name(*flow), pods.collect());
+                    add(*number, Target::Jump(chain.name(*flow)), endpoints);
+                }
+            }
         }
-        let map_of = Set {
+        let closed: Vec<&Endpoint> = node.endpoints.iter().filter(|e| e.closed).collect();
+        add(CLOSED, Target::Goto(Name::from("closed")), &closed);
+        let to_number = Set {
             key: vec![KeyType::Address(family)],
+            value: ValueType::Bytes(KeyType::PeerSet),
+            lookup: Lookup::Exact,
+            elements: numbers_of,
+        };
+        ruleset.sets.insert(named(map, family), to_number);
+        let to_chain = Set {
+            key: vec![KeyType::PeerSet],
             value: ValueType::Verdict,
             lookup: Lookup::Exact,
-            elements,
+            elements: chains,
         };
-        ruleset.sets.insert(named(map, family), map_of);
+        ruleset
+            .sets
+            .insert(named(&format!("{map}_chains"), family), to_chain);
+    }
+}
+
+/// The numbers of chains that are not compiled for some pods; others begin with 1.
+const DENIED: u32 = 0;
+const CLOSED: u32 = u32::MAX;
+
+/// What a flow needs to be judged.
+enum Needed {
+    /// Nothing is denied.
+    Nothing,
+    /// Everything is.
+    Denial,
+    /// It depends.
+    Chain,
+}
+
+/// What translated connections to metadata services need.
+fn metadata_needs(
+    content: &Content,
+    family: IpFamily,
+    numbers: &BTreeMap<&PeerSet, u32>,
+) -> Needed {
+    let sets: BTreeMap<u32, &PeerSet> = numbers.iter().map(|(set, n)| (*n, *set)).collect();
+    let mut ports = metadata::secret_addresses()
+        .into_iter()
+        .filter(|address| IpFamily::of(*address) == family)
+        .map(|address| {
+            let number = to_number(address);
+            let group = content.groups.iter().find(|group| {
+                let set = sets.get(&group.peer_set);
+                set.is_some_and(|set| set.has_block_with(number))
+            });
+            group.map_or(&content.others, |group| &group.ports)
+        })
+        .collect::<Vec<_>>();
+    ports.dedup();
+    match ports.as_slice() {
+        [] => Needed::Nothing,
+        [ports] if ports.is_all() => Needed::Nothing,
+        [ports] if ports.is_empty() => Needed::Denial,
+        _ => Needed::Chain,
     }
 }
 
@@ -252,7 +329,7 @@ fn to_itself(
     ruleset: &mut Ruleset,
 ) {
     let mut contents: BTreeMap<PortSet, Vec<&Endpoint>> = BTreeMap::new();
-    for endpoint in &node.endpoints {
+    for endpoint in node.endpoints.iter().filter(|endpoint| !endpoint.closed) {
         let ports = engine.ports_to_itself(endpoint.pod, family);
         if !ports.maybe.is_empty() {
             next.unknown.insert(endpoint.pod);
@@ -285,9 +362,8 @@ fn to_itself(
                         Rule::new(statements.into_iter().chain([admit]))
                     })
                     .collect();
-                let own = flow.source(family);
-                let direction = Direction::Egress;
-                rules.extend(denial(&name, own, direction, family, &node.settings));
+                let denied = denied(flow, Direction::Egress, family);
+                rules.push(Rule::new([Statement::goto(denied)]));
                 ruleset
                     .chains
                     .insert(Name::clone(&name), Chain { hook: None, rules });

@@ -34,8 +34,12 @@ const FIELDS: [Field; 22] = [
     Field::Mark,
 ];
 
-/// A rule, or the expression that is none of ours.
-pub(super) fn rule(exprs: &[RuleExpr]) -> Result<Rule, String> {
+/// A rule, or the expression that is none of ours. `leads_to_number` says of a map that
+/// its values are numbers.
+pub(super) fn rule(
+    exprs: &[RuleExpr],
+    leads_to_number: impl Fn(&str) -> bool,
+) -> Result<Rule, String> {
     let mut statements = Vec::new();
     let mut registers: Vec<(Register, Loaded)> = Vec::new();
     for expr in exprs {
@@ -52,8 +56,27 @@ pub(super) fn rule(exprs: &[RuleExpr]) -> Result<Rule, String> {
                 let Loaded::Field(field) = looked_up else {
                     return Err(unknown());
                 };
-                registers.push((dreg.canonical(), Loaded::Mapped(field, Name::from(&**set))));
+                let map = Name::from(&**set);
+                let mapped = match leads_to_number(set) {
+                    true => Loaded::Numbered(field, map),
+                    false => Loaded::Mapped(field, map),
+                };
+                registers.push((dreg.canonical(), mapped));
             }
+            RuleExpr::Lookup {
+                set,
+                sreg,
+                dreg: None,
+                invert: false,
+                ..
+            } if is_masked(&registers, *sreg) => match take(&mut registers, *sreg) {
+                Some(Loaded::Masked(field, mask, 0)) => statements.push(Statement::MaskedIn {
+                    field,
+                    mask,
+                    set: Name::from(&**set),
+                }),
+                _ => return Err(unknown()),
+            },
             RuleExpr::Lookup {
                 set, dreg, invert, ..
             } => {
@@ -147,6 +170,7 @@ enum Loaded {
     Field(Field),
     Constant(Key),
     Mapped(Field, Name),
+    Numbered(Field, Name),
     Masked(Field, u32, u32),
 }
 
@@ -156,9 +180,15 @@ impl Loaded {
             Self::Field(field) => Some(Operand::Field(field)),
             Self::Constant(key) => Some(Operand::Constant(key)),
             Self::Mapped(field, map) => Some(Operand::Mapped(field, map)),
+            Self::Numbered(field, map) => Some(Operand::Numbered(field, map)),
             Self::Masked(..) => None,
         }
     }
+}
+
+fn is_masked(registers: &[(Register, Loaded)], register: Register) -> bool {
+    let mut found = registers.iter().filter(|(r, _)| *r == register.canonical());
+    found.any(|(_, loaded)| matches!(loaded, Loaded::Masked(..)))
 }
 
 fn take(registers: &mut Vec<(Register, Loaded)>, register: Register) -> Option<Loaded> {

@@ -17,6 +17,10 @@ use crate::ruleset::{
 /// How many bytes of a packet are sent to the listeners of a log group: the headers.
 pub(super) const SNAPLEN: u32 = 128;
 
+/// How many events the kernel collects before it tells them; by default it waits for a
+/// hundred, or a second.
+const AT_ONCE: u16 = 1;
+
 /// nft's number of the type `ifname`, for which there is no name here.
 const INTERFACE_TYPE: u32 = 41;
 
@@ -145,6 +149,11 @@ fn add(statement: &Statement, exprs: &mut Vec<Expr>) -> Result<(), Error> {
         Statement::Masked { field, mask, value } => {
             masked(*field, *mask, CmpOp::Eq, *value, sreg, exprs);
         }
+        Statement::MaskedIn { field, mask, set } => {
+            exprs.push(Load::of(*field).into(sreg));
+            exprs.push(and(*mask, sreg));
+            exprs.push(LookupExpr::new(&**set, sreg).into());
+        }
         Statement::AnyBit { field, mask } => masked(*field, *mask, CmpOp::Neq, 0, sreg, exprs),
         Statement::In(operands, set) => {
             load(operands, exprs)?;
@@ -171,7 +180,11 @@ fn add(statement: &Statement, exprs: &mut Vec<Expr>) -> Result<(), Error> {
             exprs.push(update.into());
         }
         Statement::Log { group, prefix } => {
-            let log = LogExpr::new().group(*group).prefix(prefix).snaplen(SNAPLEN);
+            let log = LogExpr::new()
+                .group(*group)
+                .prefix(prefix)
+                .snaplen(SNAPLEN)
+                .queue_threshold(AT_ONCE);
             exprs.push(log.into());
         }
         Statement::Count => exprs.push(Expr::Counter),
@@ -196,18 +209,22 @@ fn add(statement: &Statement, exprs: &mut Vec<Expr>) -> Result<(), Error> {
 
 fn masked(field: Field, mask: u32, op: CmpOp, value: u32, sreg: Register, exprs: &mut Vec<Expr>) {
     exprs.push(Load::of(field).into(sreg));
-    exprs.push(Expr::Bitwise {
-        sreg,
-        dreg: sreg,
-        len: 4,
-        mask: mask.to_ne_bytes().to_vec(),
-        xor: vec![0; 4],
-    });
+    exprs.push(and(mask, sreg));
     exprs.push(Expr::Cmp {
         sreg,
         op,
         data: value.to_ne_bytes().to_vec(),
     });
+}
+
+fn and(mask: u32, sreg: Register) -> Expr {
+    Expr::Bitwise {
+        sreg,
+        dreg: sreg,
+        len: 4,
+        mask: mask.to_ne_bytes().to_vec(),
+        xor: vec![0; 4],
+    }
 }
 
 /// Loads operands one after the other, from the first register on.
@@ -233,6 +250,11 @@ fn load(operands: &[Operand], exprs: &mut Vec<Expr>) -> Result<(), Error> {
                 exprs.push(Load::of(*field).into(dreg));
                 exprs.push(LookupExpr::new(&**map, dreg).dreg(dreg).into());
                 width(*field)
+            }
+            Operand::Numbered(field, map) => {
+                exprs.push(Load::of(*field).into(dreg));
+                exprs.push(LookupExpr::new(&**map, dreg).dreg(dreg).into());
+                KeyType::PeerSet.width()
             }
         };
         word += bytes.div_ceil(4);

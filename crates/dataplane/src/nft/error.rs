@@ -1,3 +1,7 @@
+use std::collections::BTreeSet;
+
+use nlink::ErrorDetail;
+
 /// What went wrong between this program and the kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -18,5 +22,25 @@ pub enum Error {
 impl From<nlink::Error> for Error {
     fn from(error: nlink::Error) -> Self {
         Self::Kernel(Box::new(error))
+    }
+}
+
+impl Error {
+    /// The names of the chains and sets of which a transaction was refused something;
+    /// `None` where no transaction was refused.
+    pub(super) fn refused(&self) -> Option<BTreeSet<String>> {
+        let Self::Kernel(error) = self else {
+            return None;
+        };
+        let ErrorDetail::NftBatch { failures, .. } = error.detail() else {
+            return None;
+        };
+        // `add rule inet table/chain`, `add element inet table/set`: the name is last.
+        let names = failures.iter().filter_map(|failure| {
+            let words = failure.operation.split_whitespace();
+            let path = words.into_iter().find(|word| word.contains('/'))?;
+            path.split_once('/').map(|(_, name)| name.to_owned())
+        });
+        Some(names.collect())
     }
 }

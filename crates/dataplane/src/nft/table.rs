@@ -8,10 +8,12 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nlink::Connection;
 use nlink::netlink::Nftables;
 use nlink::netlink::nftables::connection::kernel_has_destroy;
-use nlink::netlink::nftables::{Family, Rule, Set, SetFlags, Transaction};
+use nlink::netlink::nftables::{Family, Rule, RuleInfo, Set, SetFlags, Transaction};
 
 use super::{Error, decode, encode};
-use crate::ruleset::{self, Change, Changes, Hook, Lookup, Name, Ruleset, ValueType};
+use crate::ruleset::{
+    self, Change, Changes, EPOCH, Hook, Key, KeyType, Lookup, Name, Ruleset, Value, ValueType,
+};
 
 /// The name of the table that is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,9 @@ const SEND_BUFFER: usize = 64 << 20;
 /// Elements in one message of a transaction. An attribute has no more than 64 KiB, and
 /// an element of ours no more than 120 bytes.
 const ELEMENTS_PER_MESSAGE: usize = 400;
+
+/// Sets with more elements are read back as a whole only by [`Table::verify`].
+const READ_BACK_AT_ONCE: usize = 256;
 
 /// How long the kernel may take over a transaction.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -193,8 +198,95 @@ impl Table {
     /// [`Error::NotAsWritten`] says the first thing that differs.
     pub async fn verify(&self, wanted: &Ruleset) -> Result<(), Error> {
         let found = self.read(wanted).await?;
-        first_difference(wanted, &found)
-            .map_or(Ok(()), |difference| Err(Error::NotAsWritten(difference)))
+        compare(wanted, &found)
+    }
+
+    /// Reads back what some changes were to leave: the rules of all chains, and the sets
+    /// that are small enough to be read at once.
+    ///
+    /// # Errors
+    /// [`Error::NotAsWritten`] says the first thing that differs.
+    pub async fn verify_changes(&self, changes: &Changes, wanted: &Ruleset) -> Result<(), Error> {
+        let table = &*self.name.0;
+        let mut rules: BTreeMap<String, Vec<ruleset::Rule>> = BTreeMap::new();
+        let changes_rules = changes
+            .steps
+            .iter()
+            .any(|step| !matches!(step, Change::AddElements(..) | Change::DeleteElements(..)));
+        if changes_rules {
+            for rule in self.connection.list_rules(table, Family::Inet).await? {
+                let read = read_rule(&rule, wanted)?;
+                rules.entry(rule.chain).or_default().push(read);
+            }
+        }
+        for step in &changes.steps {
+            match step {
+                Change::SetRules(name, chain) => {
+                    let found = rules.remove(&**name).unwrap_or_default();
+                    let chain = ruleset::Chain {
+                        rules: found,
+                        ..*chain
+                    };
+                    compare_rules(name, wanted.chains.get(name), &chain)?;
+                }
+                Change::AddElements(name, _) | Change::DeleteElements(name, _) => {
+                    let Some(set) = wanted.sets.get(name) else {
+                        continue;
+                    };
+                    if set.elements.len() <= READ_BACK_AT_ONCE {
+                        let found = self.elements(name, set).await?;
+                        compare_elements(name, set, &found)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The mark that the table in the kernel gives to connections that it has judged.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be asked.
+    pub async fn mark(&self) -> Result<Option<u32>, Error> {
+        let sets = self
+            .connection
+            .list_sets_in(&self.name.0, Family::Inet)
+            .await?;
+        if !sets.iter().any(|set| set.name == EPOCH) {
+            return Ok(None);
+        }
+        let elements = self
+            .connection
+            .list_set_elements(&self.name.0, EPOCH, Family::Inet)
+            .await?;
+        let bytes = elements.first().map(|element| element.key().to_vec());
+        Ok(bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_ne_bytes))
+    }
+
+    async fn elements(
+        &self,
+        name: &str,
+        set: &ruleset::Set,
+    ) -> Result<BTreeMap<Key, Value>, Error> {
+        let mut found = BTreeMap::new();
+        // What packets add is not ours to compare.
+        if matches!(set.lookup, Lookup::Rate { .. }) {
+            return Ok(found);
+        }
+        let table = &*self.name.0;
+        for element in self
+            .connection
+            .list_set_elements(table, name, Family::Inet)
+            .await?
+        {
+            let read = decode::element(&element)
+                .ok_or_else(|| Error::NotAsWritten(format!("set {name} has {element:?}")))?;
+            found.extend([read]);
+        }
+        Ok(found)
     }
 
     /// Reads the table back. Kinds of sets are taken from `like`, as far as the kernel
@@ -205,6 +297,9 @@ impl Table {
     pub async fn read(&self, like: &Ruleset) -> Result<Ruleset, Error> {
         let table = &*self.name.0;
         let family = Family::Inet;
+        if !self.exists().await? {
+            return Err(Error::NotAsWritten("it is not there".to_owned()));
+        }
         let mut found = Ruleset::default();
         for chain in self.connection.list_chains_in(table, family).await? {
             let hook = chain.hook.map(|hook| match (hook, chain.priority) {
@@ -229,9 +324,7 @@ impl Table {
             found.chains.insert(Name::from(chain.name), made);
         }
         for rule in self.connection.list_rules(table, family).await? {
-            let read = decode::rule(&rule.expressions()).map_err(|expr| {
-                Error::NotAsWritten(format!("a rule of chain {} has {expr}", rule.chain))
-            })?;
+            let read = read_rule(&rule, like)?;
             if let Some(chain) = found.chains.get_mut(&*rule.chain) {
                 chain.rules.push(read);
             }
@@ -245,23 +338,10 @@ impl Table {
                     "set {name} is new, or of another kind"
                 )));
             };
-            let mut read = ruleset::Set {
-                elements: BTreeMap::new(),
+            let read = ruleset::Set {
+                elements: self.elements(&info.name, set).await?,
                 ..set.clone()
             };
-            // What packets add is not ours to compare.
-            if !matches!(set.lookup, Lookup::Rate { .. }) {
-                for element in self
-                    .connection
-                    .list_set_elements(table, &info.name, family)
-                    .await?
-                {
-                    let (key, value) = decode::element(&element).ok_or_else(|| {
-                        Error::NotAsWritten(format!("set {} has {element:?}", info.name))
-                    })?;
-                    read.elements.insert(key, value);
-                }
-            }
             found.sets.insert(Name::from(info.name), read);
         }
         Ok(found)
@@ -290,63 +370,86 @@ fn is_kind(set: &ruleset::Set, info: &nlink::netlink::nftables::SetInfo) -> bool
     info.key_type == key.type_id() && info.key_len == key.len() && lookup && value
 }
 
-/// The first thing that differs, in words.
-fn first_difference(wanted: &Ruleset, found: &Ruleset) -> Option<String> {
+fn read_rule(rule: &RuleInfo, like: &Ruleset) -> Result<ruleset::Rule, Error> {
+    let number = ValueType::Bytes(KeyType::PeerSet);
+    let leads_to_number = |map: &str| like.sets.get(map).is_some_and(|set| set.value == number);
+    decode::rule(&rule.expressions(), leads_to_number)
+        .map_err(|expr| Error::NotAsWritten(format!("a rule of chain {} has {expr}", rule.chain)))
+}
+
+/// The first thing that differs, as an error.
+fn compare(wanted: &Ruleset, found: &Ruleset) -> Result<(), Error> {
+    let differs = |text: String| Err(Error::NotAsWritten(text));
     for (name, chain) in &wanted.chains {
         match found.chains.get(name) {
-            None => return Some(format!("chain {name} is missing")),
-            Some(other) if other.hook != chain.hook => {
-                return Some(format!("chain {name} has another hook"));
-            }
-            Some(other) if other.rules != chain.rules => {
-                let position = chain
-                    .rules
-                    .iter()
-                    .zip(&other.rules)
-                    .position(|(a, b)| a != b)
-                    .unwrap_or(chain.rules.len().min(other.rules.len()));
-                let text = |rules: &[ruleset::Rule]| {
-                    let rule = rules.get(position).map(ToString::to_string);
-                    rule.unwrap_or_else(|| "nothing".to_owned())
-                };
-                return Some(format!(
-                    "rule {} of chain {name} is `{}`, not `{}`",
-                    position + 1,
-                    text(&other.rules),
-                    text(&chain.rules)
-                ));
-            }
-            Some(_) => {}
+            None => return differs(format!("chain {name} is missing")),
+            Some(other) => compare_rules(name, Some(chain), other)?,
         }
     }
-    if let Some(name) = found
-        .chains
-        .keys()
-        .find(|name| !wanted.chains.contains_key(*name))
-    {
-        return Some(format!("chain {name} is none of ours"));
+    let mut chains = found.chains.keys();
+    if let Some(name) = chains.find(|name| !wanted.chains.contains_key(*name)) {
+        return differs(format!("chain {name} is none of ours"));
     }
     for (name, set) in &wanted.sets {
         match found.sets.get(name) {
-            None => return Some(format!("set {name} is missing")),
-            Some(other) if other.elements != set.elements => {
-                return Some(format!(
-                    "set {name} has {} elements, {} of them as written, of {}",
-                    other.elements.len(),
-                    other
-                        .elements
-                        .iter()
-                        .filter(|(key, value)| set.elements.get(*key) == Some(value))
-                        .count(),
-                    set.elements.len()
-                ));
-            }
-            Some(_) => {}
+            None => return differs(format!("set {name} is missing")),
+            Some(other) => compare_elements(name, set, &other.elements)?,
         }
     }
-    let extra = found
-        .sets
-        .keys()
-        .find(|name| !wanted.sets.contains_key(*name));
-    extra.map(|name| format!("set {name} is none of ours"))
+    let mut sets = found.sets.keys();
+    match sets.find(|name| !wanted.sets.contains_key(*name)) {
+        Some(name) => differs(format!("set {name} is none of ours")),
+        None => Ok(()),
+    }
+}
+
+fn compare_rules(
+    name: &str,
+    wanted: Option<&ruleset::Chain>,
+    found: &ruleset::Chain,
+) -> Result<(), Error> {
+    let Some(wanted) = wanted else {
+        return Ok(());
+    };
+    if found.hook != wanted.hook {
+        return Err(Error::NotAsWritten(format!(
+            "chain {name} has another hook"
+        )));
+    }
+    let both = wanted.rules.iter().zip(&found.rules);
+    let position = both.clone().position(|(a, b)| a != b);
+    let shorter = wanted.rules.len().min(found.rules.len());
+    let same_length = wanted.rules.len() == found.rules.len();
+    let Some(position) = position.or((!same_length).then_some(shorter)) else {
+        return Ok(());
+    };
+    let text = |rules: &[ruleset::Rule]| {
+        let rule = rules.get(position).map(ToString::to_string);
+        rule.unwrap_or_else(|| "nothing".to_owned())
+    };
+    Err(Error::NotAsWritten(format!(
+        "rule {} of chain {name} is `{}`, not `{}`",
+        position + 1,
+        text(&found.rules),
+        text(&wanted.rules)
+    )))
+}
+
+fn compare_elements(
+    name: &str,
+    wanted: &ruleset::Set,
+    found: &BTreeMap<Key, Value>,
+) -> Result<(), Error> {
+    if *found == wanted.elements {
+        return Ok(());
+    }
+    let as_written = found
+        .iter()
+        .filter(|(key, value)| wanted.elements.get(*key) == Some(value))
+        .count();
+    Err(Error::NotAsWritten(format!(
+        "set {name} has {} elements, {as_written} of them as written, of {}",
+        found.len(),
+        wanted.elements.len()
+    )))
 }

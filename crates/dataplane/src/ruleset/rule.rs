@@ -81,8 +81,11 @@ pub enum Operand {
     Field(Field),
     /// These bytes.
     Constant(Key),
-    /// What a map leads to from a field. Where it leads nowhere the rule does not match.
+    /// The address that a map leads to from an address. Where it leads nowhere the rule
+    /// does not match.
     Mapped(Field, Name),
+    /// The number that a map leads to. Where it leads nowhere the rule does not match.
+    Numbered(Field, Name),
 }
 
 /// One statement of a rule.
@@ -100,6 +103,15 @@ pub enum Statement {
         mask: u32,
         /// What they are.
         value: u32,
+    },
+    /// Matches where the field's number, of these bits, is in the set.
+    MaskedIn {
+        /// The field; one of 4 bytes in the byte order of the machine.
+        field: Field,
+        /// The bits.
+        mask: u32,
+        /// The set.
+        set: Name,
     },
     /// Matches where any of these bits of the field is set.
     AnyBit {

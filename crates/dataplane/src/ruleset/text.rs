@@ -177,6 +177,7 @@ impl fmt::Display for Statement {
             Self::Is(field, key) => write!(f, "{field} {}", Constant(*field, key)),
             Self::IsNot(field, key) => write!(f, "{field} != {}", Constant(*field, key)),
             Self::Masked { field, mask, value } => write!(f, "{field} & {mask:#x} == {value:#x}"),
+            Self::MaskedIn { field, mask, set } => write!(f, "{field} & {mask:#x} @{set}"),
             Self::AnyBit { field, mask } => write!(f, "{field} & {mask:#x} != 0"),
             Self::InRange(field, first, last) => {
                 write!(
@@ -219,7 +220,9 @@ impl fmt::Display for Operands<'_> {
             match operand {
                 Operand::Field(field) => write!(f, "{field}")?,
                 Operand::Constant(key) => write!(f, "{}", native(&key.bytes))?,
-                Operand::Mapped(field, map) => write!(f, "{field} map @{map}")?,
+                Operand::Mapped(field, map) | Operand::Numbered(field, map) => {
+                    write!(f, "{field} map @{map}")?;
+                }
             }
         }
         Ok(())

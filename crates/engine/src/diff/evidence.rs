@@ -10,7 +10,7 @@ use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
 use rustc_hash::FxHashMap;
 
 use super::policies::{self, PolicyStatus};
-use super::{Change, ChangedEnd, with_verdict};
+use super::{Change, ChangedEnd, differ_in_families, with_verdict};
 use crate::engine::Engine;
 use crate::explain::{Explanation, Reason, Side, explain};
 use crate::packet::{Packet, Peer, Verdict};
@@ -68,8 +68,9 @@ pub struct Responsible {
 /// are shown.
 #[must_use]
 pub fn responsible(old: &Engine, new: &Engine, change: &Change) -> Responsible {
-    let before = evidence(old, change, change.before);
-    let after = evidence(new, change, change.after);
+    let any_family = differ_in_families(old, new);
+    let before = evidence(old, change, change.before, any_family);
+    let after = evidence(new, change, change.after, any_family);
     let mut causes = Vec::new();
     for direction in [Direction::Egress, Direction::Ingress] {
         let side = |evidence: &Option<Evidence>| {
@@ -122,16 +123,21 @@ fn side(explanation: &Explanation, direction: Direction) -> &Side {
 }
 
 /// A packet of the change that has `verdict`, explained.
-fn evidence(engine: &Engine, change: &Change, verdict: Verdict) -> Option<Evidence> {
-    // As in `reach`: of a pod without a known address it is not known which families it
-    // has not, and addresses outside are of both.
-    let outside = [&change.from, &change.to]
-        .iter()
-        .any(|end| matches!(end, ChangedEnd::Addresses(_)));
+fn evidence(
+    engine: &Engine,
+    change: &Change,
+    verdict: Verdict,
+    any_family: bool,
+) -> Option<Evidence> {
+    // As the change was found: see `Selection::any_family`.
+    let any_family = any_family
+        && [&change.from, &change.to]
+            .iter()
+            .any(|end| matches!(end, ChangedEnd::Addresses(_)));
     let by_node = has_host_network(engine, &change.from) || has_host_network(engine, &change.to);
     for family in IpFamily::ALL {
-        let sources = representatives(engine, &change.from, family, by_node, outside);
-        let destinations = representatives(engine, &change.to, family, by_node, outside);
+        let sources = representatives(engine, &change.from, family, by_node, any_family);
+        let destinations = representatives(engine, &change.to, family, by_node, any_family);
         for source in &sources {
             for destination in &destinations {
                 if is_same_pod(engine.snapshot(), *source, *destination) {
@@ -192,7 +198,7 @@ fn representatives(
     end: &ChangedEnd,
     family: IpFamily,
     by_node: bool,
-    outside: bool,
+    any_family: bool,
 ) -> Vec<Peer> {
     let snapshot = engine.snapshot();
     if let ChangedEnd::Addresses(nets) = end {
@@ -205,8 +211,8 @@ fn representatives(
     let mut chosen = Vec::new();
     for id in pods(engine, end) {
         let pod = snapshot.pod(id);
-        let any_family = outside && pod.addresses.is_empty();
-        if !any_family && !snapshot.families_of(pod).contains(&family) {
+        let may_have_it = any_family && pod.addresses.is_empty();
+        if !may_have_it && !snapshot.families_of(pod).contains(&family) {
             continue;
         }
         let node = pod.node.as_deref().filter(|_| by_node);

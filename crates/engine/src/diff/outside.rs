@@ -35,6 +35,7 @@ pub(super) fn changes(
     was: Option<&Outside>,
     is: Option<&Outside>,
     all: &[IpRangeSet; 2],
+    doubted: [bool; 2],
 ) -> Vec<OutsideChange> {
     if was == is {
         return Vec::new();
@@ -55,7 +56,7 @@ pub(super) fn changes(
                 if addresses.is_empty() {
                     continue;
                 }
-                for transition in transitions(was, is) {
+                for transition in transitions(was, is, doubted) {
                     let known = changed.iter().position(|(known, _)| *known == transition);
                     let index = known.unwrap_or_else(|| {
                         changed.push((transition, IpFamily::ALL.map(IpRangeSet::empty)));

@@ -89,14 +89,7 @@ impl IngressIndex {
         let side = engine.side(source, Direction::Egress, self.family);
         let allows = |outcome| engine.may_allow(outcome);
         let mut row: FxHashMap<PairOutcome, RoaringBitmap> = FxHashMap::default();
-        let few: u64 = side
-            .cells
-            .iter()
-            .filter(|cell| allows(cell.outcome))
-            .map(|cell| cell.peers.range_cardinality(0..FIRST_ATOM))
-            .sum();
-        let let_in = self.narrow.get(source as usize).map_or(0, Vec::len) + self.wide.len();
-        if !allows(side.rest) && few <= let_in as u64 {
+        let Some(doors) = self.doors(engine, source) else {
             for cell in side.cells.iter().filter(|cell| allows(cell.outcome)) {
                 for class in cell.peers.range(0..FIRST_ATOM) {
                     if !universe.contains(class) {
@@ -112,36 +105,65 @@ impl IngressIndex {
                     }
                 }
             }
-        } else {
-            let narrow = self.narrow.get(source as usize).into_iter().flatten();
-            let wide = self.wide.iter().filter_map(|index| {
-                let outcome = engine.sides.get(*index as usize)?.outcome(source);
-                allows(outcome).then_some((*index, outcome))
-            });
-            for (index, ingress) in narrow.copied().chain(wide) {
-                let Some(classes) = self.classes_of_side.get(&index) else {
+            return in_order(row);
+        };
+        for (index, ingress) in doors {
+            let Some(classes) = self.classes_of_side.get(&index) else {
+                continue;
+            };
+            let mut rest = classes.clone();
+            for cell in &side.cells {
+                let reached = cell.peers.among(classes);
+                if reached.is_empty() {
                     continue;
-                };
-                let mut rest = classes.clone();
-                for cell in &side.cells {
-                    let reached = cell.peers.among(classes);
-                    if reached.is_empty() {
-                        continue;
-                    }
-                    rest -= &reached;
-                    if allows(cell.outcome) {
-                        *row.entry((cell.outcome, ingress)).or_default() |= reached;
-                    }
                 }
-                if allows(side.rest) && !rest.is_empty() {
-                    *row.entry((side.rest, ingress)).or_default() |= rest;
+                rest -= &reached;
+                if allows(cell.outcome) {
+                    *row.entry((cell.outcome, ingress)).or_default() |= reached;
                 }
             }
+            if allows(side.rest) && !rest.is_empty() {
+                *row.entry((side.rest, ingress)).or_default() |= rest;
+            }
         }
-        let mut row: Row = row.into_iter().collect();
-        row.sort_unstable_by_key(|(outcome, _)| *outcome);
-        row
+        in_order(row)
     }
+
+    /// The ingress sides that may let a source in, with the outcome. Together with its
+    /// egress side they are all that its row depends on. `None` for a source with few
+    /// destinations, of which each is looked up instead.
+    pub(crate) fn doors(&self, engine: &Engine, source: ClassId) -> Option<Vec<(u32, OutcomeId)>> {
+        if !engine.classes.present(self.family).contains(source) {
+            return Some(Vec::new());
+        }
+        let side = engine.side(source, Direction::Egress, self.family);
+        let narrow = self
+            .narrow
+            .get(source as usize)
+            .map_or(&[][..], Vec::as_slice);
+        if !engine.may_allow(side.rest) {
+            let cells = side.cells.iter();
+            let few: u64 = cells
+                .filter(|cell| engine.may_allow(cell.outcome))
+                .map(|cell| cell.peers.range_cardinality(0..FIRST_ATOM))
+                .sum();
+            let let_in = narrow.len() + self.wide.len();
+            if few <= let_in as u64 {
+                return None;
+            }
+        }
+        let wide = self.wide.iter().filter_map(|index| {
+            let outcome = engine.sides.get(*index as usize)?.outcome(source);
+            engine.may_allow(outcome).then_some((*index, outcome))
+        });
+        Some(narrow.iter().copied().chain(wide).collect())
+    }
+}
+
+fn in_order(row: FxHashMap<PairOutcome, RoaringBitmap>) -> Row {
+    let mut row: Row = row.into_iter().collect();
+    row.sort_unstable_by_key(|(outcome, _)| *outcome);
+    row
 }
 
 /// Every pair of classes, as rows of bitmaps.

@@ -10,12 +10,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::all_pairs::{IngressIndex, PairOutcome};
 use super::external::{self, Region};
-use super::own_node::Group;
+use super::own_node::{self, Group};
 use super::reachability::Draft;
 use super::{EndId, OpenId, OpenPorts, Reachability, Row, Selection};
 use crate::engine::{Engine, both};
-use crate::resolve::classes::ClassId;
-use crate::sets::{Outcome, PortSet};
+use crate::resolve::classes::{ClassId, Presence};
+use crate::sets::{Outcome, OutcomeId, PortSet};
 
 /// What is allowed for certain, and what is possible.
 #[derive(Clone, Default)]
@@ -89,6 +89,20 @@ pub(super) struct Workloads<'a> {
     of_class: Vec<Vec<WorkloadId>>,
     /// The workloads with host-networked pods.
     pub(super) host_networked: Vec<WorkloadId>,
+    /// class -> the first class that can connect to the same ends.
+    stand_ins: Vec<ClassId>,
+}
+
+/// Of classes with equal keys the first one, for each class in order.
+fn stand_ins<K: Eq + Hash>(keys: impl Iterator<Item = K>) -> Vec<ClassId> {
+    let mut first: FxHashMap<K, ClassId> = FxHashMap::default();
+    keys.zip(0..)
+        .map(|(key, class)| *first.entry(key).or_insert(class))
+        .collect()
+}
+
+fn stand_in(stand_ins: &[ClassId], class: ClassId) -> ClassId {
+    stand_ins.get(class as usize).copied().unwrap_or(class)
 }
 
 impl Engine {
@@ -136,6 +150,39 @@ impl Engine {
     }
 }
 
+/// What decides where pods of a class can connect to.
+#[derive(PartialEq, Eq, Hash)]
+enum SourceKey {
+    /// Its egress, its families, and for each family what may let it in: pods whose
+    /// labels differ, and whom no policy tells apart, have these in common.
+    Shared([u32; 2], [Presence; 2], [Vec<(u32, OutcomeId)>; 2]),
+    /// It has few destinations, or is in the network of its node: nobody else's.
+    Own(ClassId),
+}
+
+impl SourceKey {
+    fn of(engine: &Engine, indices: &[IngressIndex; 2], class: ClassId) -> Self {
+        let own = Self::Own(class);
+        // A class that its pods have left reaches nothing, and stands for nobody.
+        let has_pods = || {
+            let mut families = IpFamily::ALL.into_iter();
+            families.any(|family| engine.classes.present(family).contains(class))
+        };
+        if engine.classes.get(class).host_network || !has_pods() {
+            return own;
+        }
+        let [v4, v6] = indices;
+        match (v4.doors(engine, class), v6.doors(engine, class)) {
+            (Some(v4), Some(v6)) => Self::Shared(
+                engine.side_indices(class, Direction::Egress),
+                engine.classes.families(class),
+                [v4, v6],
+            ),
+            _ => own,
+        }
+    }
+}
+
 /// What decides where the pods of a workload can connect to. Workloads for which it is
 /// the same can connect to the same ends.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -165,11 +212,17 @@ impl<'a> Workloads<'a> {
                 host_networked.push(id);
             }
         }
+        let indices = engine.ingress_indices();
+        let keys: Vec<SourceKey> = (0..engine.classes.len())
+            .into_par_iter()
+            .map(|class| SourceKey::of(engine, indices, class))
+            .collect();
         Self {
             engine,
-            indices: engine.ingress_indices(),
+            indices,
             of_class,
             host_networked,
+            stand_ins: stand_ins(keys.into_iter()),
         }
     }
 
@@ -224,9 +277,21 @@ impl<'a> Workloads<'a> {
 
     /// What addresses outside the cluster can open to the destinations.
     fn inwards(&self, destinations: &[WorkloadId], from: &Selection, draft: &mut Draft) {
+        let engine = self.engine;
+        // Addresses see no more of a class than its ingress.
+        let stand_ins = stand_ins((0..engine.classes.len()).map(|class| {
+            let families = engine.classes.families(class);
+            (engine.side_indices(class, Direction::Ingress), families)
+        }));
         let classes_of = |id: &WorkloadId| {
-            let workload = self.engine.snapshot.workload(*id);
-            self.engine.classes_of(workload)
+            let classes = engine.classes_of(engine.snapshot.workload(*id));
+            let mut classes: Vec<ClassId> = classes
+                .into_iter()
+                .map(|class| stand_in(&stand_ins, class))
+                .collect();
+            classes.sort_unstable();
+            classes.dedup();
+            classes
         };
         let (classes, of_destination) = alike(destinations.par_iter().map(classes_of).collect());
         let regions: Vec<Vec<(Vec<IpNet>, OpenPorts)>> = classes
@@ -260,9 +325,19 @@ impl<'a> Workloads<'a> {
             && groups
                 .iter()
                 .any(|group| self.is_alone(workload, group.class));
+        if is_alone {
+            return Likeness {
+                groups,
+                alone: Some(id),
+            };
+        }
+        let groups = groups.into_iter().map(|group| {
+            let class = stand_in(&self.stand_ins, group.class);
+            group.with_class(class)
+        });
         Likeness {
-            groups,
-            alone: is_alone.then_some(id),
+            groups: own_node::merged(groups),
+            alone: None,
         }
     }
 
@@ -350,7 +425,12 @@ impl<'a> Workloads<'a> {
                 continue;
             }
             for class in classes {
-                if engine.classes.lacks_family(*class, family) {
+                let is_left_out = match engine.classes.presence(*class, family) {
+                    Presence::Has => false,
+                    Presence::AssumedToLack => !selection.any_family,
+                    Presence::Lacks => true,
+                };
+                if is_left_out {
                     continue;
                 }
                 let side = engine.side(*class, direction, family);

@@ -1,5 +1,6 @@
 //! What is possible only because two pods are, or may be, on one node.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_model::address::IpFamily;
@@ -24,6 +25,11 @@ pub(super) struct Group<'a> {
 }
 
 impl Group<'_> {
+    /// The same pods under another class, which stands for theirs.
+    pub(super) fn with_class(self, class: ClassId) -> Self {
+        Self { class, ..self }
+    }
+
     /// Whether a pod of the one and a pod of the other are on one node: each answer
     /// that some pair of them gives.
     fn relations(&self, other: &Self) -> Vec<Tri> {
@@ -44,6 +50,24 @@ impl Group<'_> {
         }
         relations
     }
+}
+
+/// Groups with those of one class put together, by class.
+pub(super) fn merged<'a>(groups: impl Iterator<Item = Group<'a>>) -> Vec<Group<'a>> {
+    let mut merged: BTreeMap<ClassId, Group<'a>> = BTreeMap::new();
+    for group in groups {
+        match merged.entry(group.class) {
+            Entry::Vacant(entry) => {
+                entry.insert(group);
+            }
+            Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                known.nodes.extend(group.nodes);
+                known.some_unknown |= group.some_unknown;
+            }
+        }
+    }
+    merged.into_values().collect()
 }
 
 impl<'a> Workloads<'a> {

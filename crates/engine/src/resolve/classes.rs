@@ -42,6 +42,17 @@ pub(crate) enum AddressFeature {
     Anywhere,
 }
 
+/// Whether a pod has an address of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Presence {
+    /// It has one.
+    Has,
+    /// Its addresses are not known, and pods of this cluster are taken to have none.
+    AssumedToLack,
+    /// Its addresses are known, and none is of the family.
+    Lacks,
+}
+
 /// What happened to classes when a pod moved from one to another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Move {
@@ -212,11 +223,21 @@ impl Classes {
         }
     }
 
-    /// Whether its addresses are known, and none is of the family. Pods whose addresses
-    /// are not known may have one, whatever the families of the cluster seem to be.
-    pub(crate) fn lacks_family(&self, class: ClassId, family: IpFamily) -> bool {
+    /// Whether it has addresses of the family, and how sure that is.
+    pub(crate) fn presence(&self, class: ClassId, family: IpFamily) -> Presence {
         let known = |address: &AddressFeature| matches!(address, AddressFeature::Atom(_));
-        !self.has_family(class, family) && self.get(class).address.iter().any(known)
+        if self.has_family(class, family) {
+            Presence::Has
+        } else if self.get(class).address.iter().any(known) {
+            Presence::Lacks
+        } else {
+            Presence::AssumedToLack
+        }
+    }
+
+    /// The same for both families.
+    pub(crate) fn families(&self, class: ClassId) -> [Presence; 2] {
+        IpFamily::ALL.map(|family| self.presence(class, family))
     }
 
     /// The classes that have an address of the family, and pods (the last one may have

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ringfence_model::address::{IpBlock, IpFamily, IpRangeSet};
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use ringfence_model::selector;
-use ringfence_model::snapshot::{NamespaceId, Snapshot, assignable_addresses};
+use ringfence_model::snapshot::{NamespaceId, Snapshot};
 use ringfence_model::tri::Tri;
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
@@ -367,7 +367,10 @@ fn in_block(block: &IpBlock, family: IpFamily, atoms: &Atoms, context: Context<'
             classes.some_pod(family),
             context.snapshot.addresses_for_pods(family),
         ),
-        (classes.anywhere(family), assignable_addresses(family)),
+        (
+            classes.anywhere(family),
+            context.snapshot.assignable_addresses(family),
+        ),
     ] {
         let inside = covers(&addresses, space);
         if inside.certain() {

@@ -437,16 +437,21 @@ fn report_remarks(remarks: &[&Remark], is_strict: bool, reporter: &mut Reporter<
                 if is_strict {
                     reported.help("remove one of them: which one counts depends on who reads it");
                 } else {
-                    reported.help("the last one counts, as it does for kubectl; remove the other");
+                    reported
+                        .help("the last one counts, as it does for kubectl; remove the other")
+                        .left_out("what stands at the first one was left out");
                 }
             }
             RemarkKind::MoreDuplicateKeys { count } => {
-                reporter.report(
+                let reported = reporter.report(
                     severity,
                     "duplicate-key",
                     remark.extent,
                     format!("{count} more keys are here twice; this is the last of them"),
                 );
+                if !is_strict {
+                    reported.left_out("what stands at the first ones was left out");
+                }
             }
             RemarkKind::SeveralObjects { .. } => {
                 let left_out = if is_strict {

@@ -80,6 +80,9 @@ const CONTAINER: Mask = Fields(&[
 
 const POD_SPEC: Mask = Fields(&[
     ("hostNetwork", All),
+    // No verdict depends on these: they tell whether pods ask the cluster's name servers.
+    ("dnsPolicy", Texts),
+    ("dnsConfig", Fields(&[("nameservers", Texts)])),
     ("nodeName", All),
     ("containers", CONTAINER),
     ("initContainers", CONTAINER),

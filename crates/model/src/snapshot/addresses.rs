@@ -17,11 +17,12 @@ pub enum PossibleAddresses<'a> {
     Within(&'a IpRangeSet),
 }
 
-/// The ranges from which pods and nodes can have an address at all: unicast, not
+/// The ranges from which pods and nodes can have an address in any cluster: unicast, not
 /// loopback, not link-local, not reserved, and not a cloud metadata endpoint.
 ///
 /// It matters for `ipBlock`: `0.0.0.0/0` except 169.254.169.254/32 covers every IPv4
-/// pod for certain, although the address of the pod is not known.
+/// pod for certain, although the address of the pod is not known. What one cluster says
+/// besides is in [`Snapshot::assignable_addresses`].
 #[must_use]
 pub fn assignable_addresses(family: IpFamily) -> &'static IpRangeSet {
     static V4: LazyLock<IpRangeSet> = LazyLock::new(|| assignable(IpFamily::V4));
@@ -67,36 +68,38 @@ impl Snapshot {
         let bound = !pod.host_network && pod.kind != PodKind::Outside;
         PossibleAddresses::Within(match bound {
             true => self.addresses_for_pods(family),
-            false => assignable_addresses(family),
+            false => self.assignable_addresses(family),
         })
     }
 
     /// Where the address of a pod is that has none yet: in the range of all pods, or
-    /// anywhere if that is not known.
+    /// anywhere if that is not known. Not the addresses that Services have.
     #[must_use]
     pub fn addresses_for_pods(&self, family: IpFamily) -> &IpRangeSet {
-        self.all_pods_range(family)
-            .unwrap_or_else(|| assignable_addresses(family))
+        of_family(&self.free_for_pods, family)
+            .or_else(|| self.all_pods_range(family))
+            .unwrap_or_else(|| self.assignable_addresses(family))
+    }
+
+    /// The addresses that pods and nodes of this cluster can have: not those that its
+    /// Services have, which no data plane gives to anything else.
+    #[must_use]
+    pub fn assignable_addresses(&self, family: IpFamily) -> &IpRangeSet {
+        of_family(&self.assignable, family).unwrap_or_else(|| assignable_addresses(family))
     }
 
     /// The addresses of a family that are known to be for pods; `None` when none is.
     /// There may be others, see [`all_pods_range`](Self::all_pods_range).
     #[must_use]
     pub fn pod_range(&self, family: IpFamily) -> Option<&IpRangeSet> {
-        match family {
-            IpFamily::V4 => self.pod_ranges.0.as_ref(),
-            IpFamily::V6 => self.pod_ranges.1.as_ref(),
-        }
+        of_family(&self.pod_ranges, family)
     }
 
     /// The addresses of a family from which every pod gets its own; `None` when that is
     /// not known.
     #[must_use]
     pub fn all_pods_range(&self, family: IpFamily) -> Option<&IpRangeSet> {
-        match family {
-            IpFamily::V4 => self.all_pods_ranges.0.as_ref(),
-            IpFamily::V6 => self.all_pods_ranges.1.as_ref(),
-        }
+        of_family(&self.all_pods_ranges, family)
     }
 
     /// Puts `pod` in the place of the one with this index. It must be of the same
@@ -150,6 +153,36 @@ impl Snapshot {
         self.all_pods_ranges = by_family(complete);
         self.pod_ranges = by_family(&known);
         self.pod_cidrs = known;
+    }
+
+    /// Takes the addresses of Services from those that pods can have; called once by the
+    /// builder, after [`set_pod_cidrs`](Self::set_pod_cidrs).
+    pub(super) fn set_service_addresses(&mut self) {
+        let services = self.services.iter();
+        let taken = services.flat_map(|service| &service.cluster_ips);
+        let taken: Vec<IpNet> = taken.map(|address| IpNet::from(*address)).collect();
+        let without = |family, space: &IpRangeSet| {
+            let taken = IpRangeSet::from_nets(family, &taken);
+            let left = space.difference(&taken);
+            // Somebody who says that nothing is left has said something wrong.
+            (!taken.is_empty() && !left.is_empty()).then_some(left)
+        };
+        let (v4, v6) = (IpFamily::V4, IpFamily::V6);
+        let anywhere = |family| without(family, assignable_addresses(family));
+        self.assignable = (anywhere(v4), anywhere(v6));
+        let of_pods = |family| without(family, self.all_pods_range(family)?);
+        self.free_for_pods = (of_pods(v4), of_pods(v6));
+    }
+}
+
+/// The one of a family.
+fn of_family(
+    both: &(Option<IpRangeSet>, Option<IpRangeSet>),
+    family: IpFamily,
+) -> Option<&IpRangeSet> {
+    match family {
+        IpFamily::V4 => both.0.as_ref(),
+        IpFamily::V6 => both.1.as_ref(),
     }
 }
 

@@ -162,6 +162,7 @@ impl SnapshotBuilder {
             ..Snapshot::default()
         };
         snapshot.set_pod_cidrs(&all_pods, pod_cidrs);
+        snapshot.set_service_addresses();
         snapshot.index();
         (snapshot, notices.into_diagnostics())
     }

@@ -58,6 +58,7 @@ fn shown(format: Format) -> String {
         report: &report,
         snapshot: &snapshot,
         sources: &loaded.sources,
+        input: " -f shop.yaml",
         diagnostics: &diagnostics,
         profile: &profile,
         assumed_dns: false,

@@ -12,7 +12,7 @@ use ringfence_model::source::Location;
 
 use super::Printed;
 use crate::output::layout::count;
-use crate::output::visible;
+use crate::output::{shell, visible};
 
 /// Where the page of a rule can be read.
 pub(super) fn page(code: Code) -> String {
@@ -122,20 +122,11 @@ pub(super) fn fix(fix: &Fix, obstacle: Option<&String>) -> String {
 pub(super) fn witness(printed: &Printed<'_>, finding: &Finding) -> Option<String> {
     let witness = finding.witness.as_ref()?;
     let (from, to) = explain_arguments(printed.snapshot, witness);
-    let (from, to) = (shell_word(&from), shell_word(&to));
-    let verdict = witness.verdict;
-    Some(format!("{verdict}: see `ringfence explain {from} {to}`"))
-}
-
-/// A word of a command that somebody will copy: a name in a manifest must not become
-/// another command.
-fn shell_word(word: &str) -> String {
-    let word = visible::line(word);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._/:[]%".contains(c);
-    if word.chars().all(is_plain) {
-        return word.into_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    let (from, to) = (shell::word(&from), shell::word(&to));
+    let (verdict, input) = (witness.verdict, printed.input);
+    Some(format!(
+        "{verdict}: see `ringfence explain {from} {to}{input}`"
+    ))
 }
 
 /// The two arguments of the `explain` that confirms a witness.
@@ -272,17 +263,4 @@ fn unwanted(openness: Openness) -> Cell {
         Openness::Unknown => Tone::Unknown,
     };
     Cell::new(openness.as_str(), tone)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shell_word;
-
-    #[test]
-    fn a_name_does_not_become_a_command() {
-        assert_eq!(shell_word("web/shop:8080/udp"), "web/shop:8080/udp");
-        assert_eq!(shell_word("[fd00::1]:80"), "[fd00::1]:80");
-        assert_eq!(shell_word("web/x; rm"), "'web/x; rm'");
-        assert_eq!(shell_word("it's\n"), r"'it'\''s␊'");
-    }
 }

@@ -9,10 +9,8 @@ use super::Report;
 use super::causes::{self, why};
 use super::groups::{Block, Row, Transition, blocks, workload};
 use crate::output::Theme;
-use crate::output::layout::{Word, count, width_of, wrap, write_words};
+use crate::output::layout::{Columns, Word, count, wrap, write_words};
 use crate::output::reach::port_words;
-
-const WIDEST_TO: usize = 52;
 
 pub(super) fn write(
     report: &Report<'_>,
@@ -27,8 +25,14 @@ pub(super) fn write(
     };
     human.policies(out)?;
     human.workloads(out)?;
+    let unread = unread(report);
+    for warning in &unread {
+        let style = theme.warning;
+        writeln!(out, "{style}not certain{style:#}: {warning}\n")?;
+    }
     if report.diff.changes.is_empty() {
-        return writeln!(out, "nothing opens or closes (profile {})", human.profile());
+        let does = nothing(&unread);
+        return writeln!(out, "nothing {does} (profile {})", human.profile());
     }
     for (opens, title, style) in [
         (true, "Opened", theme.warning),
@@ -56,6 +60,28 @@ pub(super) fn write(
     }
     let dim = theme.dim;
     writeln!(out, "{dim}profile {}{dim:#}", human.profile())
+}
+
+/// What nothing does where there is no change.
+pub(super) fn nothing(unread: &[String]) -> &'static str {
+    match unread {
+        [] => "opens or closes",
+        _ => "is known to open or close",
+    }
+}
+
+/// What policies that could not be read keep from being known, on either side.
+pub(super) fn unread(report: &Report<'_>) -> Vec<String> {
+    let (old, new) = (
+        report.old.0.unread.warnings(),
+        report.new.0.unread.warnings(),
+    );
+    if old == new {
+        return new;
+    }
+    let old = old.into_iter().map(|text| format!("before, {text}"));
+    let new = new.into_iter().map(|text| format!("after, {text}"));
+    old.chain(new).collect()
 }
 
 struct Human<'a> {
@@ -119,17 +145,21 @@ impl Human<'_> {
         let rows: Vec<(Vec<Vec<Word>>, &Row<'_>)> = block
             .rows
             .iter()
-            .map(|row| (wrap(&self.to(row), WIDEST_TO), row))
+            .map(|row| (Columns::ends(&self.to(row)), row))
             .collect();
-        let column = rows
-            .iter()
-            .flat_map(|(lines, _)| lines)
-            .map(|line| width_of(line))
-            .max()
-            .map_or(0, |widest| widest.min(WIDEST_TO));
+        let columns = Columns::new(rows.iter().map(|(ends, _)| ends), self.width);
+        let sign = match opens {
+            true => Word::styled("+", self.theme.warning),
+            false => Word::styled("-", self.theme.allowed),
+        };
         let mut before = String::new();
-        for (lines, row) in rows {
-            self.row(&lines, row, column, opens, out)?;
+        for (ends, row) in &rows {
+            let ports: Vec<Word> = port_words(&row.transition.ports)
+                .into_iter()
+                .map(Word::plain)
+                .collect();
+            let remark = Word::styled(note(&row.transition), self.theme.unknown);
+            columns.write_row(out, &sign, ends, &ports, &remark)?;
             // What is due to the same rules as the row above needs no second telling.
             let why = self.why(row);
             if why != before {
@@ -156,43 +186,6 @@ impl Human<'_> {
             .collect()
     }
 
-    fn row(
-        &self,
-        lines: &[Vec<Word>],
-        row: &Row<'_>,
-        column: usize,
-        opens: bool,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let ports: Vec<Word> = port_words(&row.transition.ports)
-            .into_iter()
-            .map(Word::plain)
-            .collect();
-        let ports = wrap(&ports, self.width.saturating_sub(column + 6).max(24));
-        let (style, sign) = if opens {
-            (self.theme.warning, "+")
-        } else {
-            (self.theme.allowed, "-")
-        };
-        for number in 0..lines.len().max(ports.len()) {
-            let left = lines.get(number).map_or(&[][..], Vec::as_slice);
-            let right = ports.get(number).map_or(&[][..], Vec::as_slice);
-            let sign = if number == 0 { sign } else { " " };
-            write!(out, "  {style}{sign}{style:#} ")?;
-            write_words(out, left, if right.is_empty() { 0 } else { column + 2 })?;
-            write_words(out, right, 0)?;
-            if number == 0 {
-                let note = note(&row.transition);
-                let unknown = self.theme.unknown;
-                if !note.is_empty() {
-                    write!(out, "  {unknown}{note}{unknown:#}")?;
-                }
-            }
-            writeln!(out)?;
-        }
-        Ok(())
-    }
-
     fn why(&self, row: &Row<'_>) -> String {
         let dim = self.theme.dim;
         let why = why(self.report, row.example);
@@ -202,8 +195,13 @@ impl Human<'_> {
                 .location
                 .as_ref()
                 .map_or_else(String::new, |location| format!(" ({location})"));
+            // The sentence is about one connection of those that the row has.
+            let others = match row.count > 1 && shown.cause.reason.rule.is_some() {
+                true => ", among others",
+                false => "",
+            };
             text.push_str(&format!(
-                "      {dim}{} ({}): {}{at}{dim:#}\n",
+                "      {dim}{} ({}): {}{others}{at}{dim:#}\n",
                 shown.policy,
                 causes::status(shown.cause.status),
                 shown.cause.reason.text,

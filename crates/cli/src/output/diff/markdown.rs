@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::Report;
 use super::causes::{self, why};
 use super::groups::{Word, blocks};
-use super::human::note;
+use super::human::{note, nothing, unread};
 use crate::output::incomplete;
 use crate::output::layout::count;
 use crate::output::markdown::{cell, code};
@@ -13,8 +13,12 @@ use crate::output::reach::port_words;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     incomplete::markdown(&report.diagnostics(), out)?;
+    let unread = unread(report);
     if report.diff.changes.is_empty() {
-        writeln!(out, "## Nothing opens or closes\n")?;
+        writeln!(out, "## Nothing {}\n", nothing(&unread))?;
+    }
+    for warning in unread {
+        writeln!(out, "Not certain: {}\n", cell(&warning))?;
     }
     for (opens, title) in [(true, "Opened"), (false, "Closed")] {
         let blocks = blocks(report, |change| change.opens() == opens);

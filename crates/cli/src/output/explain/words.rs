@@ -101,7 +101,7 @@ pub(crate) fn decided_by(side: &Side) -> &'static str {
                 "its egress is isolated, and no rule allows this",
                 "its ingress is isolated, and no rule allows this",
             ),
-            Verdict::Unknown => "it depends on something that the input does not say",
+            Verdict::Unknown => undetermined(side),
         },
         DecidedBy::DefaultAllow => end(
             "no policy selects it for egress, and Kubernetes allows by default",
@@ -113,7 +113,26 @@ pub(crate) fn decided_by(side: &Side) -> &'static str {
         }
         DecidedBy::SamePod => "a pod always reaches itself",
         DecidedBy::OwnNode => "traffic between a pod and its own node is allowed",
-        DecidedBy::Undetermined => "it depends on something that the input does not say",
+        DecidedBy::Undetermined => undetermined(side),
+    }
+}
+
+/// Why several verdicts are possible.
+fn undetermined(side: &Side) -> &'static str {
+    let mut reasons = side.reasons.iter();
+    let may_match = reasons.any(|reason| reason.effect == Effect::MayMatch);
+    match (side.may_be_own_node, may_match) {
+        (false, true) => "it depends on something that the input does not say",
+        (true, false) => {
+            "a pod and its own node always reach each other, and whether the other end is its own node is not in the input"
+        }
+        (true, true) => {
+            "it depends on things that the input does not say, one of them whether the other end is its own node: a pod and its own node always reach each other"
+        }
+        // Everything is known, and still either may be.
+        (false, false) => {
+            "policies of equal priority disagree, and an implementation may take either first"
+        }
     }
 }
 

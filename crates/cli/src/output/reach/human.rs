@@ -9,12 +9,10 @@ use ringfence_model::protocol::Protocol;
 use super::view::{Block, Group, Node, Open, Row, View};
 use super::{Report, bypassing};
 use crate::entry_points::EntryPoint;
-use crate::output::layout::{Word, count, width_of, wrap, write_words};
+use crate::output::layout::{Columns, Word, count, wrap, write_words};
 use crate::output::{Theme, incomplete, visible};
 
 /// Columns that destinations take at most, so that ports stay near them.
-const WIDEST_TO: usize = 52;
-/// Names of sources that are written out in a heading.
 const MOST_SOURCES: usize = 24;
 
 pub(super) fn write(
@@ -95,33 +93,13 @@ impl Human<'_> {
         let rows: Vec<(Vec<Vec<Word>>, &Row)> = block
             .rows
             .iter()
-            .map(|row| (wrap(&self.words(&row.to), WIDEST_TO), row))
+            .map(|row| (Columns::ends(&self.words(&row.to)), row))
             .collect();
-        let column = rows
-            .iter()
-            .flat_map(|(lines, _)| lines)
-            .map(|line| width_of(line))
-            .max()
-            .map_or(0, |widest| widest.min(WIDEST_TO));
-        for (lines, row) in rows {
-            let ports = wrap(
-                &self.ports(&row.open),
-                self.width.saturating_sub(column + 6).max(24),
-            );
-            for number in 0..lines.len().max(ports.len()) {
-                let left = lines.get(number).map_or(&[][..], Vec::as_slice);
-                let right = ports.get(number).map_or(&[][..], Vec::as_slice);
-                let arrow = if number == 0 { "→" } else { " " };
-                let dim = self.theme.dim;
-                write!(out, "  {dim}{arrow}{dim:#} ")?;
-                if right.is_empty() {
-                    write_words(out, left, 0)?;
-                } else {
-                    write_words(out, left, column + 2)?;
-                    write_words(out, right, 0)?;
-                }
-                writeln!(out)?;
-            }
+        let columns = Columns::new(rows.iter().map(|(ends, _)| ends), self.width);
+        let arrow = Word::styled("→", self.theme.dim);
+        for (ends, row) in &rows {
+            let ports = self.ports(&row.open);
+            columns.write_row(out, &arrow, ends, &ports, &Word::plain(""))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringfence_model::address::{IpBlock, IpFamily};
 use ringfence_model::selector;
-use ringfence_model::snapshot::{NamespaceId, assignable_addresses};
+use ringfence_model::snapshot::NamespaceId;
 use ringfence_model::tri::Tri;
 use rustc_hash::FxHashMap;
 
@@ -137,9 +137,10 @@ impl Peers {
                     &block.addresses(),
                     context.snapshot.addresses_for_pods(family),
                 ),
-                AddressFeature::Anywhere => {
-                    covers(&block.addresses(), assignable_addresses(family))
-                }
+                AddressFeature::Anywhere => covers(
+                    &block.addresses(),
+                    context.snapshot.assignable_addresses(family),
+                ),
             }
         };
         let blocks = self.blocks.iter();

@@ -259,3 +259,36 @@ fn families_that_were_configured_do_not_follow_pods() {
     snapshot.replace_pod(a, changed);
     assert_eq!(snapshot.default_families, [V4]);
 }
+
+#[test]
+fn no_pod_has_the_address_of_a_service() {
+    let service = |name: &str, address: &str| {
+        json!({"kind": "Service", "metadata": {"namespace": "x", "name": name},
+            "spec": {"clusterIP": address}})
+    };
+    let manifests = || vec![service("a", "10.96.0.10"), service("none", "None")];
+    let taken = ip("10.96.0.10");
+    let snapshot = build(manifests());
+    for space in [
+        snapshot.addresses_for_pods(V4),
+        snapshot.assignable_addresses(V4),
+    ] {
+        assert!(!space.contains(taken));
+        assert!(space.contains(ip("10.96.0.11")));
+    }
+    assert!(snapshot.assignable_addresses(V6).contains(ip("fd00::1")));
+
+    let within = |pod_cidr: &str| {
+        let options = BuildOptions {
+            pod_cidrs: vec![pod_cidr.parse().unwrap()],
+            ..BuildOptions::default()
+        };
+        build_with(options, manifests()).0
+    };
+    let snapshot = within("10.0.0.0/8");
+    assert!(!snapshot.addresses_for_pods(V4).contains(taken));
+    assert!(!snapshot.addresses_for_pods(V4).contains(ip("11.0.0.1")));
+    // Of two that cannot both be so, what was said on purpose.
+    let snapshot = within("10.96.0.10/32");
+    assert!(snapshot.addresses_for_pods(V4).contains(taken));
+}

@@ -1,0 +1,255 @@
+//! What a report says as a whole: what manifests cannot tell is not taken for fine, one
+//! cause is said once, and what is suppressed is for a reason.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test panics where it does not find what it expects"
+)]
+
+mod loading;
+
+use std::path::Path;
+
+use ringfence_advisor::Report;
+use ringfence_model::parse;
+use ringfence_model::snapshot::builder::BuildOptions;
+
+use crate::loading::Loaded;
+
+fn checked(text: &str) -> Report {
+    let input = parse::Input {
+        name: "input.yaml".to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    };
+    Loaded::of(vec![input], "", BuildOptions::default()).report()
+}
+
+/// A manifest of the rules' tests.
+fn of_rule(name: &str) -> Report {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
+    let text = std::fs::read_to_string(folder.join(name));
+    checked(&text.unwrap_or_else(|error| panic!("{name}: {error}")))
+}
+
+fn questions(report: &Report) -> Vec<String> {
+    let questions = report.not_verified.iter();
+    // Others ask about the cluster, and about selectors.
+    let about = |code: u16| matches!(code, 201 | 301 | 303);
+    let of_policies = questions.filter(|question| about(question.code.0));
+    of_policies
+        .map(|question| format!("{} {}", question.code, question.what))
+        .collect()
+}
+
+const INGRESS_ALONE: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: allow-web, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress]
+  ingress: [{from: [{podSelector: {matchLabels: {app: gateway}}}], ports: [{port: 8080}]}]
+";
+
+#[test]
+fn without_pods_it_is_not_known_whether_all_are_isolated_and_resolve_names() {
+    let report = of_rule("RF301/silent-policies-alone.yaml");
+    assert_eq!(
+        questions(&report),
+        [
+            "RF201 whether the egress of the pods of namespace `bank` is isolated",
+            "RF301 whether the pods of namespace `bank` can resolve names",
+        ]
+    );
+    // What isolates the egress of nobody keeps nobody from resolving names.
+    assert_eq!(
+        questions(&checked(INGRESS_ALONE)),
+        ["RF201 whether the egress of the pods of namespace `shop` is isolated"]
+    );
+}
+
+#[test]
+fn without_pods_nothing_is_asked_where_policies_say_it_all() {
+    for manifest in [
+        "RF401/silent-policies-alone.yaml",
+        "RF301/fires-policies-alone.yaml",
+        "RF303/fires-policies-alone.yaml",
+    ] {
+        assert_eq!(questions(&of_rule(manifest)), [""; 0], "{manifest}");
+    }
+}
+
+#[test]
+fn a_cluster_wide_policy_may_decide_about_pods_that_are_not_there() {
+    let deny = "
+---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: no-metadata}
+spec:
+  tier: Admin
+  priority: 5
+  subject: {namespaces: {}}
+  egress: [{name: link-local, action: Deny, to: [{networks: [169.254.0.0/16]}]}]
+";
+    let open = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: open, namespace: shop}
+spec: {podSelector: {}, policyTypes: [Egress], egress: [{}]}
+";
+    let severity = |report: &Report| {
+        let mut found = report.findings.iter();
+        let finding = found.find(|finding| finding.rule.code.0 == 401).unwrap();
+        format!("{:?}", finding.severity)
+    };
+    assert_eq!(severity(&checked(open)), "Error");
+    let report = checked(&format!("{open}{deny}"));
+    assert_eq!(severity(&report), "Warning");
+    assert_eq!(
+        questions(&report),
+        ["RF301 whether the pods of namespace `shop` can resolve names"]
+    );
+}
+
+#[test]
+fn cluster_wide_policies_alone_are_not_taken_for_fine() {
+    let accept = "
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: open}
+spec:
+  tier: Admin
+  priority: 5
+  subject: {namespaces: {}}
+  egress: [{name: all, action: Accept, to: [{networks: [0.0.0.0/0]}]}]
+";
+    let said = |text: &str| {
+        let report = checked(text);
+        let findings = report.findings.iter();
+        findings
+            .map(|finding| format!("{} {:?}", finding.rule.code, finding.severity))
+            .collect::<Vec<_>>()
+    };
+    let expected = ["RF401 Error", "RF703 Warning", "RF601 Note"];
+    assert_eq!(said(accept), expected);
+    // Another rule may decide before it.
+    let denied = accept.replace(
+        "egress: [",
+        "egress: [{name: no, action: Deny, to: [{networks: [169.254.169.254/32]}]}, ",
+    );
+    let denied = denied.replace("name: no", "name: metadata");
+    assert_eq!(
+        said(&denied),
+        ["RF401 Warning", "RF703 Warning", "RF601 Note"]
+    );
+}
+
+#[test]
+fn name_servers_that_nobody_recognises_are_a_question_and_no_error() {
+    for (manifest, question) in [
+        (
+            "RF301/silent-unknown-servers.yaml",
+            "RF301 whether shop/web can resolve names",
+        ),
+        (
+            "RF303/silent-unseen-namespace.yaml",
+            "RF303 whether NetworkPolicy shop/allow-dns matches the name servers",
+        ),
+    ] {
+        let report = of_rule(manifest);
+        assert_eq!(questions(&report), [question], "{manifest}");
+    }
+}
+
+/// A namespace that is closed, with workloads that are given `template` and a rule that
+/// opens the internet for them, in a policy of this name.
+fn opened(name: &str, annotations: [&str; 2]) -> String {
+    let mut text = String::new();
+    for (workload, annotations) in ["web", "db"].into_iter().zip(annotations) {
+        text.push_str(&format!(
+            "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {workload}, namespace: shop, annotations: {{{annotations}}}}}
+spec:
+  selector: {{matchLabels: {{app: {workload}}}}}
+  template:
+    metadata: {{labels: {{app: {workload}, tier: shop}}}}
+    spec: {{containers: [{{name: main}}]}}
+---
+"
+        ));
+    }
+    text.push_str(&format!(
+        "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  podSelector: {{matchLabels: {{tier: shop}}}}
+  policyTypes: [Egress]
+  egress:
+    - to:
+        - ipBlock:
+            cidr: 0.0.0.0/0
+            except: [10.0.0.0/8, 100.64.0.0/10, 168.63.129.16/32, 169.254.0.0/16, \
+         172.16.0.0/12, 192.0.0.192/32, 192.168.0.0/16]
+      ports: [{{port: 443, protocol: TCP}}]
+"
+    ));
+    text
+}
+
+/// The codes and severities of findings about the internet.
+fn about_the_internet(report: &Report) -> Vec<String> {
+    let about = |code: u16| matches!(code, 402 | 501 | 508);
+    let findings = report.findings.iter();
+    findings
+        .filter(|finding| about(finding.rule.code.0))
+        .map(|finding| format!("{} {:?}", finding.rule.code, finding.severity))
+        .collect()
+}
+
+#[test]
+fn a_rule_that_opens_the_internet_is_one_finding_whatever_its_policy_is_called() {
+    for (name, said) in [
+        ("deny-internet", "RF402 Error"),
+        ("block-egress", "RF402 Error"),
+        ("deny-list-service", "RF402 Warning"),
+        ("block-explorer", "RF501 Warning"),
+        ("blocks-api", "RF501 Warning"),
+        ("no-traffic-limit", "RF501 Warning"),
+        ("isolated-workloads-egress", "RF501 Warning"),
+        ("allow-https", "RF501 Warning"),
+    ] {
+        let report = checked(&opened(name, ["", ""]));
+        assert_eq!(about_the_internet(&report), [said], "{name}");
+    }
+}
+
+#[test]
+fn a_workload_speaks_for_itself_alone_when_it_suppresses_a_finding() {
+    const WHY: &str = "ringfence.dev/ignore: RF501 calls the bank";
+    let report = checked(&opened("allow-https", [WHY, ""]));
+    let mut found = report.findings.iter();
+    let finding = found.find(|finding| finding.rule.code.0 == 501).unwrap();
+    assert_eq!(finding.affected.len(), 1);
+    let help = finding.help.as_deref().unwrap();
+    assert!(
+        help.contains(
+            "the annotation of shop/web holds for it alone: the finding stays because of shop/db"
+        ),
+        "{help}"
+    );
+    // Where all of them say so it is suppressed, with the reason.
+    let report = checked(&opened("allow-https", [WHY, WHY]));
+    assert_eq!(about_the_internet(&report), [""; 0]);
+    let mut suppressed = report.suppressed.iter();
+    let suppressed = suppressed.find(|s| s.finding.rule.code.0 == 501).unwrap();
+    assert_eq!(suppressed.reason, "calls the bank");
+    assert!(suppressed.by.contains("shop/"), "{}", suppressed.by);
+    // None of it holds for another rule.
+    let other = WHY.replace("RF501", "RF502");
+    let report = checked(&opened("allow-https", [&other, &other]));
+    assert_eq!(about_the_internet(&report), ["RF501 Warning"]);
+}

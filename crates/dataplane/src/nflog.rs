@@ -1,0 +1,138 @@
+//! What the kernel tells of denied connections.
+
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use nlink::Connection;
+use nlink::netlink::Nflog;
+use nlink::netlink::nflog::NflogPacket;
+use ringfence_model::policy::Direction;
+use tokio_stream::StreamExt;
+
+use crate::compile::Enforcement;
+use crate::nft::Error;
+
+/// One connection that no policy allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Whether it was denied, or only would have been.
+    pub enforcement: Enforcement,
+    /// Whose policies do not allow it.
+    pub side: Side,
+    /// Who sent the packet.
+    pub source: IpAddr,
+    /// Whom it is for, after translation.
+    pub destination: IpAddr,
+    /// Its protocol, as the kernel numbers it.
+    pub protocol: u8,
+    /// Its ports, where the protocol has some.
+    pub ports: Option<(u16, u16)>,
+}
+
+/// Whose policies do not allow a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The egress policies of the source, or the ingress policies of the destination.
+    Policies(Direction),
+    /// Nobody's: one end has an address of this node's pods that no known pod has.
+    UnknownAddress,
+    /// Nobody's: the kernel refused the pod's rules, and it is closed.
+    Closed,
+    /// Nobody's: a pod sent from an address that is not its own.
+    ForgedSource,
+}
+
+/// How much the socket keeps while nobody reads: some ten thousand events.
+const RECEIVE_BUFFER: usize = 8 << 20;
+
+/// A listener of a log group in one network namespace.
+pub struct Denials {
+    connection: Connection<Nflog>,
+}
+
+impl Denials {
+    /// Listens in a network namespace.
+    ///
+    /// # Errors
+    /// Where no socket can be had, or somebody else listens to the group.
+    pub async fn listen(namespace: impl AsFd, group: u16) -> Result<Self, Error> {
+        let connection = Connection::<Nflog>::new_in(namespace.as_fd())?;
+        connection.socket().set_rcvbuf(RECEIVE_BUFFER)?;
+        connection.bind_group(group, 0xffff).await?;
+        Ok(Self { connection })
+    }
+
+    /// Calls `take` with each event, until it says that it has enough. Events that were
+    /// lost because nobody read them in time are told as `None`.
+    ///
+    /// # Errors
+    /// Where the socket fails.
+    pub async fn read(
+        &self,
+        mut take: impl FnMut(Option<Denial>) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut packets = self.connection.events().await;
+        while let Some(packet) = packets.next().await {
+            let told = match packet {
+                Ok(packet) => match denial(&packet) {
+                    Some(denial) => take(Some(denial)),
+                    None => continue,
+                },
+                Err(error) if error.is_no_buffer_space() => take(None),
+                Err(error) => return Err(error.into()),
+            };
+            if told.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads an event; `None` for one that is none of ours or cannot be read.
+#[must_use]
+pub fn denial(packet: &NflogPacket) -> Option<Denial> {
+    let prefix = packet.prefix.as_deref()?;
+    let mut words = prefix.strip_prefix("ringfence ")?.split(' ');
+    let enforcement = match words.next()? {
+        "deny" => Enforcement::Enforce,
+        "audit" => Enforcement::Audit,
+        _ => return None,
+    };
+    let side = match words.next()? {
+        "egress" => Side::Policies(Direction::Egress),
+        "ingress" => Side::Policies(Direction::Ingress),
+        "unknown" => Side::UnknownAddress,
+        "forged" => Side::ForgedSource,
+        "closed" => Side::Closed,
+        _ => return None,
+    };
+    let sliced = SlicedPacket::from_ip(&packet.payload).ok();
+    let (source, destination, protocol) = match sliced.as_ref()?.net.as_ref()? {
+        NetSlice::Ipv4(ip) => (
+            IpAddr::V4(ip.header().source_addr()),
+            IpAddr::V4(ip.header().destination_addr()),
+            ip.payload().ip_number.0,
+        ),
+        NetSlice::Ipv6(ip) => (
+            IpAddr::V6(ip.header().source_addr()),
+            IpAddr::V6(ip.header().destination_addr()),
+            ip.payload().ip_number.0,
+        ),
+        NetSlice::Arp(_) => return None,
+    };
+    let ports = match sliced.as_ref().and_then(|sliced| sliced.transport.as_ref()) {
+        Some(TransportSlice::Tcp(tcp)) => Some((tcp.source_port(), tcp.destination_port())),
+        Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),
+        _ => None,
+    };
+    Some(Denial {
+        enforcement,
+        side,
+        source,
+        destination,
+        protocol,
+        ports,
+    })
+}

@@ -1,0 +1,239 @@
+//! A node and its pods: network namespaces that only reach each other.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nlink::Connection;
+use nlink::netlink::Route;
+use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
+use nlink::netlink::link::VethLink;
+use nlink::netlink::namespace::Netns;
+use nlink::netlink::route::{Ipv4Route, Ipv6Route};
+use ringfence_dataplane::compile::Node;
+use ringfence_engine::{Engine, Profile};
+use ringfence_model::parse::{self, Input, Limits};
+use ringfence_model::snapshot::Snapshot;
+use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
+
+/// How long a packet is waited for that should not come, or one of a connection that
+/// has come about.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(400);
+
+/// A namespace that is gone when the test is over, however it ends.
+pub(crate) struct Namespace(Option<Netns>);
+
+impl Namespace {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rf-test-pkt-{}-{number}", std::process::id());
+        let made = Netns::create(&name).expect("network namespaces can be made: root is needed");
+        Self(Some(made))
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+
+    fn links(&self) -> Connection<Route> {
+        Connection::<Route>::new_in(self.netns()).expect("a netlink socket")
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if let Some(namespace) = self.0.take() {
+            namespace
+                .delete()
+                .expect("a namespace of this test goes away");
+        }
+    }
+}
+
+/// A node's namespace, and those of its pods by name.
+pub(crate) struct Network {
+    pub(crate) node: Namespace,
+    pub(crate) pods: Vec<(&'static str, Namespace)>,
+}
+
+/// Every pod `n` has the addresses 10.9.n.2 and fd00:9:n::2.
+pub(crate) fn v4(pod: usize) -> IpAddr {
+    format!("10.9.{}.2", pod + 1).parse().unwrap()
+}
+
+pub(crate) fn v6(pod: usize) -> IpAddr {
+    format!("fd00:9:{:x}::2", pod + 1).parse().unwrap()
+}
+
+/// Addresses are ours as soon as they are set; nobody else could have them.
+fn without_address_detection(sysctl: &nlink::netlink::namespace::Sysctl<'_>) {
+    for which in ["all", "default"] {
+        let key = format!("net.ipv6.conf.{which}.accept_dad");
+        sysctl.set(&key, "0").unwrap();
+    }
+}
+
+impl Network {
+    pub(crate) async fn new(names: &[&'static str]) -> Self {
+        let node = Namespace::new();
+        let sysctl = node.netns().sysctl();
+        sysctl.set("net.ipv4.ip_forward", "1").unwrap();
+        sysctl.set("net.ipv6.conf.all.forwarding", "1").unwrap();
+        without_address_detection(&sysctl);
+        let mut pods = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let pod = Namespace::new();
+            let sysctl = pod.netns().sysctl();
+            without_address_detection(&sysctl);
+            let outer = format!("pod{index}");
+            let veth = VethLink::new(&outer, "eth0").peer_netns_fd(pod.netns());
+            let links = node.links();
+            links.add_link(veth).await.unwrap();
+            let inner = pod.links();
+            let net = index + 1;
+            for (links, name, host) in [(&links, outer.as_str(), 1), (&inner, "eth0", 2)] {
+                let v4 = format!("10.9.{net}.{host}").parse().unwrap();
+                let v6 = format!("fd00:9:{net:x}::{host}").parse().unwrap();
+                links
+                    .add_address(Ipv4Address::new(name, v4, 24))
+                    .await
+                    .unwrap();
+                links
+                    .add_address(Ipv6Address::new(name, v6, 64))
+                    .await
+                    .unwrap();
+                links.set_link_up(name).await.unwrap();
+                links.set_link_up("lo").await.unwrap();
+            }
+            let v4 = format!("10.9.{net}.1").parse().unwrap();
+            let v6 = format!("fd00:9:{net:x}::1").parse().unwrap();
+            let route = Ipv4Route::default_route().gateway(v4);
+            inner.add_route(route).await.unwrap();
+            let route = Ipv6Route::default_route().gateway(v6);
+            inner.add_route(route).await.unwrap();
+            pods.push((*name, pod));
+        }
+        Self { node, pods }
+    }
+
+    pub(crate) fn pod(&self, index: usize) -> &Netns {
+        self.pods[index].1.netns()
+    }
+
+    /// The cluster that these pods and some policies are.
+    pub(crate) fn engine(&self, labels: &[(&str, &str)], policies: &str) -> (Engine, Node) {
+        let mut text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n".to_owned();
+        for (index, (name, _)) in self.pods.iter().enumerate() {
+            let extra = labels.iter().find(|(pod, _)| pod == name);
+            let extra = extra.map_or(String::new(), |(_, label)| format!(", {label}"));
+            text.push_str(&format!(
+                "---\napiVersion: v1\nkind: Pod\n\
+                 metadata: {{name: {name}, namespace: shop, labels: {{app: {name}{extra}}}}}\n\
+                 spec:\n  nodeName: node-1\n  containers: [{{name: main, image: none}}]\n\
+                 status: {{phase: Running, podIPs: [{{ip: {}}}, {{ip: \"{}\"}}]}}\n",
+                v4(index),
+                v6(index)
+            ));
+        }
+        text.push_str("---\n");
+        text.push_str(policies);
+        let input = Input {
+            name: "test.yaml".to_owned(),
+            bytes: text.into_bytes(),
+        };
+        let loaded = parse::load(vec![input], &Limits::default());
+        assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+        let mut builder = SnapshotBuilder::new(BuildOptions::default());
+        builder.add(loaded.objects);
+        let (snapshot, _) = builder.build(&loaded.sources);
+        let snapshot: Arc<Snapshot> = Arc::new(snapshot);
+        let mut node = Node::from_snapshot(&snapshot, Some("node-1"));
+        for endpoint in &mut node.endpoints {
+            let pod = endpoint.name.strip_prefix("shop/").unwrap();
+            let index = self.pods.iter().position(|(name, _)| *name == pod).unwrap();
+            endpoint.interface = Some(format!("pod{index}"));
+        }
+        (Engine::compile(&snapshot, Profile::default()), node)
+    }
+}
+
+/// Echoes on a TCP port of a namespace until the test is over.
+pub(crate) fn serve_tcp(namespace: &Netns, address: IpAddr, port: u16) {
+    let bind = || TcpListener::bind(SocketAddr::new(address, port)).unwrap();
+    let listener = namespace.run(bind).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { break };
+            std::thread::spawn(move || {
+                let mut buffer = [0; 64];
+                while let Ok(read) = stream.read(&mut buffer) {
+                    if read == 0 || stream.write_all(&buffer[..read]).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Echoes on a UDP port of a namespace until the test is over.
+pub(crate) fn serve_udp(namespace: &Netns, address: IpAddr, port: u16) {
+    let bind = || UdpSocket::bind(SocketAddr::new(address, port)).unwrap();
+    let socket = namespace.run(bind).unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((read, from)) = socket.recv_from(&mut buffer) {
+            // A reply that is not let through is what some tests are about.
+            let _ = socket.send_to(&buffer[..read], from);
+        }
+    });
+}
+
+/// A connection that should come about: the first packets may be lost while interfaces
+/// come up.
+pub(crate) fn connect(namespace: &Netns, address: IpAddr, port: u16) -> Option<TcpStream> {
+    within(Duration::from_secs(5), namespace, address, port)
+}
+
+/// Whether nothing comes of a connection.
+pub(crate) fn is_dropped(namespace: &Netns, address: IpAddr, port: u16) -> bool {
+    within(PATIENCE, namespace, address, port).is_none()
+}
+
+fn within(patience: Duration, namespace: &Netns, address: IpAddr, port: u16) -> Option<TcpStream> {
+    let to = SocketAddr::new(address, port);
+    let stream = namespace
+        .run(|| TcpStream::connect_timeout(&to, patience))
+        .unwrap();
+    match stream {
+        Ok(stream) => {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_nodelay(true).unwrap();
+            Some(stream)
+        }
+        Err(error) if error.kind() == ErrorKind::TimedOut => None,
+        Err(error) => panic!("neither connected nor dropped: {error}"),
+    }
+}
+
+/// Whether what is said comes back.
+pub(crate) fn echoes(stream: &mut TcpStream) -> bool {
+    let mut buffer = [0; 4];
+    stream.write_all(b"ping").is_ok() && stream.read_exact(&mut buffer).is_ok()
+}
+
+pub(crate) fn udp(namespace: &Netns, from: IpAddr) -> UdpSocket {
+    let bind = || UdpSocket::bind(SocketAddr::new(from, 0));
+    let socket = namespace.run(bind).unwrap().unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+pub(crate) fn udp_echoes(socket: &UdpSocket, to: IpAddr, port: u16) -> bool {
+    let mut buffer = [0; 4];
+    // Refused while sending counts as no answer.
+    socket.send_to(b"ping", SocketAddr::new(to, port)).is_ok() && socket.recv(&mut buffer).is_ok()
+}
