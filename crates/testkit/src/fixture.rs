@@ -11,7 +11,7 @@ mod table;
 
 pub use endpoint::EndpointError;
 pub use report::{FixtureReport, Mismatch};
-pub use run::{Deciders, find_fixtures, run_fixture};
+pub use run::{Deciders, StageCluster, clusters, find_fixtures, run_fixture};
 pub use table::TableError;
 
 use std::path::PathBuf;

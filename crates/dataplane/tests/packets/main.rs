@@ -11,6 +11,8 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+#[path = "../support/network.rs"]
+#[expect(dead_code, reason = "each test file uses what it needs")]
 mod network;
 
 use std::net::IpAddr;

@@ -119,12 +119,21 @@ impl Network {
         Self { node, pods }
     }
 
+    /// The names alone, for what is said of pods whose namespaces somebody else has.
+    pub(crate) fn of_names(names: &[&'static str]) -> Self {
+        let pods = names.iter().map(|name| (*name, Namespace(None)));
+        Self {
+            node: Namespace(None),
+            pods: pods.collect(),
+        }
+    }
+
     pub(crate) fn pod(&self, index: usize) -> &Netns {
         self.pods[index].1.netns()
     }
 
-    /// The cluster that these pods and some policies are.
-    pub(crate) fn engine(&self, labels: &[(&str, &str)], policies: &str) -> (Engine, Node) {
+    /// These pods and some policies as manifests.
+    pub(crate) fn manifests(&self, labels: &[(&str, &str)], policies: &str) -> String {
         let mut text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n".to_owned();
         for (index, (name, _)) in self.pods.iter().enumerate() {
             let extra = labels.iter().find(|(pod, _)| pod == name);
@@ -140,6 +149,12 @@ impl Network {
         }
         text.push_str("---\n");
         text.push_str(policies);
+        text
+    }
+
+    /// The cluster that these pods and some policies are.
+    pub(crate) fn engine(&self, labels: &[(&str, &str)], policies: &str) -> (Engine, Node) {
+        let text = self.manifests(labels, policies);
         let input = Input {
             name: "test.yaml".to_owned(),
             bytes: text.into_bytes(),
