@@ -1,12 +1,13 @@
 //! What makes policies hold on a node of the lab.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ringfence_dataplane::compile::{Compiled, Node};
-use ringfence_dataplane::nft::{Table, TableName};
+use ringfence_dataplane::compile::Node;
+use ringfence_dataplane::nft::{Connections, Enforcer as NodeEnforcer, Table, TableName};
 use ringfence_engine::Engine;
+use tokio::sync::Mutex;
 
 use crate::error::LabError;
 use crate::namespace::Namespace;
@@ -35,42 +36,51 @@ pub trait Enforcer: Send + Sync {
 }
 
 /// The data plane of Ringfence itself.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Nftables {
-    /// What each node holds, by name.
-    held: Mutex<HashMap<String, Compiled>>,
+    /// What holds the table of each node, by name.
+    held: Mutex<HashMap<String, NodeEnforcer>>,
 }
 
-impl Nftables {
-    fn held(&self) -> MutexGuard<'_, HashMap<String, Compiled>> {
-        // A map is whole between any two calls, whoever panicked.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+impl fmt::Debug for Nftables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nftables").finish_non_exhaustive()
     }
 }
 
 impl Enforcer for Nftables {
     fn enforce<'a>(&'a self, on: NodeToEnforce<'a>) -> Enforcing<'a> {
         Box::pin(async move {
-            let refused = |error: ringfence_dataplane::nft::Error| LabError::Enforcer {
+            let refused = |reason: String| LabError::Enforcer {
                 node: on.name.to_owned(),
-                reason: error.to_string(),
+                reason,
             };
-            let previous = self.held().get(on.name).cloned();
-            let before = previous.clone().unwrap_or_default();
-            let compiled = Compiled::new(on.engine, on.node, &before);
-            let table = Table::in_namespace(on.namespace.fd(), TableName::default());
-            let table = table.map_err(refused)?;
-            match previous {
-                None => table.replace(&compiled.ruleset).await,
-                Some(previous) => {
-                    let changes = compiled.changes_from(&previous);
-                    table.apply(&changes, &previous.ruleset).await
+            let said = |error: ringfence_dataplane::nft::Error| refused(error.to_string());
+            let mut held = self.held.lock().await;
+            let applied = match held.get_mut(on.name) {
+                Some(enforcer) => enforcer.update(on.engine, on.node).await.map_err(said)?,
+                None => {
+                    let namespace = on.namespace.fd();
+                    let table = Table::in_namespace(namespace, TableName::default());
+                    let connections = Connections::in_namespace(namespace);
+                    let (enforcer, applied) = NodeEnforcer::start(
+                        table.map_err(said)?,
+                        connections.map_err(said)?,
+                        on.engine,
+                        on.node,
+                    )
+                    .await
+                    .map_err(said)?;
+                    held.insert(on.name.to_owned(), enforcer);
+                    applied
                 }
+            };
+            match applied.closed.len() {
+                0 => Ok(()),
+                closed => Err(refused(format!(
+                    "the kernel refuses the rules of {closed} of its pods, which are closed"
+                ))),
             }
-            .map_err(refused)?;
-            table.verify(&compiled.ruleset).await.map_err(refused)?;
-            self.held().insert(on.name.to_owned(), compiled);
-            Ok(())
         })
     }
 }

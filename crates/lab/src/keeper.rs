@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use nix::unistd::geteuid;
 use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
@@ -168,6 +169,11 @@ pub fn keep(name: &str) -> Result<(), LabError> {
         .mode(0o700)
         .create(root())
         .map_err(failed)?;
+    // In a folder that everybody may write to, somebody else may have been there first.
+    if fs::metadata(root()).map_err(failed)?.uid() != geteuid().as_raw() {
+        let shown = root().display().to_string();
+        return Err(LabError::Unsupported(format!("{shown} is somebody else's")));
+    }
     // Whoever makes the folder has the name.
     fs::DirBuilder::new()
         .mode(0o700)

@@ -15,6 +15,8 @@ use crate::error::LabError;
 /// # Errors
 /// If the kernel does not permit it.
 pub fn acquire() -> Result<(), LabError> {
+    // Where labs are noted is told by who the user was.
+    let _ = crate::state::root();
     let (user, group) = (geteuid(), getegid());
     if user.is_root() {
         return Ok(());

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -61,16 +62,21 @@ pub struct HostState {
 
 const STATE: &str = "state.json";
 
-/// The folder of all notes of this user.
+/// The folder of all notes of this user: that of whom it is first asked for, who may
+/// become root of a user namespace later.
 #[must_use]
 pub fn root() -> PathBuf {
-    if geteuid().is_root() {
-        return PathBuf::from("/run/ringfence-lab");
-    }
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(folder) => Path::new(&folder).join("ringfence-lab"),
-        None => std::env::temp_dir().join(format!("ringfence-lab-{}", geteuid())),
-    }
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    let root = || {
+        if geteuid().is_root() {
+            return PathBuf::from("/run/ringfence-lab");
+        }
+        match std::env::var_os("XDG_RUNTIME_DIR") {
+            Some(folder) => Path::new(&folder).join("ringfence-lab"),
+            None => std::env::temp_dir().join(format!("ringfence-lab-{}", geteuid())),
+        }
+    };
+    ROOT.get_or_init(root).clone()
 }
 
 /// The folder of a lab.

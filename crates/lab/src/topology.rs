@@ -4,6 +4,7 @@
 
 mod build;
 pub mod plan;
+mod settings;
 
 pub use build::Network;
 pub use plan::{Cni, Plan};

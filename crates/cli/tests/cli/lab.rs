@@ -1,11 +1,12 @@
 //! Labs, in the kernel. These tests make network namespaces and fail where that is not
 //! permitted.
 
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 
 use serde_json::Value;
 
-use crate::{Run, Scratch, command, ringfence, ringfence_with, root};
+use crate::{Run, Scratch, command, ringfence, ringfence_with};
 
 const TWO: &str = "
 apiVersion: v1
@@ -208,16 +209,40 @@ fn no_root_is_needed_where_user_namespaces_are_permitted() {
     std::fs::copy(env!("CARGO_BIN_EXE_ringfence"), &program).unwrap();
     let manifests = scratch.file("two.yaml", &denied());
     let nobody = 65_534;
-    let output = std::process::Command::new(&program)
-        .args(["lab", "run", "-f", &manifests])
-        .current_dir("/")
-        .uid(nobody)
-        .gid(nobody)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{text}{said}");
-    assert!(text.contains("none differs"), "{text}{said}");
-    assert!(root().exists());
+    let run = |words: &[&str]| {
+        let output = std::process::Command::new(&program)
+            .arg("lab")
+            .args(words)
+            .env("XDG_RUNTIME_DIR", &scratch.0)
+            .env("RES_OPTIONS", "timeout:1 attempts:1")
+            .current_dir("/")
+            .uid(nobody)
+            .gid(nobody)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (
+            output.status.code(),
+            text + &String::from_utf8_lossy(&output.stderr),
+        )
+    };
+    let (code, text) = run(&["run", "-f", &manifests]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("none differs"), "{text}");
+    // And one that stays up.
+    chown(&scratch.0, Some(nobody), Some(nobody)).unwrap();
+    let (code, text) = run(&["up", "-f", &manifests]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run(&[
+        "exec",
+        "duo/server",
+        "--",
+        "getent",
+        "ahostsv4",
+        "dns.google.",
+    ]);
+    let (down, said) = run(&["down"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("8.8.8.8"), "{text}");
+    assert_eq!(down, Some(0), "{said}");
 }

@@ -78,12 +78,15 @@ impl Addresses {
                 IpFamily::V4 => 24,
                 IpFamily::V6 => 64,
             };
-            let bits = u8::try_from(nodes.next_power_of_two().trailing_zeros()).ok()?;
-            let length = (range.prefix_len() + bits).max(wanted.min(range.max_prefix_len()));
-            let room = 1u128.checked_shl(u32::from(range.max_prefix_len().checked_sub(length)?));
+            let bits = |number: usize| u8::try_from(number.next_power_of_two().trailing_zeros());
             // The first and the last are the network's and its broadcast address, the
             // second is the gateway's.
-            if room.unwrap_or(u128::MAX) < pods_a_node as u128 + 3 {
+            let largest = range
+                .max_prefix_len()
+                .checked_sub(bits(pods_a_node + 3).ok()?)?;
+            let smallest = range.prefix_len() + bits(nodes).ok()?;
+            let length = smallest.max(largest.min(wanted));
+            if length > largest {
                 return None;
             }
             let mut parts = range.subnets(length).ok()?;

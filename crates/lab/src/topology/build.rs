@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use nlink::netlink::link::{BridgeLink, BridgePortConfig, VethLink};
+use nlink::netlink::neigh::Neighbor;
 use nlink::netlink::types::addr::Scope;
 use nlink::netlink::types::route::{RouteScope, RouteType};
 use nlink::{Connection, Ipv4Address, Ipv4Route, Ipv6Address, Ipv6Route};
@@ -262,6 +263,14 @@ async fn configure(
         batch.execute_all().await.map_err(refused)?;
     }
     routes.set_link_up_by_index(index).await.map_err(refused)?;
+    let mut batch = routes.batch();
+    for (address, hardware) in &interface.neighbours {
+        let neighbour = Neighbor::new(&*interface.name, *address).lladdr(*hardware);
+        batch = batch.add_neighbor(neighbour.permanent(), index);
+    }
+    if !batch.is_empty() {
+        batch.execute_all().await.map_err(refused)?;
+    }
     for route in &interface.routes {
         add_route(routes, route, index)
             .await

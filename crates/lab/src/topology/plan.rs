@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, from_number, to_number};
 use ringfence_model::snapshot::PodId;
 
+use super::settings::{families, host_wishes, unfiltered_bridges};
 use crate::schedule::{Schedule, ScheduledNode};
 
 /// How pods are connected to their node.
@@ -75,6 +76,8 @@ pub struct Interface {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Where it leads.
     pub routes: Vec<Route>,
+    /// The hardware addresses of neighbours that are not asked for theirs.
+    pub neighbours: Vec<(IpAddr, [u8; 6])>,
 }
 
 /// A route through an interface.
@@ -91,6 +94,11 @@ pub struct Route {
 /// The gateway of every pod, an address of no network: the node answers for it.
 const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
 const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+/// As Calico has it: every pod's gateway has the same hardware address.
+const NODE_HARDWARE: [u8; 6] = [0xee; 6];
+/// The kernel remembers a thousand neighbours in all namespaces together, two for each pod
+/// and family: in larger clusters they are written down, and are not counted.
+const MOST_THAT_ASK: usize = 150;
 const SWITCH_BRIDGE: &str = "br0";
 const POD_BRIDGE: &str = "cni0";
 
@@ -144,10 +152,18 @@ impl Plan {
             });
             let interface = format!("pod{}", id.0);
             let hardware = hardware_address(0x02, id.0);
-            let (own, nodes) = match cni {
+            let (mut own, mut nodes) = match cni {
                 Cni::Routed => routed(&pod.addresses, on, &interface),
                 Cni::Bridge => bridged(schedule, &pod.addresses, on, &interface),
             };
+            if cni == Cni::Routed && snapshot.pods.len() > MOST_THAT_ASK {
+                let hosts = pod.addresses.iter().map(|address| (*address, hardware));
+                nodes.neighbours = hosts.collect();
+                let gateways = pod.addresses.iter().map(|address| gateway(*address));
+                own.neighbours = gateways
+                    .map(|(address, _)| (address, NODE_HARDWARE))
+                    .collect();
+            }
             self.interfaces
                 .push((cni == Cni::Routed).then(|| interface.clone()));
             self.pods.push(namespace);
@@ -239,6 +255,14 @@ impl Plan {
     }
 }
 
+/// The gateway of a pod with this address, and the length of the gateway's network.
+fn gateway(address: IpAddr) -> (IpAddr, u8) {
+    match address {
+        IpAddr::V4(_) => (GATEWAY_V4, 32),
+        IpAddr::V6(_) => (GATEWAY_V6, 64),
+    }
+}
+
 /// A pod's end and the node's of a link of their own.
 fn routed(
     addresses: &[IpAddr],
@@ -252,16 +276,12 @@ fn routed(
     };
     let mut nodes_end = Interface {
         name: interface.to_owned(),
-        // As Calico has it: every pod's gateway has the same hardware address.
-        hardware: Some([0xee; 6]),
+        hardware: Some(NODE_HARDWARE),
         ..Interface::default()
     };
     for address in addresses {
         let family = IpFamily::of(*address);
-        let (gateway, length) = match family {
-            IpFamily::V4 => (GATEWAY_V4, 32),
-            IpFamily::V6 => (GATEWAY_V6, 64),
-        };
+        let (gateway, length) = gateway(*address);
         pods_end.addresses.push((*address, full_length(*address)));
         if family == IpFamily::V4 {
             pods_end.routes.push(Route {
@@ -417,47 +437,6 @@ fn world(schedule: &Schedule) -> PlannedNamespace {
         bridges: Vec::new(),
         local: schedule.families.iter().copied().map(everything).collect(),
     }
-}
-
-/// Settings that say which families a namespace has, before it has an interface.
-fn families(schedule: &Schedule) -> Vec<(&'static str, String)> {
-    if !schedule.families.contains(&IpFamily::V6) {
-        return Vec::new();
-    }
-    [
-        ("net.ipv6.conf.all.disable_ipv6", "0"),
-        ("net.ipv6.conf.default.disable_ipv6", "0"),
-        // Addresses are there at once: nobody else could have them.
-        ("net.ipv6.conf.all.accept_dad", "0"),
-        ("net.ipv6.conf.default.accept_dad", "0"),
-        ("net.ipv6.conf.default.accept_ra", "0"),
-        ("net.ipv6.conf.default.router_solicitations", "0"),
-    ]
-    .map(|(key, value)| (key, value.to_owned()))
-    .to_vec()
-}
-
-/// A host that refuses a thousand connections at once says so to each.
-fn host_wishes() -> Vec<(&'static str, String)> {
-    [
-        ("net.ipv4.icmp_ratelimit", "0"),
-        ("net.ipv4.icmp_msgs_per_sec", "1000000"),
-        ("net.ipv4.icmp_msgs_burst", "1000000"),
-        ("net.ipv6.icmp.ratelimit", "0"),
-        ("net.ipv4.tcp_invalid_ratelimit", "0"),
-    ]
-    .map(|(key, value)| (key, value.to_owned()))
-    .to_vec()
-}
-
-/// Whether frames that cross a bridge are judged like packets that are routed.
-fn unfiltered_bridges(value: &str) -> Vec<(&'static str, String)> {
-    [
-        "net.bridge.bridge-nf-call-iptables",
-        "net.bridge.bridge-nf-call-ip6tables",
-    ]
-    .map(|key| (key, value.to_owned()))
-    .to_vec()
 }
 
 fn of_family(addresses: &[IpAddr], family: IpFamily) -> Option<IpAddr> {
