@@ -75,14 +75,43 @@ impl Compiled {
         next
     }
 
-    /// Nothing, after a table of another process that marked connections with this
-    /// generation.
+    /// What the table of another process holds, which marked connections with this
+    /// generation. Whom its numbers were given to is not known.
     #[must_use]
-    pub fn resumed(epoch: u32) -> Self {
-        Self {
+    pub fn resumed(ruleset: Ruleset, epoch: u32) -> Self {
+        let mut resumed = Self {
             epoch,
             ..Self::default()
+        };
+        for family in IpFamily::ALL {
+            let index = family_index(family);
+            let numbers = |name: &str| numbers_in(&ruleset, &named(name, family));
+            let groups: Vec<u32> = numbers("peers")
+                .into_iter()
+                .chain(numbers("blocks"))
+                .collect();
+            #[expect(clippy::indexing_slicing, reason = "two families, two directions")]
+            {
+                resumed.peer_sets[index].reserve(groups);
+                for direction in [Direction::Egress, Direction::Ingress] {
+                    let map = match direction {
+                        Direction::Egress => "egress_chains",
+                        Direction::Ingress => "ingress_chains",
+                    };
+                    resumed.chains[direction_index(direction)][index].reserve(numbers(map));
+                }
+            }
+            let itself = named("itself", family);
+            let itself = ruleset.chains.keys().filter_map(|name| {
+                let number = name.strip_prefix(&*itself)?.strip_prefix('_')?;
+                number.parse().ok()
+            });
+            let itself: Vec<u32> = itself.collect();
+            #[expect(clippy::indexing_slicing, reason = "two families")]
+            resumed.to_itself[index].reserve(itself);
         }
+        resumed.ruleset = ruleset;
+        resumed
     }
 
     /// The bits of connections' marks that are ours.
@@ -111,6 +140,17 @@ impl Compiled {
     pub fn changes_from(&self, previous: &Self) -> Changes {
         self.ruleset.changes_from(&previous.ruleset)
     }
+}
+
+/// The numbers that the keys of a set begin with.
+fn numbers_in(ruleset: &Ruleset, set: &str) -> BTreeSet<u32> {
+    let elements = ruleset
+        .sets
+        .get(set)
+        .into_iter()
+        .flat_map(|set| set.elements.keys());
+    let numbers = elements.filter_map(|key| key.bytes.get(..4)?.try_into().ok());
+    numbers.map(u32::from_ne_bytes).collect()
 }
 
 fn family_index(family: IpFamily) -> usize {

@@ -7,7 +7,7 @@ use ringfence_model::snapshot::PodId;
 
 use super::{Connections, Error, Table};
 use crate::compile::{Compiled, Node};
-use crate::ruleset::{Change, Changes, Target};
+use crate::ruleset::{Change, Changes, Ruleset, Target};
 
 /// A node's table, and what it holds.
 ///
@@ -56,13 +56,28 @@ impl Enforcer {
         if epoch.is_none() {
             connections.clear_marks(node.settings.mark_mask).await?;
         }
+        let epoch = epoch.unwrap_or(0);
         let mut enforcer = Self {
             table,
             connections,
-            held: Compiled::resumed(epoch.unwrap_or(0)),
+            held: Compiled::resumed(Ruleset::default(), epoch),
             generation: 0,
         };
-        let applied = enforcer.settle(engine, node, true).await?;
+        // A table that can be read is changed like one's own: its base chains stay where
+        // packets meet them. One that cannot is replaced.
+        let kinds = Compiled::new(engine, node, &enforcer.held).ruleset;
+        let found = match mark {
+            Some(_) => enforcer.table.read(&kinds).await.ok(),
+            None => None,
+        };
+        let replace = found.is_none();
+        if let Some(found) = found {
+            enforcer.held = Compiled::resumed(found, epoch);
+        }
+        let applied = enforcer.settle(engine, node, replace).await?;
+        if !replace {
+            enforcer.table.verify(&enforcer.held.ruleset).await?;
+        }
         Ok((enforcer, applied))
     }
 
@@ -172,7 +187,11 @@ impl Enforcer {
             self.table.replace(&next.ruleset).await?;
             self.table.verify(&next.ruleset).await?;
         } else {
-            self.table.apply(changes, &self.held.ruleset).await?;
+            let mut held = self.held.ruleset.clone();
+            for part in changes.clone().in_two_parts(&self.held.ruleset) {
+                self.table.apply(&part, &held).await?;
+                held.apply(&part);
+            }
             self.table.verify_changes(changes, &next.ruleset).await?;
         }
         self.generation = self.table.generation().await?;

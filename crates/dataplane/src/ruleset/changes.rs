@@ -40,6 +40,60 @@ impl Changes {
         self.steps.is_empty()
     }
 
+    /// The steps in two parts: what nothing refers to yet, and what makes use of it.
+    ///
+    /// A packet that is judged while a change comes may ask sets of the ruleset after, and
+    /// find there the way to a chain that is empty in the ruleset before. With two
+    /// transactions the chain is complete when the way to it appears. `held` is the ruleset
+    /// before.
+    #[must_use]
+    pub fn in_two_parts(self, held: &Ruleset) -> [Self; 2] {
+        let mut parts = [Self::default(), Self::default()];
+        let [prepare, switch] = &mut parts;
+        for step in self.steps {
+            match step {
+                Change::AddSet(..) | Change::AddChain(..) => prepare.steps.push(step),
+                Change::SetRules(ref name, ref chain) => {
+                    let is_new = !held.chains.contains_key(name) && chain.hook.is_none();
+                    if is_new { &mut *prepare } else { &mut *switch }
+                        .steps
+                        .push(step);
+                }
+                Change::AddElements(name, elements) => {
+                    let numbered = held.sets.get(&name).is_none_or(|set| {
+                        set.key.first() == Some(&super::KeyType::PeerSet) && &*name != super::EPOCH
+                    });
+                    let used = held.numbers(&name);
+                    let is_new = |(key, _): &(Key, Value)| {
+                        numbered
+                            && key
+                                .bytes
+                                .get(..4)
+                                .is_some_and(|number| !used.contains(number))
+                    };
+                    let (new, more): (Vec<_>, Vec<_>) = elements.into_iter().partition(is_new);
+                    if !new.is_empty() {
+                        prepare
+                            .steps
+                            .push(Change::AddElements(Name::clone(&name), new));
+                    }
+                    if !more.is_empty() {
+                        switch.steps.push(Change::AddElements(name, more));
+                    }
+                }
+                step => switch.steps.push(step),
+            }
+        }
+        // Rules first: an element may lead to the chain.
+        prepare.steps.sort_by_key(|step| match step {
+            Change::AddSet(..) => 0,
+            Change::AddChain(..) => 1,
+            Change::SetRules(..) => 2,
+            _ => 3,
+        });
+        parts
+    }
+
     /// How many elements are added and deleted.
     #[must_use]
     pub fn elements(&self) -> usize {
@@ -159,6 +213,16 @@ impl Ruleset {
                 .map(|name| Change::DeleteSet(Name::clone(name))),
         );
         Changes { steps }
+    }
+
+    /// The first four bytes of the keys of a set.
+    fn numbers(&self, set: &str) -> std::collections::BTreeSet<&[u8]> {
+        let elements = self
+            .sets
+            .get(set)
+            .into_iter()
+            .flat_map(|set| set.elements.keys());
+        elements.filter_map(|key| key.bytes.get(..4)).collect()
     }
 
     /// Takes the steps.

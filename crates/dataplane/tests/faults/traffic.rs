@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nlink::netlink::namespace::Netns;
 
-use crate::network::udp;
+use crate::network::{udp, when_usable};
 
 /// Time between two packets of one flow.
 const PACE: Duration = Duration::from_millis(1);
@@ -23,8 +23,9 @@ pub(crate) struct Seen {
 
 /// Echoes numbered packets, and counts those that do not come from `expected`.
 pub(crate) fn serve(namespace: &Netns, address: IpAddr, port: u16, expected: IpAddr) -> Arc<Seen> {
-    let bind = || UdpSocket::bind(SocketAddr::new(address, port)).unwrap();
-    let socket = namespace.run(bind).unwrap();
+    let socket = when_usable(namespace, || {
+        UdpSocket::bind(SocketAddr::new(address, port))
+    });
     let seen = Arc::new(Seen::default());
     let counts = Arc::clone(&seen);
     std::thread::spawn(move || {
@@ -54,8 +55,7 @@ pub(crate) struct Outcome {
 }
 
 impl Flow {
-    /// Sends packets until it is stopped. With `fresh`, each from a new socket: each
-    /// opens a connection of its own.
+    /// Sends packets until it is stopped.
     pub(crate) fn start(namespace: &Netns, from: IpAddr, to: IpAddr, port: u16) -> Self {
         let socket = udp(namespace, from);
         socket

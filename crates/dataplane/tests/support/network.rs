@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nlink::Connection;
 use nlink::netlink::Route;
@@ -175,10 +175,26 @@ impl Network {
     }
 }
 
+/// Binds in a namespace; an address that was added a moment ago may not be usable yet.
+pub(crate) fn when_usable<T: Send>(
+    namespace: &Netns,
+    bind: impl Fn() -> std::io::Result<T> + Send + Sync,
+) -> T {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        match namespace.run(&bind).unwrap() {
+            Ok(bound) => return bound,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Echoes on a TCP port of a namespace until the test is over.
 pub(crate) fn serve_tcp(namespace: &Netns, address: IpAddr, port: u16) {
-    let bind = || TcpListener::bind(SocketAddr::new(address, port)).unwrap();
-    let listener = namespace.run(bind).unwrap();
+    let listener = when_usable(namespace, || {
+        TcpListener::bind(SocketAddr::new(address, port))
+    });
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { break };
@@ -196,8 +212,9 @@ pub(crate) fn serve_tcp(namespace: &Netns, address: IpAddr, port: u16) {
 
 /// Echoes on a UDP port of a namespace until the test is over.
 pub(crate) fn serve_udp(namespace: &Netns, address: IpAddr, port: u16) {
-    let bind = || UdpSocket::bind(SocketAddr::new(address, port)).unwrap();
-    let socket = namespace.run(bind).unwrap();
+    let socket = when_usable(namespace, || {
+        UdpSocket::bind(SocketAddr::new(address, port))
+    });
     std::thread::spawn(move || {
         let mut buffer = [0; 64];
         while let Ok((read, from)) = socket.recv_from(&mut buffer) {
@@ -210,7 +227,7 @@ pub(crate) fn serve_udp(namespace: &Netns, address: IpAddr, port: u16) {
 /// A connection that should come about: the first packets may be lost while interfaces
 /// come up.
 pub(crate) fn connect(namespace: &Netns, address: IpAddr, port: u16) -> Option<TcpStream> {
-    within(Duration::from_secs(5), namespace, address, port)
+    within(Duration::from_secs(10), namespace, address, port)
 }
 
 /// Whether nothing comes of a connection.
@@ -241,8 +258,7 @@ pub(crate) fn echoes(stream: &mut TcpStream) -> bool {
 }
 
 pub(crate) fn udp(namespace: &Netns, from: IpAddr) -> UdpSocket {
-    let bind = || UdpSocket::bind(SocketAddr::new(from, 0));
-    let socket = namespace.run(bind).unwrap().unwrap();
+    let socket = when_usable(namespace, || UdpSocket::bind(SocketAddr::new(from, 0)));
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
