@@ -51,3 +51,12 @@ scale curve
 echo
 echo "== oracle and engine on generated cases"
 scale agree
+
+# These make network namespaces, and need the right to.
+echo
+echo "== the data plane: making a node follow"
+cargo bench --quiet --package ringfence-dataplane --bench programming
+
+echo
+echo "== the data plane: what a packet pays"
+cargo bench --quiet --package ringfence-dataplane --bench packets
