@@ -230,6 +230,25 @@ async fn the_same_holds_on_bridges() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_holds_without_ipv4() {
+    let yaml = format!("{SHOP}{DENY}");
+    let options = Options {
+        families: Some(vec![IpFamily::V6]),
+        ..dual(3)
+    };
+    for cni in [Cni::Routed, Cni::Bridge] {
+        let report = report(&yaml, &options, cni, Mode::Enforce).await;
+        assert_all_agree(&report);
+        assert!(
+            report
+                .rows
+                .iter()
+                .all(|row| row.question.probe.to.is_ipv6())
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_enforces_nothing_is_noticed() {
     let yaml = format!("{SHOP}{DENY}");
     let report = report(&yaml, &dual(1), Cni::Routed, Mode::Open).await;
