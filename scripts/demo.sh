@@ -163,4 +163,10 @@ show_piped 0 'Standard input works, so that helm template or kubectl get -o yaml
 show 0 'The closed shop, checked: no findings. What is accepted is in ringfence.toml, with its reasons.' \
     check -f base -f steps/6-closed --config steps/6-closed/ringfence.toml
 
+chapter 'With real packets'
+show 0 'The closed shop as network namespaces on this machine: every connection is tried, and does what is predicted.' \
+    lab run -f base -f steps/6-closed
+show 1 'The same with a network plugin that knows no policies, as some clusters have it: the packets tell.' \
+    lab run -f base -f steps/6-closed --no-enforce
+
 printf '\n%s steps, each of them as it said.\n' "$steps"
