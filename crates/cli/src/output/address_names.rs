@@ -249,13 +249,17 @@ impl FamilyNames {
         // What is named as metadata is not written out again, unless it is part of more.
         let is_named = |net: &IpNet| IpRangeSet::from_nets(self.family, [net]).is_subset(&metadata);
         let touches = |net: &IpNet| !IpRangeSet::from_nets(self.family, [net]).is_disjoint(&left);
-        covered.rest = left
-            .union(&self.cluster)
-            .union(&met)
-            .to_nets()
-            .into_iter()
-            .filter(|net| touches(net) && !is_named(net))
-            .collect();
+        let written = |set: &IpRangeSet| -> Vec<IpNet> {
+            let nets = set.union(&met).to_nets().into_iter();
+            nets.filter(|net| touches(net) && !is_named(net)).collect()
+        };
+        let (as_it_is, filled) = (written(&left), written(&left.union(&self.cluster)));
+        // The cluster's own addresses are left out of blocks without a word where that
+        // makes fewer of them; otherwise nothing is named that was not asked about.
+        covered.rest = match filled.len() < as_it_is.len() {
+            true => filled,
+            false => as_it_is,
+        };
         covered
     }
 }
@@ -384,5 +388,15 @@ mod tests {
         assert_eq!(places[0].to_string(), "internet");
         assert_eq!(places[2].to_string(), "metadata");
         assert_eq!(places.len(), 3);
+    }
+
+    #[test]
+    fn an_address_next_to_a_node_is_named_alone() {
+        let names = FamilyNames {
+            family: IpFamily::V4,
+            cluster: v4(&["192.168.1.10/32"]),
+        };
+        let one = v4(&["192.168.1.11/32"]).to_nets();
+        assert_eq!(names.covered(&one).rest, one);
     }
 }
