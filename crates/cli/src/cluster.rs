@@ -1,21 +1,29 @@
 //! From the options to a snapshot, with the input's problems told on the way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringfence_advisor::context::{Inventory, assumed_name_servers};
 use ringfence_engine::{Engine, Profile};
-use ringfence_model::diagnostic::Diagnostic;
+use ringfence_model::diagnostic::{Diagnostic, Severity};
 use ringfence_model::parse::{self, Limits, Object, Sources};
 use ringfence_model::snapshot::Snapshot;
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
+use ringfence_model::source::FileId;
 
 use crate::args::{InputOptions, ReadingOptions};
 use crate::command::Stop;
 use crate::diagnostics;
 use crate::exit::Exit;
 use crate::input::{self, Files, InputError};
-use crate::output::Printer;
+use crate::output::{Printer, visible};
 use crate::unread::Unread;
+
+/// How many files or kinds an error names.
+const MOST_NAMED: usize = 5;
+
+/// How many documents are looked at for their kinds.
+const MOST_LOOKED_AT: usize = 1000;
 
 /// What findings need to know beyond the snapshot.
 #[derive(Debug, Default)]
@@ -39,6 +47,10 @@ pub(crate) struct Cluster {
     pub(crate) unread: Unread,
     /// How implementations differ.
     pub(crate) profile: Profile,
+    /// Whether the input has no object at all that is about pods or policies.
+    is_empty: bool,
+    /// How many texts there are.
+    texts: usize,
 }
 
 impl Cluster {
@@ -48,7 +60,9 @@ impl Cluster {
     /// If an input cannot be read at all; broken documents are no error here.
     pub(crate) fn read(options: &InputOptions, printer: &mut Printer) -> Result<Self, Stop> {
         let files = read_files(options, printer)?;
-        Ok(Self::from_files(files, &options.reading, printer))
+        let cluster = Self::from_files(files, &options.reading, printer);
+        cluster.must_have_objects("nothing to look at")?;
+        Ok(cluster)
     }
 
     /// Reads everything that the options name, with what findings need besides, and with
@@ -63,7 +77,63 @@ impl Cluster {
         let files = read_files(options, printer)?;
         let (cluster, facts) = Self::for_check(files, &options.reading, printer);
         diagnostics::print(&cluster.problems(), &cluster.sources, printer);
+        cluster.must_have_something_to_check()?;
         Ok((cluster, facts))
+    }
+
+    /// Refuses an input of which there is nothing to find anything in: a pipe whose first
+    /// command has failed must not look like manifests without a flaw.
+    ///
+    /// # Errors
+    /// If no object was read, and nothing that was left out says why.
+    pub(crate) fn must_have_something_to_check(&self) -> Result<(), Stop> {
+        self.must_have_objects("nothing to check")
+    }
+
+    fn must_have_objects(&self, nothing: &str) -> Result<(), Stop> {
+        if !self.is_empty || diagnostics::is_incomplete(&self.diagnostics) {
+            return Ok(());
+        }
+        let files = (0..).map(FileId).take(self.texts);
+        let names: Vec<String> = files
+            .clone()
+            .take(MOST_NAMED)
+            .map(|file| format!("`{}`", self.sources.name(file)))
+            .collect();
+        let more = match self.texts.saturating_sub(names.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let kinds = self.kinds(files);
+        let why = match kinds.is_empty() {
+            true => "there is no document in it".to_owned(),
+            false => format!(
+                "it has {}, and neither workloads nor policies, namespaces or Services",
+                kinds.join(", ")
+            ),
+        };
+        let names = names.join(", ");
+        Err(anyhow::anyhow!("{nothing}: no objects were read from {names}{more}: {why}").into())
+    }
+
+    /// Some of the kinds that the texts have, in the order of names.
+    fn kinds(&self, files: impl Iterator<Item = FileId>) -> Vec<String> {
+        let documents = files.flat_map(|file| {
+            let count = u32::try_from(self.sources.documents(file)).unwrap_or(u32::MAX);
+            (0..count).map(move |index| (file, index))
+        });
+        let kinds: BTreeSet<String> = documents
+            .take(MOST_LOOKED_AT)
+            .filter_map(|(file, index)| {
+                let meaning = self.sources.meaning(file, index)?;
+                match meaning.get("kind").and_then(|kind| kind.as_str()) {
+                    Some(kind) => Some(visible::line(kind).to_string()),
+                    None if meaning.is_null() => None,
+                    None => Some("what is no manifest".to_owned()),
+                }
+            })
+            .collect();
+        kinds.into_iter().take(MOST_NAMED).collect()
     }
 
     /// Reads everything that the options name, with what findings need besides, and with
@@ -139,7 +209,9 @@ impl Cluster {
         prepare: impl FnOnce(&mut Vec<Object>),
     ) -> Self {
         let working = printer.working("reading manifests");
+        let texts = files.inputs.len();
         let mut loaded = parse::load(files.inputs, &Limits::default());
+        let is_empty = loaded.objects.is_empty();
         prepare(&mut loaded.objects);
         let mut diagnostics = files.problems;
         diagnostics.extend(loaded.diagnostics);
@@ -158,6 +230,8 @@ impl Cluster {
             unread: Unread::new(&diagnostics, reading.namespace()),
             diagnostics,
             profile: reading.profile(),
+            is_empty,
+            texts,
         }
     }
 
@@ -176,7 +250,10 @@ impl Cluster {
 
     /// How a run of `check` ends: to it, a policy that cannot be read is a finding.
     pub(crate) fn exit_of_check(&self, answer: Exit) -> Exit {
-        match diagnostics::is_incomplete(&self.problems()) {
+        let is_error = |d: &Diagnostic| d.severity == Severity::Error;
+        // All that there is was left out with a warning: no findings means nothing.
+        let says_nothing = self.is_empty && !self.diagnostics.iter().any(is_error);
+        match says_nothing || diagnostics::is_incomplete(&self.problems()) {
             true => answer.and(Exit::BadInput),
             false => answer,
         }

@@ -30,6 +30,60 @@ fn without_input_the_error_says_what_to_pass() {
 }
 
 #[test]
+fn an_input_without_any_object_is_never_a_good_answer() {
+    let scratch = Scratch::new("empty");
+    let empty = scratch.file("empty.yaml", "# nothing\n---\n");
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    let other = scratch.file("other.yaml", config);
+    let asserted = scratch.file(
+        "a.yaml",
+        "apiVersion: ringfence.dev/v1alpha1\nkind: Assertions\nforbids: [{from: '*/*', to: metadata}]\n",
+    );
+    for verb in [
+        "check",
+        "check -o junit",
+        "check --fix",
+        "check --diff",
+        "check --standard all",
+        "reach",
+        &format!("assert {asserted}"),
+    ] {
+        for (path, text, says) in [
+            (
+                "-",
+                "",
+                "no objects were read from `<stdin>`: there is no document",
+            ),
+            (&*empty, "", "there is no document"),
+            (
+                &*other,
+                "",
+                "it has ConfigMap, and neither workloads nor policies",
+            ),
+        ] {
+            let run = ringfence_with(&format!("{verb} -f {path}"), text);
+            assert_eq!(run.code, Some(2), "{verb} {path}: {}", run.text());
+            assert_eq!(run.stdout, "", "{verb} {path}");
+            assert!(run.stderr.contains(says), "{verb} {path}: {}", run.stderr);
+        }
+    }
+    let check = ringfence_with("check -f -", "");
+    assert!(
+        check.stderr.contains("nothing to check: no objects"),
+        "{}",
+        check.stderr
+    );
+}
+
+#[test]
+fn policies_that_are_not_evaluated_alone_are_not_a_clean_input() {
+    let foreign = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: a, namespace: b}\nspec: {}\n";
+    let run = ringfence_with("check -f -", foreign);
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(run.stdout.contains("RF604"), "{}", run.text());
+}
+
+#[test]
 fn every_missing_path_is_named_and_nothing_is_answered() {
     let run = ringfence("reach -f nowhere.yaml -f examples/shop/base -f nowhere-else/");
     assert_eq!(run.code, Some(2));

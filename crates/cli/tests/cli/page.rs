@@ -98,7 +98,7 @@ fn pages() -> Vec<String> {
         SMALL,
         HOSTILE,
         &broken,
-        "kind: List\napiVersion: v1\nitems: []\n",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n",
     ] {
         pages.push(ringfence_with("check -f - -o html", input).stdout);
     }

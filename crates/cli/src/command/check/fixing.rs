@@ -74,6 +74,7 @@ pub(super) fn run(
     }
     let (cluster, facts) = build(inputs);
     diagnostics::print(&cluster.problems(), &cluster.sources, printer);
+    cluster.must_have_something_to_check()?;
     tell_obstacles(&done, &targets, &places, most, printer);
     let texts = texts(&done, &originals);
     if args.diff {
