@@ -65,7 +65,7 @@ enum Piece {
 pub fn propose(context: &Context<'_>, request: &Request) -> Result<Proposal, BaselineError> {
     let mut proposal = Proposal::default();
     if let Some(flow) = &request.flow {
-        proposal.policies = workload_flow::policies(context, flow)?;
+        proposal.policies = workload_flow::policies(context, flow, request.force)?;
     } else if request.preset == Preset::DenyMetadata && request.cluster_policy {
         proposal
             .policies

@@ -8,14 +8,16 @@ use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 };
 use ringfence_model::labels::METADATA_NAME;
 use ringfence_model::policy::{
-    Action, PodSelection, PolicyBody, PolicyFamily, Tier, TieredPeer, TieredPolicy, TieredRule,
+    Action, Direction, PodSelection, PolicyBody, PolicyFamily, Tier, TieredPeer, TieredPolicy,
+    TieredRule,
 };
+use ringfence_model::snapshot::PolicyId;
 use ringfence_model::tri::Tri;
 
 use super::namespaces::Target;
 use super::proposed::{ProposedPolicy, block, egress, to};
 use super::request::{BaselineError, Request};
-use crate::context::Context;
+use crate::context::{Context, Group};
 
 /// The priority of the cluster-wide denial, where no other policy has to come after it.
 const PRIORITY: u16 = 100;
@@ -85,8 +87,31 @@ pub(super) fn must_not_open(
             let name = format!("namespace `{}`", target.name);
             return Err(BaselineError::WouldOpen(name));
         }
+        // What a NetworkPolicy allows never gets to the Baseline tier.
+        let mut groups = target.groups(context);
+        let denial = groups.find_map(|(_, group)| baseline_denial(context, group));
+        if let Some(denial) = denial.filter(|_| !is_there) {
+            let by = context.snapshot.policy(denial).display_name();
+            let name = format!("namespace `{}` ({by})", target.name);
+            return Err(BaselineError::WouldOpen(name));
+        }
     }
     Ok(())
+}
+
+/// A policy of the Baseline tier that denies egress of these pods, or may.
+fn baseline_denial(context: &Context<'_>, group: &Group) -> Option<PolicyId> {
+    let mut policies = context
+        .engine
+        .policies_for(group.first, Direction::Egress)
+        .map(|(id, _)| id);
+    policies.find(|id| match &context.snapshot.policy(*id).body {
+        PolicyBody::Tiered(body) => {
+            let mut rules = body.egress.iter();
+            body.tier == Tier::Baseline && rules.any(|rule| rule.action == Action::Deny)
+        }
+        PolicyBody::Network(_) => false,
+    })
 }
 
 /// A denial that no `NetworkPolicy` undoes.

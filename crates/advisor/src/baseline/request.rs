@@ -14,7 +14,7 @@ pub enum Preset {
     Production,
     /// A default deny in both directions.
     DenyAll,
-    /// A default deny for egress, DNS included.
+    /// A default deny for egress, which closes DNS too.
     DefaultDenyAllEgress,
     /// DNS.
     AllowDns,
@@ -277,6 +277,12 @@ pub enum BaselineError {
              allow it"
     )]
     Metadata(IpNet, &'static str),
+    /// The policies would isolate what every pod needs.
+    #[error(
+        "`{0}` is {1}, and a policy that selects it closes it for everybody whom no policy allows: \
+         add the rules that it needs first, or --force"
+    )]
+    ClosesCluster(String, String),
     /// There is no metadata endpoint to deny.
     #[error("no metadata endpoint is known for the chosen providers")]
     NoMetadata,

@@ -9,15 +9,22 @@ use ringfence_model::tri::Tri;
 
 use super::proposed::{ProposedPolicy, block, egress, from, ingress, pods, pods_of, ports, to};
 use super::request::{BaselineError, Destination, Flow, PortRange};
-use crate::context::Context;
+use crate::context::{Context, Group};
 
 /// The policies that one connection needs: the egress of its source, and the ingress of
 /// its destination if that is a workload.
 pub(super) fn policies(
     context: &Context<'_>,
     flow: &Flow,
+    force: bool,
 ) -> Result<Vec<ProposedPolicy>, BaselineError> {
     let source = End::of(context.snapshot, flow.from)?;
+    if !force {
+        must_not_isolate(context, flow.from, |group| group.egress_isolated)?;
+        if let Destination::Workload(to) = &flow.to {
+            must_not_isolate(context, *to, |group| group.ingress_isolated)?;
+        }
+    }
     match &flow.to {
         Destination::Workload(to) => {
             let destination = End::of(context.snapshot, *to)?;
@@ -25,6 +32,37 @@ pub(super) fn policies(
         }
         Destination::Block(net) => Ok(vec![outside(&source, *net, &flow.ports)?]),
     }
+}
+
+/// Refuses to isolate, in the direction that `isolated` tells of, name servers and what
+/// runs the cluster, unless they are isolated already.
+fn must_not_isolate(
+    context: &Context<'_>,
+    id: WorkloadId,
+    isolated: impl Fn(&Group) -> Tri,
+) -> Result<(), BaselineError> {
+    let workload = context.snapshot.workload(id);
+    let role = context.role(workload.namespace);
+    let is_name_server = context
+        .dns
+        .servers
+        .iter()
+        .any(|(pod, _)| context.snapshot.pod(*pod).workload == id);
+    let what = match (is_name_server, role.is_protected()) {
+        (true, _) => "a name server of the cluster".to_owned(),
+        (false, true) => format!("in {}", role.describe()),
+        (false, false) => return Ok(()),
+    };
+    let mut groups = context.groups_in(workload.namespace).filter(|group| {
+        let mut pods = group.pods.iter();
+        pods.any(|pod| context.snapshot.pod(*pod).workload == id)
+    });
+    if groups.all(|group| isolated(group) == Tri::Yes) {
+        return Ok(());
+    }
+    let namespace = &context.snapshot.namespace(workload.namespace).name;
+    let name = format!("{namespace}/{}", workload.name);
+    Err(BaselineError::ClosesCluster(name, what))
 }
 
 /// A workload as policies see it.

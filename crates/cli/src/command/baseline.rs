@@ -41,7 +41,7 @@ use pairs::Pair;
 /// Presets:
 ///   production               the set above (default)
 ///   deny-all                 default-deny-all alone
-///   default-deny-all-egress  egress alone, DNS included
+///   default-deny-all-egress  egress alone; DNS is closed too
 ///   allow-dns, allow-kube-api, allow-internet-https
 ///                            one policy of the set
 ///   internal-only            the set with --intra-namespace
@@ -119,7 +119,7 @@ pub(crate) struct BaselineArgs {
     #[arg(long = "provider", value_name = "PROVIDER")]
     providers: Vec<Provider>,
 
-    /// Also for namespaces of the control plane that are named
+    /// Also for namespaces of the control plane that are named, or that --from or --to is in
     #[arg(long)]
     force: bool,
 

@@ -497,3 +497,55 @@ spec: {{podSelector: {{}}, policyTypes: [egress], egress: [{{}}]}}
     assert_eq!(run.code, Some(2), "{}", run.text());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), unread);
 }
+
+/// A namespace that only the Baseline tier closes, and name servers that nothing isolates.
+const BESIDE_NAME_SERVERS: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: coredns, namespace: kube-system, labels: {k8s-app: kube-dns}}
+spec: {containers: [{name: c, image: c, ports: [{containerPort: 53, protocol: UDP}]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {containers: [{name: c, image: c}]}
+---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: base}
+spec:
+  tier: Baseline
+  priority: 1
+  subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: shop}}}
+  egress: [{name: d, action: Deny, to: [{networks: [0.0.0.0/0]}, {namespaces: {}}]}]
+";
+
+#[test]
+fn what_the_baseline_tier_closes_is_not_opened_by_deny_metadata() {
+    let preset = "baseline shop --preset deny-metadata -f -";
+    let run = ringfence_with(preset, BESIDE_NAME_SERVERS);
+    assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{}", run.text());
+    assert!(
+        run.stderr.contains("ClusterNetworkPolicy"),
+        "{}",
+        run.stderr
+    );
+    let harmless = BESIDE_NAME_SERVERS.replace("action: Deny", "action: Accept");
+    let run = ringfence_with(preset, &harmless);
+    assert_eq!(run.code, Some(0), "{}", run.text());
+}
+
+#[test]
+fn name_servers_are_not_isolated_by_the_way() {
+    let preset = "baseline --preset workload-to-workload --from shop/web --to \
+                  kube-system/coredns:53/udp -f -";
+    let run = ringfence_with(preset, BESIDE_NAME_SERVERS);
+    assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{}", run.text());
+    assert!(run.stderr.contains("--force"), "{}", run.stderr);
+    let run = ringfence_with(&format!("{preset} --force"), BESIDE_NAME_SERVERS);
+    assert_eq!(run.code, Some(0), "{}", run.text());
+}
