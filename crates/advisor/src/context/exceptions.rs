@@ -94,7 +94,7 @@ const LINK_LOCAL: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 
 
 /// The entries that a block lacks; `None` if it is one of the addresses and no more.
 fn missing(block: &WrittenBlock, addresses: &[IpAddr]) -> Option<Vec<IpNet>> {
-    let cidr = block.block.cidr;
+    let cidr = block.block.cidr.trunc();
     let covered = addresses.iter().filter(|a| block.addresses.contains(**a));
     let range = LINK_LOCAL;
     // The whole range at once, unless some of it was excepted piece by piece.

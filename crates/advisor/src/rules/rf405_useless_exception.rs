@@ -99,6 +99,15 @@ fn covered(
                 policy.name
             ),
         };
+        let place = policy
+            .origin
+            .as_ref()
+            .map(|origin| Place::value(origin, path.index(index), "changes nothing"));
+        // A comment says what the author meant: it is theirs to take away.
+        let has_comment = place
+            .as_ref()
+            .is_some_and(|place| comment(context, place).is_some());
+        let removable = policy.origin.as_ref().filter(|_| !has_comment);
         findings.push(Finding {
             rule: &RULE,
             severity: RULE.severity,
@@ -108,10 +117,7 @@ fn covered(
             ),
             help: Some("keep the wider one".to_owned()),
             object: context.policy_ref(rule.id.policy),
-            primary: policy
-                .origin
-                .as_ref()
-                .map(|origin| Place::value(origin, path.index(index), "changes nothing")),
+            primary: place,
             related: policy
                 .origin
                 .as_ref()
@@ -120,7 +126,7 @@ fn covered(
                 .collect(),
             witness: witness(context, rule, entry.network(), &subjects),
             affected: context.workloads(subjects),
-            fix: policy.origin.as_ref().map(|origin| Fix {
+            fix: removable.map(|origin| Fix {
                 title: "remove the exception that changes nothing".to_owned(),
                 safety: Safety::Safe,
                 edits: vec![Edit::Remove {
@@ -180,13 +186,19 @@ fn promised_in_a_comment(
     }
 }
 
-/// The first IPv6 address, or shortened one, in the comment of the line of a place.
-fn commented_ipv6(context: &Context<'_>, place: &Place) -> Option<String> {
+/// What follows the `#` on the line of a place.
+fn comment<'a>(context: &Context<'a>, place: &Place) -> Option<&'a str> {
     let location = place.locate(context.sources)?;
     let text = context.sources.text_of(&location.file)?;
     let rest = text.get(location.span.end.offset..)?;
     let (_, comment) = rest.lines().next()?.split_once('#')?;
-    let words = comment.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | ';'));
+    Some(comment)
+}
+
+/// The first IPv6 address, or shortened one, in the comment of the line of a place.
+fn commented_ipv6(context: &Context<'_>, place: &Place) -> Option<String> {
+    let words = comment(context, place)?
+        .split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | ';'));
     let is_ipv6 = |word: &&str| {
         let address = word.split('/').next().unwrap_or_default();
         word.contains("::") && word.len() > 2 && address.parse::<Ipv6Addr>().is_ok()
