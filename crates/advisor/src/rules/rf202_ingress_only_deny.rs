@@ -1,12 +1,15 @@
 use ringfence_model::diagnostic::Severity;
+use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use ringfence_model::policy::{Direction, PolicyBody};
 use ringfence_model::selector::selects_everything;
-use ringfence_model::source::KeyPath;
+use ringfence_model::snapshot::NamespaceId;
+use ringfence_model::source::{KeyPath, Origin};
 use ringfence_model::tri::Tri;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::finding::{Edit, Finding, Fix, Place, Safety};
+use crate::proposal;
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
@@ -59,7 +62,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         }
         let spec_path = KeyPath::root().key("spec");
         let types_path = spec_path.key("policyTypes");
-        let (place, edit) = match (&policy.origin, types.is_empty()) {
+        let (place, isolate) = match (&policy.origin, types.is_empty()) {
             (None, _) => (None, None),
             (Some(origin), false) => (
                 Some(Place::value(
@@ -86,6 +89,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 }),
             ),
         };
+        let fix = isolate.map(|isolate| fix(context, namespace, policy.origin.as_ref(), isolate));
         findings.push(Finding {
             rule: &RULE,
             severity: RULE.severity,
@@ -98,18 +102,47 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                  metadata, other namespaces"
                     .to_owned(),
             ),
-            help: Some("list both directions: `policyTypes: [Ingress, Egress]`".to_owned()),
+            help: Some(
+                "list both directions, `policyTypes: [Ingress, Egress]`, and allow what the pods \
+                 connect to, DNS first"
+                    .to_owned(),
+            ),
             object: context.policy_ref(id),
             primary: place,
             related: Vec::new(),
             witness: None,
             affected: context.workloads(open),
-            fix: edit.map(|edit| Fix {
-                title: "isolate egress too".to_owned(),
-                safety: Safety::Safe,
-                edits: vec![edit],
-            }),
+            fix,
         });
+    }
+}
+
+/// Isolates egress. Pods that could connect to anything so far must be able to resolve
+/// names with it, and whatever else they need is not known here.
+fn fix(
+    context: &Context<'_>,
+    namespace: Option<NamespaceId>,
+    origin: Option<&Origin>,
+    isolate: Edit,
+) -> Fix {
+    let dns = namespace
+        .map(|namespace| proposal::allow_dns(context, namespace, [LabelSelector::default()]))
+        .unwrap_or_default();
+    let title = match dns.is_empty() {
+        true => "isolate egress too",
+        false => "isolate egress too, and allow DNS",
+    };
+    let mut edits = vec![isolate];
+    if let Some(origin) = origin {
+        edits.extend(dns.into_iter().map(|manifest| Edit::AddObject {
+            beside: origin.clone(),
+            manifest,
+        }));
+    }
+    Fix {
+        title: title.to_owned(),
+        safety: Safety::Unsafe,
+        edits,
     }
 }
 

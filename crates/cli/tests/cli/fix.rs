@@ -108,6 +108,79 @@ fn what_cannot_be_fixed_is_told_with_the_reason() {
     assert!(run.stderr.contains("byte order mark"), "{}", run.stderr);
 }
 
+fn copy_below(from: &str, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copy_below(path.to_str().unwrap(), &target),
+            false => {
+                std::fs::copy(&path, &target).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn isolating_egress_is_a_guess_and_brings_dns_with_it() {
+    let scratch = Scratch::new("isolate");
+    let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/shop");
+    copy_below(&format!("{shop}/base"), &scratch.0.join("base"));
+    copy_below(
+        &format!("{shop}/steps/1-ingress-only"),
+        &scratch.0.join("step"),
+    );
+    let found = |run: &crate::Run, code: &str| {
+        let json = run.json();
+        let findings = json["findings"].as_array().unwrap();
+        findings.iter().filter(|f| f["rule"] == code).count()
+    };
+    let path = scratch.path();
+    let safe = ringfence(&format!("check --no-config --fix -o json -f {path}"));
+    assert_eq!(found(&safe, "RF202"), 3, "{}", safe.text());
+    let fixed = ringfence(&format!(
+        "check --no-config --fix --unsafe-fixes --select RF202,RF301 -o json -f {path}"
+    ));
+    assert_eq!(found(&fixed, "RF202"), 0, "{}", fixed.text());
+    assert_eq!(found(&fixed, "RF301"), 0, "{}", fixed.text());
+}
+
+#[test]
+fn a_line_with_a_comment_is_not_removed() {
+    let text = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  egress:
+  - to:
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        except:
+        - 169.254.169.254/32
+        - 100.100.100.200/32   # Alibaba Cloud
+    - ipBlock: {cidr: 10.0.0.1/8}
+    ports: [{port: 443, protocol: TCP}]
+";
+    let run = ringfence_with("check --no-config --fix --unsafe-fixes -f -", text);
+    assert!(
+        run.stdout
+            .contains("- 100.100.100.200/32   # Alibaba Cloud\n"),
+        "{}",
+        run.text()
+    );
+    assert!(
+        run.stdout.contains("- ipBlock: {cidr: 10.0.0.1/8}\n"),
+        "{}",
+        run.text()
+    );
+    let again = ringfence_with("check --no-config -o json -f -", &run.stdout);
+    assert!(!again.text().contains("rejects"), "{}", again.text());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_that_a_link_leads_to_is_left_alone() {
