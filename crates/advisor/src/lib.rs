@@ -23,7 +23,7 @@ pub mod rules;
 pub mod standards;
 mod suppress;
 mod undoing;
-mod unjudged;
+pub mod unjudged;
 pub mod why_open;
 
 pub use check::{Input, check};

@@ -28,8 +28,9 @@ const SAYS_OPEN: [Code; 11] = [
     Code(703),
 ];
 
-/// The policies that are not evaluated and that may close something.
-pub(crate) fn policies(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
+/// The policies that are not evaluated and that may close something, or open it.
+#[must_use]
+pub fn policies(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
     let unjudged = diagnostics.iter().filter(|diagnostic| {
         let kind = diagnostic.object.as_ref().map(|object| &*object.kind);
         diagnostic.code == "unsupported-policy" && kind.is_some_and(closes)

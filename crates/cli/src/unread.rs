@@ -1,8 +1,9 @@
-//! Policies that are in the input and could not be read: whatever they could change is
-//! not known, and must not be told as if it were.
+//! Policies that are in the input and could not be read, or are of kinds that are not
+//! evaluated: whatever they could change is not known, and must not be told as if it were.
 
 use std::collections::BTreeMap;
 
+use ringfence_advisor::unjudged;
 use ringfence_engine::explain::{DecidedBy, Side, explain};
 use ringfence_engine::reach::{End, Reachability};
 use ringfence_engine::sets::PortSet;
@@ -23,7 +24,10 @@ struct Policy {
     family: PolicyFamily,
 }
 
-/// The policies that were left out because of an error.
+/// What stands after the name of a policy of a kind that is not evaluated.
+const NOT_EVALUATED: &str = " (not evaluated)";
+
+/// The policies that were left out because of an error, or of their kind.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     cluster_wide: Vec<Policy>,
@@ -48,19 +52,37 @@ impl Unread {
             let family = FAMILIES.into_iter().find(|f| f.kind() == &*object.kind);
             let Some(family) = family else { continue };
             let namespace = object.namespace.as_deref().unwrap_or(default_namespace);
-            let (list, name) = if family == PolicyFamily::NetworkPolicy {
-                let list = unread.of_namespace.entry(namespace.to_owned()).or_default();
-                (list, format!("{} {namespace}/{}", object.kind, object.name))
+            if family == PolicyFamily::NetworkPolicy {
+                let name = format!("{} {namespace}/{}", object.kind, object.name);
+                unread.add(Some(namespace), Policy { name, family });
             } else {
                 let name = format!("{} {}", object.kind, object.name);
-                (&mut unread.cluster_wide, name)
-            };
-            let policy = Policy { name, family };
-            if !list.contains(&policy) {
-                list.push(policy);
+                unread.add(None, Policy { name, family });
             }
         }
+        for diagnostic in unjudged::policies(diagnostics) {
+            let Some(object) = &diagnostic.object else {
+                continue;
+            };
+            let place = object.namespace.as_deref();
+            let place_of_name = place.map_or_else(String::new, |namespace| format!("{namespace}/"));
+            let (kind, name) = (&object.kind, &object.name);
+            let name = format!("{kind} {place_of_name}{name}{NOT_EVALUATED}");
+            // It may come before everything else, and decide either way.
+            let family = PolicyFamily::ClusterNetworkPolicy;
+            unread.add(place, Policy { name, family });
+        }
         unread
+    }
+
+    fn add(&mut self, namespace: Option<&str>, policy: Policy) {
+        let list = match namespace {
+            Some(namespace) => self.of_namespace.entry(namespace.to_owned()).or_default(),
+            None => &mut self.cluster_wide,
+        };
+        if !list.contains(&policy) {
+            list.push(policy);
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -172,21 +194,24 @@ impl Unread {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let names = |policies: &[Policy]| {
             let names: Vec<&str> = policies.iter().map(|policy| &*policy.name).collect();
-            names.join(", ")
+            match names.iter().all(|name| name.ends_with(NOT_EVALUATED)) {
+                true => format!("{} may decide otherwise", names.join(", ")),
+                false => format!("{} could not be read", names.join(", ")),
+            }
         };
         let mut warnings: Vec<String> = self
             .of_namespace
             .iter()
             .map(|(namespace, policies)| {
                 format!(
-                    "{} could not be read: what pods of {namespace} can open or accept is not known, connections that are not listed included",
+                    "{}: what pods of {namespace} can open or accept is not known, connections that are not listed included",
                     names(policies)
                 )
             })
             .collect();
         if !self.cluster_wide.is_empty() {
             warnings.push(format!(
-                "{} could not be read: what any pod can open or accept is not known, connections that are not listed included",
+                "{}: what any pod can open or accept is not known, connections that are not listed included",
                 names(&self.cluster_wide)
             ));
         }
@@ -219,10 +244,14 @@ fn could_decide(policy: &Policy, side: &Side, pod: &Pod, is_single: bool) -> boo
 
 /// What is said of an outcome beside its verdict.
 pub(crate) fn remark(outcome: &Outcome) -> Option<String> {
-    (!outcome.not_counted.is_empty()).then(|| {
-        format!(
-            "this does not count {}, which could not be read",
-            outcome.not_counted.join(", ")
-        )
+    let names = &outcome.not_counted;
+    let unread = !names.iter().all(|name| name.ends_with(NOT_EVALUATED));
+    (!names.is_empty()).then(|| {
+        let why = if unread {
+            ", which could not be read"
+        } else {
+            ""
+        };
+        format!("this does not count {}{why}", names.join(", "))
     })
 }

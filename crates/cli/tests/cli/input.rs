@@ -288,6 +288,26 @@ fn what_a_policy_that_could_not_be_read_may_change_is_not_known() {
 }
 
 #[test]
+fn what_a_policy_of_a_kind_that_is_not_evaluated_may_change_is_not_known() {
+    let global = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: all}\nspec: {order: 1, selector: all(), types: [Egress], egress: [{action: Allow}]}\n";
+    let cilium = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: world, namespace: web}\nspec: {endpointSelector: {}, egress: [{toEntities: [world]}]}\n";
+    for (policy, name) in [
+        (global, "GlobalNetworkPolicy all (not evaluated)"),
+        (cilium, "CiliumNetworkPolicy web/world (not evaluated)"),
+    ] {
+        let input = with_unread_policy(policy);
+        let run = ringfence_with("explain web/shop internet:443 -f - -o json", &input);
+        assert_eq!(run.code, Some(2));
+        let explanation = run.json();
+        assert_eq!(explanation["verdict"], "Unknown");
+        assert_eq!(explanation["outcomes"][0]["notCounted"][0], name);
+        let run = ringfence_with("reach -f -", &input);
+        let warning = format!("not certain: {name} may decide otherwise");
+        assert!(run.stdout.contains(&warning), "{}", run.stdout);
+    }
+}
+
+#[test]
 fn what_a_policy_that_could_not_be_read_cannot_change_stays_certain() {
     // A policy of another namespace cannot lift the denial of the database's own.
     let other = UNREAD.replace("namespace: web", "namespace: elsewhere");

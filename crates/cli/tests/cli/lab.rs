@@ -69,6 +69,12 @@ impl Up {
         }
     }
 
+    /// Whether names are answered in the end: on a busy machine the first answer may come
+    /// too late for who asked.
+    fn comes_to_resolve(&self) -> bool {
+        (0..10).any(|_| self.resolves())
+    }
+
     /// Whether the client resolves a name of the internet, as any program does it.
     fn resolves(&self) -> bool {
         let run = self.exec("duo/client", &["getent", "ahostsv4", "www.example.com."]);
@@ -139,7 +145,7 @@ fn commands_run_in_pods_and_policies_come_and_go() {
         scratch.file("open.yaml", TWO),
     );
     let up = Up::new("apply", TWO);
-    assert!(up.resolves());
+    assert!(up.comes_to_resolve());
     let own = up.exec("duo/client", &["ip", "-br", "address", "show", "eth0"]);
     assert!(own.stdout.contains("10.244."), "{}", own.text());
     let run = ringfence(&format!("lab apply --name {} -f {deny}", up.0));
@@ -147,12 +153,12 @@ fn commands_run_in_pods_and_policies_come_and_go() {
     assert!(!up.resolves());
     let run = ringfence(&format!("lab apply --name {} --replace -f {open}", up.0));
     assert_eq!(run.code, Some(0), "{}", run.text());
-    assert!(up.resolves());
+    assert!(up.comes_to_resolve());
     // Other pods are another lab.
     let other = scratch.file("other.yaml", &TWO.replace("name: server", "name: other"));
     let run = ringfence(&format!("lab apply --name {} -f {other}", up.0));
     assert_eq!(run.code, Some(2), "{}", run.text());
-    assert!(up.resolves());
+    assert!(up.comes_to_resolve());
 }
 
 #[test]
@@ -198,7 +204,7 @@ fn two_labs_have_two_names() {
     let run = ringfence_with(&format!("lab up --name {} -f -", up.0), TWO);
     assert_eq!(run.code, Some(2), "{}", run.text());
     assert!(run.stderr.contains("is there already"), "{}", run.text());
-    assert!(up.resolves());
+    assert!(up.comes_to_resolve());
 }
 
 #[test]
