@@ -143,10 +143,6 @@ impl Run<'_> {
     fn statement(&mut self, statement: &Statement) -> Step {
         let matched = match statement {
             Statement::Is(field, key) => self.load(*field).is_some_and(|b| b == *key.bytes),
-            Statement::IsNot(field, key) => self.load(*field).is_some_and(|b| b != *key.bytes),
-            Statement::Masked { field, mask, value } => self
-                .number(*field)
-                .is_some_and(|number| number & mask == *value),
             Statement::MaskedIn { field, mask, set } => {
                 let number = self.number(*field).map(|number| number & mask);
                 number.is_some_and(|number| self.look_up(set, &key::peer_set(number)).is_some())

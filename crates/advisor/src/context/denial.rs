@@ -1,6 +1,6 @@
 use ringfence_engine::explain::{DecidedBy, Effect, Reason};
-use ringfence_engine::{Packet, Peer, Verdict};
-use ringfence_model::policy::{Action, Direction, Tier};
+use ringfence_engine::{Packet, Verdict};
+use ringfence_model::policy::{Action, Tier};
 use ringfence_model::tri::Tri;
 
 use super::Context;
@@ -10,17 +10,8 @@ impl Context<'_> {
     /// if that is what decides. No `NetworkPolicy` is at fault then.
     #[must_use]
     pub fn denied_cluster_wide(&self, packet: &Packet) -> Option<Reason> {
-        let Peer::Pod(source) = packet.source else {
-            return None;
-        };
         // Most inputs have no such rule, and an explanation costs more.
-        let rules = self.engine.matching_rules(
-            source,
-            Direction::Egress,
-            packet.destination,
-            packet.family,
-            (packet.protocol, packet.port),
-        );
+        let rules = self.egress_rules_matching(packet);
         let mut rules = rules.iter();
         if !rules.any(|rule| rule.action == Action::Deny && rule.matches == Tri::Yes) {
             return None;

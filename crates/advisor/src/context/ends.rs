@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use ringfence_engine::sets::PortSet;
-use ringfence_engine::{Packet, Peer, RuleRef, Verdict};
+use ringfence_engine::{MatchingRule, Packet, Peer, RuleRef, Verdict};
 use ringfence_model::address::{IpFamily, IpRangeSet, from_number, public_internet};
 use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::{
@@ -142,19 +142,25 @@ impl Context<'_> {
         })
     }
 
-    /// The first rule for the egress of a packet's source that accepts it for certain.
-    #[must_use]
-    pub fn accepting_rule(&self, packet: &Packet) -> Option<RuleRef> {
+    /// The rules for the egress of a packet's source that match it, or may; none where the
+    /// source is not a pod.
+    pub(super) fn egress_rules_matching(&self, packet: &Packet) -> Vec<MatchingRule> {
         let Peer::Pod(source) = packet.source else {
-            return None;
+            return Vec::new();
         };
-        let rules = self.engine.matching_rules(
+        self.engine.matching_rules(
             source,
             Direction::Egress,
             packet.destination,
             packet.family,
             (packet.protocol, packet.port),
-        );
+        )
+    }
+
+    /// The first rule for the egress of a packet's source that accepts it for certain.
+    #[must_use]
+    pub fn accepting_rule(&self, packet: &Packet) -> Option<RuleRef> {
+        let rules = self.egress_rules_matching(packet);
         let mut rules = rules.iter();
         let accepts = rules.find(|m| m.action == Action::Accept && m.matches == Tri::Yes);
         accepts.map(|matching| matching.rule)

@@ -207,9 +207,6 @@ fn compare(loaded: Loaded, op: CmpOp, data: &[u8], statements: &mut Vec<Statemen
         (Loaded::Field(field), CmpOp::Eq) => {
             statements.push(Statement::Is(field, constant(field, data)));
         }
-        (Loaded::Field(field), CmpOp::Neq) => {
-            statements.push(Statement::IsNot(field, constant(field, data)));
-        }
         (Loaded::Field(field), CmpOp::Gte) => {
             let first = constant(field, data);
             statements.push(Statement::InRange(field, first.clone(), first));
@@ -218,11 +215,6 @@ fn compare(loaded: Loaded, op: CmpOp, data: &[u8], statements: &mut Vec<Statemen
             Some(Statement::InRange(of, _, last)) if *of == field => *last = constant(field, data),
             _ => return None,
         },
-        (Loaded::Masked(field, mask, 0), CmpOp::Eq) => statements.push(Statement::Masked {
-            field,
-            mask,
-            value: number(data)?,
-        }),
         (Loaded::Masked(field, mask, 0), CmpOp::Neq) if number(data) == Some(0) => {
             statements.push(Statement::AnyBit { field, mask });
         }

@@ -142,19 +142,21 @@ fn add(statement: &Statement, exprs: &mut Vec<Expr>) -> Result<(), Error> {
     };
     match statement {
         Statement::Is(field, key) => compare(*field, &[(CmpOp::Eq, key)]),
-        Statement::IsNot(field, key) => compare(*field, &[(CmpOp::Neq, key)]),
         Statement::InRange(field, first, last) => {
             compare(*field, &[(CmpOp::Gte, first), (CmpOp::Lte, last)]);
         }
-        Statement::Masked { field, mask, value } => {
-            masked(*field, *mask, CmpOp::Eq, *value, sreg, exprs);
-        }
         Statement::MaskedIn { field, mask, set } => {
-            exprs.push(Load::of(*field).into(sreg));
-            exprs.push(and(*mask, sreg));
+            masked(*field, *mask, sreg, exprs);
             exprs.push(LookupExpr::new(&**set, sreg).into());
         }
-        Statement::AnyBit { field, mask } => masked(*field, *mask, CmpOp::Neq, 0, sreg, exprs),
+        Statement::AnyBit { field, mask } => {
+            masked(*field, *mask, sreg, exprs);
+            exprs.push(Expr::Cmp {
+                sreg,
+                op: CmpOp::Neq,
+                data: vec![0; 4],
+            });
+        }
         Statement::In(operands, set) => {
             load(operands, exprs)?;
             exprs.push(LookupExpr::new(&**set, sreg).into());
@@ -207,24 +209,16 @@ fn add(statement: &Statement, exprs: &mut Vec<Expr>) -> Result<(), Error> {
     Ok(())
 }
 
-fn masked(field: Field, mask: u32, op: CmpOp, value: u32, sreg: Register, exprs: &mut Vec<Expr>) {
+/// Loads these bits of a field.
+fn masked(field: Field, mask: u32, sreg: Register, exprs: &mut Vec<Expr>) {
     exprs.push(Load::of(field).into(sreg));
-    exprs.push(and(mask, sreg));
-    exprs.push(Expr::Cmp {
-        sreg,
-        op,
-        data: value.to_ne_bytes().to_vec(),
-    });
-}
-
-fn and(mask: u32, sreg: Register) -> Expr {
-    Expr::Bitwise {
+    exprs.push(Expr::Bitwise {
         sreg,
         dreg: sreg,
         len: 4,
         mask: mask.to_ne_bytes().to_vec(),
         xor: vec![0; 4],
-    }
+    });
 }
 
 /// Loads operands one after the other, from the first register on.

@@ -93,17 +93,6 @@ pub enum Operand {
 pub enum Statement {
     /// Matches where the field has these bytes.
     Is(Field, Key),
-    /// Matches where the field does not have these bytes.
-    IsNot(Field, Key),
-    /// Matches where the field's number, of these bits, is this.
-    Masked {
-        /// The field; one of 4 bytes in the byte order of the machine.
-        field: Field,
-        /// The bits.
-        mask: u32,
-        /// What they are.
-        value: u32,
-    },
     /// Matches where the field's number, of these bits, is in the set.
     MaskedIn {
         /// The field; one of 4 bytes in the byte order of the machine.

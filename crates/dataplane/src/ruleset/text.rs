@@ -175,8 +175,6 @@ impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Is(field, key) => write!(f, "{field} {}", Constant(*field, key)),
-            Self::IsNot(field, key) => write!(f, "{field} != {}", Constant(*field, key)),
-            Self::Masked { field, mask, value } => write!(f, "{field} & {mask:#x} == {value:#x}"),
             Self::MaskedIn { field, mask, set } => write!(f, "{field} & {mask:#x} @{set}"),
             Self::AnyBit { field, mask } => write!(f, "{field} & {mask:#x} != 0"),
             Self::InRange(field, first, last) => {
