@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod enforcer;
 mod error;
+mod refusal;
 mod table;
 
 pub use connections::Connections;

@@ -76,6 +76,14 @@ pub(super) fn sets(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
             LOGGED,
             Vec::new(),
         );
+        let bound = own().filter(|(endpoint, _)| endpoint.interface.is_some());
+        let bound = bound.map(|(_, address)| key::address(address));
+        add(
+            named("bound", family),
+            address.clone(),
+            Lookup::Exact,
+            bound.collect(),
+        );
         let sources = own().filter_map(|(endpoint, address)| {
             let interface = key::interface(endpoint.interface.as_deref()?);
             Some(interface.then(&key::address(address)))
@@ -139,13 +147,23 @@ pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
     add(base("untracked"), None, untracked());
 }
 
-/// Before anything is known of its connection: a pod may send from its own addresses.
+/// Before anything is known of its connection: a pod may send from its own addresses, and
+/// nobody else may.
 fn arriving() -> Vec<Rule> {
     let interface = Operand::Field(Field::Interface);
-    let mut rules = vec![Rule::new([
-        Statement::NotIn(vec![interface.clone()], Name::from("interfaces")),
-        accept(),
-    ])];
+    let of_no_pod = Statement::NotIn(vec![interface.clone()], Name::from("interfaces"));
+    let mut rules = Vec::new();
+    // It may be the interface of a pod that is not known yet.
+    for family in IpFamily::ALL {
+        let source = Operand::Field(Field::PacketSource(family));
+        rules.push(Rule::new([
+            of_no_pod.clone(),
+            is_family(family),
+            Statement::In(vec![source], named("bound", family)),
+            Statement::goto("forged"),
+        ]));
+    }
+    rules.push(Rule::new([of_no_pod, accept()]));
     for family in IpFamily::ALL {
         let source = Operand::Field(Field::PacketSource(family));
         rules.push(Rule::new([

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use ringfence_engine::Engine;
 use ringfence_model::snapshot::PodId;
 
+use super::refusal::{self, Closing};
 use super::{Connections, Error, Table};
 use crate::compile::{Compiled, Node};
-use crate::ruleset::{Change, Changes, Ruleset, Target};
+use crate::ruleset::{Changes, Ruleset};
 
 /// A node's table, and what it holds.
 ///
@@ -33,6 +34,18 @@ pub struct Applied {
     /// Pods with connections about which the policies say nothing for certain; those
     /// connections are denied.
     pub unknown: BTreeSet<PodId>,
+}
+
+impl Applied {
+    fn new(node: &Node, compiled: &Compiled, changes: &Changes) -> Self {
+        let closed = node.endpoints.iter().filter(|endpoint| endpoint.closed);
+        Self {
+            steps: changes.steps.len(),
+            elements: changes.elements(),
+            closed: closed.map(|endpoint| endpoint.pod).collect(),
+            unknown: compiled.unknown.clone(),
+        }
+    }
 }
 
 impl Enforcer {
@@ -76,7 +89,7 @@ impl Enforcer {
         }
         let applied = enforcer.settle(engine, node, replace).await?;
         if !replace {
-            enforcer.table.verify(&enforcer.held.ruleset).await?;
+            enforcer.verify().await?;
         }
         Ok((enforcer, applied))
     }
@@ -100,16 +113,27 @@ impl Enforcer {
             return Ok(None);
         }
         let found = match self.table.verify(&self.held.ruleset).await {
-            Ok(()) => None,
+            Ok(()) => {
+                self.generation = generation;
+                None
+            }
             Err(Error::NotAsWritten(difference)) => {
                 self.table.replace(&self.held.ruleset).await?;
-                self.table.verify(&self.held.ruleset).await?;
+                self.verify().await?;
                 Some(difference)
             }
             Err(error) => return Err(error),
         };
-        self.generation = generation.max(self.table.generation().await?);
         Ok(found)
+    }
+
+    /// Compares the whole table with what it should hold.
+    async fn verify(&mut self) -> Result<(), Error> {
+        // Asked before: what somebody does in between is looked at by the next repair.
+        let generation = self.table.generation().await?;
+        self.table.verify(&self.held.ruleset).await?;
+        self.generation = generation;
+        Ok(())
     }
 
     /// Removes the table: nothing is denied any more.
@@ -137,34 +161,36 @@ impl Enforcer {
         node: &Node,
         replace: bool,
     ) -> Result<Applied, Error> {
-        let mut node = node.clone();
+        let mut closing = Closing::default();
+        let mut applied = None;
         loop {
+            let node = without(node, closing.pods());
             let next = Compiled::new(engine, &node, &self.held);
             let changes = next.changes_from(&self.held);
-            match self.write(&next, &changes, replace, &node).await {
+            let goes_on = match self.write(&next, &changes, replace, &node).await {
                 Ok(()) => {
-                    let closed = node.endpoints.iter().filter(|endpoint| endpoint.closed);
-                    let applied = Applied {
-                        steps: changes.steps.len(),
-                        elements: changes.elements(),
-                        closed: closed.map(|endpoint| endpoint.pod).collect(),
-                        unknown: next.unknown.clone(),
-                    };
+                    applied = Some(Applied::new(&node, &next, &changes));
                     self.held = next;
-                    return Ok(applied);
+                    closing.taken()
                 }
                 Err(error) => {
                     let Some(refused) = error.refused() else {
                         return Err(error);
                     };
                     let steps = match replace {
-                        true => next.ruleset.changes_from(&Default::default()),
+                        true => next.ruleset.changes_from(&Ruleset::default()),
                         false => changes,
                     };
-                    if !close_concerned(&mut node, &next, &steps, &refused) {
+                    let concerned = refusal::concerned(&next, &steps, &refused);
+                    let goes_on = closing.refused(concerned, &node);
+                    if !goes_on && applied.is_none() {
                         return Err(error);
                     }
+                    goes_on
                 }
+            };
+            if !goes_on && let Some(applied) = applied.take() {
+                return Ok(applied);
             }
         }
     }
@@ -185,53 +211,45 @@ impl Enforcer {
         }
         if replace {
             self.table.replace(&next.ruleset).await?;
+            let generation = self.table.generation().await?;
             self.table.verify(&next.ruleset).await?;
-        } else {
-            let mut held = self.held.ruleset.clone();
-            for part in changes.clone().in_two_parts(&self.held.ruleset) {
-                self.table.apply(&part, &held).await?;
-                held.apply(&part);
-            }
-            self.table.verify_changes(changes, &next.ruleset).await?;
+            self.generation = generation;
+            return Ok(());
         }
-        self.generation = self.table.generation().await?;
+        let before = self.table.generation().await?;
+        let commits = self.write_parts(changes).await?;
+        self.table.verify_changes(changes, &next.ruleset).await?;
+        // Where somebody else has changed something too, the next repair looks at it all.
+        let after = self.table.generation().await?;
+        if before == self.generation && after == before.wrapping_add(commits) {
+            self.generation = after;
+        }
         Ok(())
+    }
+
+    /// Takes the steps, and says in how many transactions. Where the kernel refuses the
+    /// second, what the first has prepared is taken back: numbers in it may be given to
+    /// others next time.
+    async fn write_parts(&self, changes: &Changes) -> Result<u32, Error> {
+        let held = &self.held.ruleset;
+        let [prepare, switch] = changes.clone().in_two_parts(held);
+        self.table.apply(&prepare, held).await?;
+        let mut prepared = held.clone();
+        prepared.apply(&prepare);
+        if let Err(error) = self.table.apply(&switch, &prepared).await {
+            let back = held.changes_from(&prepared);
+            self.table.apply(&back, &prepared).await?;
+            return Err(error);
+        }
+        Ok(u32::from(!prepare.is_empty()) + u32::from(!switch.is_empty()))
     }
 }
 
-/// Closes the pods that refused steps are about; all of them where that cannot be told.
-/// Says whether there was one to close.
-fn close_concerned(
-    node: &mut Node,
-    next: &Compiled,
-    changes: &Changes,
-    refused: &BTreeSet<String>,
-) -> bool {
-    let mut concerned = next.concerned_by(refused);
-    if concerned.is_empty() {
-        // Elements are refused by their set: those that are new are in question.
-        let added = changes.steps.iter().filter_map(|step| match step {
-            Change::AddElements(name, elements) if refused.contains(&**name) => Some(elements),
-            _ => None,
-        });
-        let chains: BTreeSet<String> = added
-            .flatten()
-            .filter_map(|(_, value)| match value {
-                crate::ruleset::Value::Verdict(Target::Jump(name) | Target::Goto(name)) => {
-                    Some(name.to_string())
-                }
-                _ => None,
-            })
-            .collect();
-        concerned = next.concerned_by(&chains);
-    }
-    let mut any = false;
-    let all = concerned.is_empty();
+/// The node with some more pods closed.
+fn without(node: &Node, closed: &BTreeSet<PodId>) -> Node {
+    let mut node = node.clone();
     for endpoint in &mut node.endpoints {
-        if !endpoint.closed && (all || concerned.contains(&endpoint.pod)) {
-            endpoint.closed = true;
-            any = true;
-        }
+        endpoint.closed |= closed.contains(&endpoint.pod);
     }
-    any
+    node
 }

@@ -14,6 +14,8 @@
 #[path = "../support/network.rs"]
 #[expect(dead_code, reason = "each test file uses what it needs")]
 mod network;
+mod pods;
+mod refusals;
 mod traffic;
 
 use std::process::{Child, Command, Stdio};

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nlink::Connection;
@@ -154,7 +154,12 @@ impl Network {
 
     /// The cluster that these pods and some policies are.
     pub(crate) fn engine(&self, labels: &[(&str, &str)], policies: &str) -> (Engine, Node) {
-        let text = self.manifests(labels, policies);
+        self.engine_of(self.manifests(labels, policies))
+    }
+
+    /// The cluster that some manifests are, whose pods are behind the interfaces that
+    /// have their addresses.
+    pub(crate) fn engine_of(&self, text: String) -> (Engine, Node) {
         let input = Input {
             name: "test.yaml".to_owned(),
             bytes: text.into_bytes(),
@@ -167,9 +172,9 @@ impl Network {
         let snapshot: Arc<Snapshot> = Arc::new(snapshot);
         let mut node = Node::from_snapshot(&snapshot, Some("node-1"));
         for endpoint in &mut node.endpoints {
-            let pod = endpoint.name.strip_prefix("shop/").unwrap();
-            let index = self.pods.iter().position(|(name, _)| *name == pod).unwrap();
-            endpoint.interface = Some(format!("pod{index}"));
+            let mut pods = 0..self.pods.len();
+            let index = pods.find(|index| endpoint.addresses.contains(&v4(*index)));
+            endpoint.interface = index.map(|index| format!("pod{index}"));
         }
         (Engine::compile(&snapshot, Profile::default()), node)
     }
@@ -212,16 +217,25 @@ pub(crate) fn serve_tcp(namespace: &Netns, address: IpAddr, port: u16) {
 
 /// Echoes on a UDP port of a namespace until the test is over.
 pub(crate) fn serve_udp(namespace: &Netns, address: IpAddr, port: u16) {
+    count_udp(namespace, address, port);
+}
+
+/// The same, and counts what has come.
+pub(crate) fn count_udp(namespace: &Netns, address: IpAddr, port: u16) -> Arc<AtomicU64> {
     let socket = when_usable(namespace, || {
         UdpSocket::bind(SocketAddr::new(address, port))
     });
+    let come = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&come);
     std::thread::spawn(move || {
         let mut buffer = [0; 64];
         while let Ok((read, from)) = socket.recv_from(&mut buffer) {
+            count.fetch_add(1, Ordering::SeqCst);
             // A reply that is not let through is what some tests are about.
             let _ = socket.send_to(&buffer[..read], from);
         }
     });
+    come
 }
 
 /// A connection that should come about: the first packets may be lost while interfaces
