@@ -143,6 +143,7 @@ pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
         None,
         closed(settings, "deny unknown address"),
     );
+    add(base("not_its_own"), None, not_its_own());
     add(base("forged"), None, closed(settings, "deny forged source"));
     add(base("untracked"), None, untracked());
 }
@@ -151,28 +152,37 @@ pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
 /// nobody else may.
 fn arriving() -> Vec<Rule> {
     let interface = Operand::Field(Field::Interface);
-    let of_no_pod = Statement::NotIn(vec![interface.clone()], Name::from("interfaces"));
+    let from = |family| Operand::Field(Field::PacketSource(family));
     let mut rules = Vec::new();
-    // It may be the interface of a pod that is not known yet.
     for family in IpFamily::ALL {
-        let source = Operand::Field(Field::PacketSource(family));
-        rules.push(Rule::new([
-            of_no_pod.clone(),
-            is_family(family),
-            Statement::In(vec![source], named("bound", family)),
-            Statement::goto("forged"),
-        ]));
-    }
-    rules.push(Rule::new([of_no_pod, accept()]));
-    for family in IpFamily::ALL {
-        let source = Operand::Field(Field::PacketSource(family));
         rules.push(Rule::new([
             is_family(family),
-            Statement::In(vec![interface.clone(), source], named("sources", family)),
+            Statement::In(
+                vec![interface.clone(), from(family)],
+                named("sources", family),
+            ),
             accept(),
         ]));
     }
-    // Neighbours are discovered from link-local addresses, and from none.
+    rules.push(Rule::new([
+        Statement::In(vec![interface], Name::from("interfaces")),
+        Statement::goto("not_its_own"),
+    ]));
+    // It may be the interface of a pod that is not known yet.
+    for family in IpFamily::ALL {
+        rules.push(Rule::new([
+            is_family(family),
+            Statement::In(vec![from(family)], named("bound", family)),
+            Statement::goto("forged"),
+        ]));
+    }
+    rules
+}
+
+/// Packets of a pod from addresses that are not its own. Neighbours are discovered from
+/// link-local addresses, and from none.
+fn not_its_own() -> Vec<Rule> {
+    let mut rules = Vec::new();
     let link_local = (
         IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)),
         IpAddr::V6(Ipv6Addr::new(
