@@ -211,9 +211,7 @@ fn forward(settings: &Settings) -> Vec<Rule> {
     let mut rules = judged_before(settings);
     // Across a bridge, neighbours are discovered through this hook, without a connection.
     rules.extend(neighbour_discovery());
-    for state in [ConnectionState::Invalid, ConnectionState::Untracked] {
-        rules.push(Rule::new([has_state(state), jump("untracked")]));
-    }
+    rules.push(Rule::new([has_no_connection(), jump("untracked")]));
     for family in IpFamily::ALL {
         rules.push(Rule::new([
             is_family(family),
@@ -244,7 +242,8 @@ fn input(settings: &Settings) -> Vec<Rule> {
     rules
 }
 
-/// Packets of connections that were judged in this generation, and errors about them.
+/// Packets of connections that were judged in this generation, and errors about them. What
+/// opens a connection is told by its state, which costs less than to look its mark up.
 fn judged_before(settings: &Settings) -> Vec<Rule> {
     let current = Statement::MaskedIn {
         field: Field::Mark,
@@ -252,16 +251,16 @@ fn judged_before(settings: &Settings) -> Vec<Rule> {
         set: Name::from(EPOCH),
     };
     let mut rules = vec![Rule::new([
+        has_state(&[ConnectionState::Established]),
         current.clone(),
-        has_state(ConnectionState::Established),
         accept(),
     ])];
     // A connection that is expected by another has the mark of that one, and is judged
     // by itself all the same: of related packets only errors pass.
     for family in IpFamily::ALL {
         rules.push(Rule::new([
+            has_state(&[ConnectionState::Related]),
             current.clone(),
-            has_state(ConnectionState::Related),
             is_packet_protocol(Protocol::Icmp, family),
             accept(),
         ]));
@@ -296,18 +295,11 @@ fn to_node(family: IpFamily, node: &Node, reaches_own_node: bool) -> Vec<Rule> {
             Statement::goto("admit"),
         ]));
     }
-    let states = [ConnectionState::Invalid, ConnectionState::Untracked];
-    let untracked = states.map(has_state);
-    if node.settings.judge_untracked {
-        rules.extend(
-            untracked
-                .into_iter()
-                .map(|state| Rule::new([state, chain_of(source, "node", family)])),
-        );
-    } else {
-        let drop = untracked.map(|state| Rule::new([state, jump("untracked")]));
-        rules.extend(drop);
-    }
+    let untracked = match node.settings.judge_untracked {
+        true => chain_of(source, "node", family),
+        false => jump("untracked"),
+    };
+    rules.push(Rule::new([has_no_connection(), untracked]));
     rules.push(to_chain(Field::Source(family), "egress", family));
     rules.push(Rule::new([Statement::goto("admit")]));
     rules
@@ -468,11 +460,16 @@ fn is_packet_protocol(protocol: Protocol, family: IpFamily) -> Statement {
     Statement::Is(Field::PacketProtocol, key::bytes(&number))
 }
 
-fn has_state(state: ConnectionState) -> Statement {
+fn has_state(states: &[ConnectionState]) -> Statement {
+    let bits = states.iter().map(|state| *state as u32);
     Statement::AnyBit {
         field: Field::State,
-        mask: state as u32,
+        mask: bits.fold(0, |mask, bit| mask | bit),
     }
+}
+
+fn has_no_connection() -> Statement {
+    has_state(&[ConnectionState::Invalid, ConnectionState::Untracked])
 }
 
 fn jump(chain: &str) -> Statement {

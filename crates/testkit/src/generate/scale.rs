@@ -28,6 +28,8 @@ pub struct Shape {
     pub external_blocks: usize,
     /// `ClusterNetworkPolicy` objects.
     pub cluster_policies: usize,
+    /// Policies beside those of the deployments: each lets one more call happen.
+    pub more_policies: usize,
 }
 
 impl Default for Shape {
@@ -40,6 +42,7 @@ impl Default for Shape {
             callees: 3,
             external_blocks: 50,
             cluster_policies: 10,
+            more_policies: 0,
         }
     }
 }
@@ -54,6 +57,23 @@ impl Shape {
             deployments: 10_000,
             replicas: 10,
             external_blocks: 200,
+            ..Self::default()
+        }
+    }
+
+    /// About so many live pods, and exactly so many policies, ten or more. Where there are
+    /// fewer policies than pods, many pods are alike; where there are more, each pod has
+    /// several.
+    #[must_use]
+    pub fn with(pods: usize, policies: usize) -> Self {
+        let namespaces = (policies / 20).clamp(1, 200);
+        let deployments = pods.min(policies.saturating_sub(namespaces)).max(1);
+        Self {
+            namespaces,
+            deployments,
+            replicas: pods.div_ceil(deployments),
+            cluster_policies: 0,
+            more_policies: policies.saturating_sub(namespaces + deployments),
             ..Self::default()
         }
     }
@@ -73,6 +93,7 @@ impl Shape {
         }
         typed.extend(policies::of_namespaces(self));
         typed.extend(policies::of_cluster(self));
+        typed.extend(policies::more(self));
         typed
             .into_iter()
             .map(|typed| Object {

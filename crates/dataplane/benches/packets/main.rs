@@ -2,29 +2,31 @@
 //!
 //! `cargo bench -p ringfence-dataplane --bench packets`; needs the right to make network
 //! namespaces. Every round measures every kind of ruleset once, so that what else the
-//! machine does falls on all of them. Figures with the machine are in
+//! machine does falls on all of them, each right after or before connection tracking alone:
+//! ratios are those within such a pair. `RINGFENCE_ROUNDS` says how many rounds (default 7),
+//! `RINGFENCE_PLOT` where a picture goes. Figures with the machine are in
 //! `docs/benchmarks.md`.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
     missing_docs,
     reason = "a benchmark that cannot go on says so by panicking"
 )]
 
-#[path = "../tests/support/network.rs"]
+#[path = "../../tests/support/network.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod network;
+mod plot;
+mod traffic;
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use network::{Network, connect, serve_udp, udp, v4};
+use network::{Network, connect, serve_udp, v4};
 use nlink::netlink::namespace::Netns;
 use nlink::netlink::nftables::{BaseChain, Chain, CtState, Family, FilterHook, Priority, Rule};
 use ringfence_dataplane::compile::{Compiled, Enforcement, Node};
@@ -34,13 +36,12 @@ use ringfence_engine::{Engine, Profile};
 use ringfence_model::parse::{self, Input, Limits};
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 use ringfence_testkit::generate::scale::Shape;
+use traffic::{Figures, bulk, median, serve};
 
 const WEB: usize = 0;
 const DB: usize = 1;
-const ROUNDS: usize = 7;
-const CONNECTIONS: usize = 1_000;
-const ROUND_TRIPS: usize = 5_000;
-const BULK: Duration = Duration::from_millis(700);
+const PODS: [usize; 3] = [100, 1_000, 10_000];
+const POLICIES: [usize; 4] = [10, 100, 1_000, 10_000];
 
 /// What stands between `web` and `db`.
 enum Kind {
@@ -51,16 +52,10 @@ enum Kind {
 }
 
 /// The ruleset of a node with `web`, `db`, and all pods of a large cluster.
-fn ours(network: &Network, deployments: usize, enforcement: Enforcement) -> (usize, Kind) {
-    let shape = Shape {
-        namespaces: (deployments / 20).max(1),
-        deployments,
-        replicas: 1,
-        ..Shape::default()
-    };
+fn ours(network: &Network, shape: Shape, enforcement: Enforcement) -> Kind {
     let input = Input {
         name: "shop.yaml".to_owned(),
-        bytes: network.manifests(&[], POLICIES).into_bytes(),
+        bytes: network.manifests(&[], OF_SHOP).into_bytes(),
     };
     let mut builder = SnapshotBuilder::new(BuildOptions::default());
     builder.add(shape.objects());
@@ -85,13 +80,10 @@ fn ours(network: &Network, deployments: usize, enforcement: Enforcement) -> (usi
     }
     let engine = Engine::compile(&snapshot, Profile::default());
     let compiled = Compiled::new(&engine, &node, &Compiled::default());
-    (
-        snapshot.policies.len(),
-        Kind::Ours(Box::new(compiled.ruleset)),
-    )
+    Kind::Ours(Box::new(compiled.ruleset))
 }
 
-const POLICIES: &str = "
+const OF_SHOP: &str = "
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: default-deny-all, namespace: shop}
@@ -160,112 +152,122 @@ async fn install(namespace: &Netns, kind: &Kind) {
     }
 }
 
-/// Accepts and closes on one port, and takes all that comes on the next.
-fn serve(namespace: &Netns, port: u16) {
-    for (port, drains) in [(port, false), (port + 1, true)] {
-        let to = SocketAddr::new(v4(DB), port);
-        let listener = namespace.run(|| TcpListener::bind(to)).unwrap().unwrap();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut buffer = vec![0; 1 << 17];
-                while drains && stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
-            }
-        });
-    }
-}
-
-#[derive(Default)]
-struct Figures {
-    connect: Vec<Duration>,
-    round_trip: Vec<Duration>,
-    gigabits: Vec<f64>,
-}
-
-fn measure(namespace: &Netns, figures: &mut Figures) {
-    let to = SocketAddr::new(v4(DB), 7000);
-    let connects = namespace.run(|| {
-        let connect = |_| {
-            let start = Instant::now();
-            let stream = TcpStream::connect(to).unwrap();
-            let took = start.elapsed();
-            drop(stream);
-            took
-        };
-        (0..CONNECTIONS).map(connect).collect::<Vec<_>>()
-    });
-    figures.connect.extend(connects.unwrap());
-    let socket: UdpSocket = udp(namespace, v4(WEB));
-    socket.connect(SocketAddr::new(v4(DB), 53)).unwrap();
-    for _ in 0..ROUND_TRIPS {
-        let start = Instant::now();
-        socket.send(b"ping").unwrap();
-        socket.recv(&mut [0; 8]).unwrap();
-        figures.round_trip.push(start.elapsed());
-    }
-    let mut stream = connect(namespace, v4(DB), 7001).unwrap();
-    let (buffer, start, mut sent) = (vec![0; 1 << 17], Instant::now(), 0_usize);
-    while start.elapsed() < BULK {
-        sent += stream.write(&buffer).unwrap();
-    }
-    let bits = f64::from(u32::try_from(sent >> 10).unwrap()) * 8.0 * 1024.0;
-    figures
-        .gigabits
-        .push(bits / start.elapsed().as_secs_f64() / 1e9);
-}
-
-fn quantile(values: &mut [Duration], of_hundred: usize) -> f64 {
-    values.sort_unstable();
-    values[values.len() * of_hundred / 100].as_secs_f64() * 1e6
-}
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let network = Network::new(&["web", "db"]).await;
-    // A port that was used is not used again for a minute: all of them are needed.
-    let ports = network.pod(WEB).sysctl();
-    ports
-        .set("net.ipv4.ip_local_port_range", "1024 65535")
-        .unwrap();
-    serve(network.pod(DB), 7000);
-    serve_udp(network.pod(DB), v4(DB), 53);
-    let namespace = network.node.netns();
+fn kinds(network: &Network) -> Vec<(String, Kind)> {
     let mut kinds = vec![
         ("nothing".to_owned(), Kind::Nothing),
         ("connections only".to_owned(), Kind::ConnectionsOnly),
         ("1,000 linear rules".to_owned(), Kind::Linear(1_000)),
     ];
-    for deployments in [5, 500, 9_400] {
-        let (policies, kind) = ours(&network, deployments, Enforcement::Enforce);
-        kinds.push((format!("ringfence, {policies} policies"), kind));
+    for pods in PODS {
+        for policies in POLICIES {
+            let shape = Shape::with(pods, policies);
+            let kind = ours(network, shape, Enforcement::Enforce);
+            kinds.push((format!("{pods} pods, {policies} policies"), kind));
+        }
     }
-    let (policies, kind) = ours(&network, 9_400, Enforcement::Audit);
-    kinds.push((format!("audit, {policies} policies"), kind));
-    assert!(
-        connect(network.pod(WEB), v4(DB), 7000).is_some(),
-        "it is up"
-    );
-    let mut figures: BTreeMap<usize, Figures> = BTreeMap::new();
-    for _ in 0..ROUNDS {
-        for (index, (_, kind)) in kinds.iter().enumerate() {
-            install(namespace, kind).await;
-            measure(network.pod(WEB), figures.entry(index).or_default());
+    let audit = ours(network, Shape::with(10_000, 10_000), Enforcement::Audit);
+    kinds.push(("audit, 10000 pods, 10000 policies".to_owned(), audit));
+    kinds
+}
+
+/// The place of what only tracks connections among [`kinds`].
+const ALONE: usize = 1;
+
+/// One measure with connection tracking alone and one with a kind, right after each other;
+/// each is first every other time.
+async fn pair<T: Copy + Default>(
+    network: &Network,
+    [alone, kind]: [&Kind; 2],
+    number: usize,
+    measure: fn(&Netns) -> T,
+) -> [T; 2] {
+    let mut both = [T::default(); 2];
+    for which in [number % 2, 1 - number % 2] {
+        install(network.node.netns(), [alone, kind][which]).await;
+        both[which] = measure(network.pod(WEB));
+    }
+    both
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let rounds = std::env::var("RINGFENCE_ROUNDS").ok();
+    let rounds: usize = rounds.map_or(7, |text| text.parse().expect("a number"));
+    let network = Network::new(&["web", "db"]).await;
+    // A port that was used is not used again for a minute: all of them are needed.
+    for sysctl in [network.pod(WEB).sysctl(), network.node.netns().sysctl()] {
+        sysctl
+            .set("net.ipv4.ip_local_port_range", "1024 65535")
+            .unwrap();
+    }
+    serve(network.pod(DB), 7000);
+    serve_udp(network.pod(DB), v4(DB), 53);
+    let kinds = kinds(&network);
+    let control = connect(network.pod(WEB), v4(DB), 7000);
+    assert!(control.is_some(), "it is up");
+    let alone = &kinds[ALONE].1;
+    let mut figures: Vec<Vec<[Figures; 2]>> = kinds.iter().map(|_| Vec::new()).collect();
+    for round in 0..rounds {
+        eprintln!("round {} of {rounds}", round + 1);
+        for ((_, kind), figures) in kinds.iter().zip(&mut figures) {
+            figures.push(pair(&network, [alone, kind], round, Figures::measure).await);
         }
     }
     println!(
-        "{:<28} {:>12} {:>12} {:>12} {:>12} {:>9}",
-        "", "connect p50", "connect p99", "UDP rtt p50", "UDP rtt p99", "Gbit/s"
+        "{:<36} {:>21} {:>21} {:>12} {:>12}",
+        "", "connect p50", "connect p99", "UDP rtt p50", "UDP rtt p99"
     );
     for (index, (name, _)) in kinds.iter().enumerate() {
-        let figures = figures.get_mut(&index).unwrap();
-        figures.gigabits.sort_by(f64::total_cmp);
+        let figures = &figures[index];
+        let of = |value: fn(&Figures) -> f64| median(figures.iter().map(|both| value(&both[1])));
+        let ratio = |value: fn(&Figures) -> f64| {
+            let ratios = figures
+                .iter()
+                .map(|[alone, kind]| value(kind) / value(alone));
+            median(ratios)
+        };
         println!(
-            "{name:<28} {:>9.1} us {:>9.1} us {:>9.1} us {:>9.1} us {:>9.2}",
-            quantile(&mut figures.connect, 50),
-            quantile(&mut figures.connect, 99),
-            quantile(&mut figures.round_trip, 50),
-            quantile(&mut figures.round_trip, 99),
-            figures.gigabits[ROUNDS / 2],
+            "{name:<36} {:>8.1} us ({:>5.2} x) {:>8.1} us ({:>5.2} x) {:>9.1} us {:>9.1} us",
+            of(|it| it.connect_p50),
+            ratio(|it| it.connect_p50),
+            of(|it| it.connect_p99),
+            ratio(|it| it.connect_p99),
+            of(|it| it.round_trip_p50),
+            of(|it| it.round_trip_p99),
         );
+    }
+    println!("\nbulk, of that with connection tracking alone: median (quartiles), pairs");
+    for index in [0, 2, kinds.len() - 2, kinds.len() - 1] {
+        let (name, kind) = &kinds[index];
+        let mut ratios = Vec::new();
+        for number in 0..rounds * 3 {
+            let [tracked, gigabits] = pair(&network, [alone, kind], number, bulk).await;
+            ratios.push(gigabits / tracked);
+        }
+        ratios.sort_by(f64::total_cmp);
+        let at = |quarters: usize| ratios[(ratios.len() - 1) * quarters / 4];
+        let pairs = ratios.len();
+        println!(
+            "{name:<36} {:.3} ({:.3} to {:.3}), {pairs}",
+            at(2),
+            at(1),
+            at(3)
+        );
+    }
+    if let Ok(path) = std::env::var("RINGFENCE_PLOT") {
+        let of = |index: usize| median(figures[index].iter().map(|both| both[1].connect_p50));
+        let flat = [
+            (0, "nothing"),
+            (ALONE, "connection tracking only"),
+            (2, "1,000 linear rules"),
+        ];
+        let flat = flat.map(|(index, name)| (name.to_owned(), of(index)));
+        let ours = PODS.iter().enumerate().map(|(line, pods)| {
+            let points = POLICIES.iter().enumerate();
+            let points =
+                points.map(|(at, policies)| (*policies, of(3 + line * POLICIES.len() + at)));
+            (format!("Ringfence, {pods} pods"), points.collect())
+        });
+        plot::draw(path.as_ref(), &flat, &ours.collect::<Vec<_>>());
     }
 }
