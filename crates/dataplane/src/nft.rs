@@ -3,6 +3,7 @@
 //!
 //! Only this module touches netfilter.
 
+mod chain_rules;
 mod connections;
 mod decode;
 mod encode;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nlink::netlink::namespace::Netns;
 use ringfence_dataplane::compile::{Compiled, Node};
 use ringfence_dataplane::nft::{Error, Table, TableName};
-use ringfence_dataplane::ruleset::{Change, Changes};
+use ringfence_dataplane::ruleset::{Change, Changes, Name, Ruleset};
 use ringfence_engine::{Engine, Profile};
 use ringfence_testkit::generate::random::Cluster;
 
@@ -84,6 +84,8 @@ async fn what_is_written_is_read_back_through_a_chain_of_changes() {
         elements += changes.elements();
         let applied = table.apply(&changes, &held.ruleset).await;
         applied.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", next.ruleset));
+        let changed = table.verify_changes(&changes, &next.ruleset).await;
+        changed.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", next.ruleset));
         let verified = table.verify(&next.ruleset).await;
         verified.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", next.ruleset));
         held = next;
@@ -136,6 +138,31 @@ async fn what_somebody_else_changed_is_found() {
     ));
     assert_ne!(table.generation().await.expect("a number"), before);
     table.verify(&other).await.expect("and nothing else");
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_as_it_was_written_is_found() {
+    let namespace = Namespace::new();
+    let table = namespace.table();
+    let ruleset = compile(&Cluster::from_seed(3), &Compiled::default()).ruleset;
+    table.replace(&ruleset).await.expect("it is replaced");
+    let changes = ruleset.changes_from(&Ruleset::default());
+    table
+        .verify_changes(&changes, &ruleset)
+        .await
+        .expect("it is");
+    for name in ruleset.chains.keys() {
+        // Where there is one rule less, the kernel has one too many.
+        let mut other = ruleset.clone();
+        let chain = other.chains.get_mut(name).expect("it is there");
+        if chain.rules.pop().is_none() {
+            continue;
+        }
+        let chain = chain.clone();
+        let steps = vec![Change::SetRules(Name::clone(name), chain)];
+        let found = table.verify_changes(&Changes { steps }, &other).await;
+        assert!(matches!(found, Err(Error::NotAsWritten(text)) if text.contains(&**name)));
+    }
 }
 
 #[tokio::test]

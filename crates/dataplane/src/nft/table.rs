@@ -10,7 +10,7 @@ use nlink::netlink::Nftables;
 use nlink::netlink::nftables::connection::kernel_has_destroy;
 use nlink::netlink::nftables::{Family, Rule, RuleInfo, Set, SetFlags, Transaction};
 
-use super::{Error, decode, encode};
+use super::{Error, chain_rules, decode, encode};
 use crate::ruleset::{
     self, Change, Changes, EPOCH, Hook, Key, KeyType, Lookup, Name, Ruleset, Value, ValueType,
 };
@@ -134,23 +134,21 @@ impl Table {
     ) -> Result<Transaction, Error> {
         let table = &*self.name.0;
         let family = Family::Inet;
-        // Elements are written for the kind of their set.
-        let mut kinds: BTreeMap<Name, Set> = BTreeMap::new();
-        for (name, set) in &held.sets {
-            kinds.insert(Name::clone(name), encode::set(table, name, set));
-        }
+        let mut made: BTreeMap<Name, Set> = BTreeMap::new();
         for step in &changes.steps {
             transaction = match step {
                 Change::AddSet(name, set) => {
                     let set = encode::set(table, name, set);
-                    kinds.insert(Name::clone(name), set.clone());
+                    made.insert(Name::clone(name), set.clone());
                     transaction.add_set(set)
                 }
                 Change::AddChain(name, chain) => {
                     transaction.add_chain(encode::chain(table, name, chain.hook)?)
                 }
                 Change::DeleteElements(name, elements) | Change::AddElements(name, elements) => {
-                    let kind = kinds.get(name).ok_or_else(|| {
+                    // Elements are written for the kind of their set.
+                    let known = || held.sets.get(name).map(|set| encode::set(table, name, set));
+                    let kind = made.get(name).cloned().or_else(known).ok_or_else(|| {
                         Error::NotEncodable(format!("elements of set {name}, which is not there"))
                     })?;
                     let adds = matches!(step, Change::AddElements(..));
@@ -160,8 +158,8 @@ impl Table {
                         .collect::<Result<_, _>>()?;
                     for some in encoded.chunks(ELEMENTS_PER_MESSAGE) {
                         transaction = match adds {
-                            true => transaction.add_set_elements(kind, some),
-                            false => transaction.del_set_elements(kind, some),
+                            true => transaction.add_set_elements(&kind, some),
+                            false => transaction.del_set_elements(&kind, some),
                         };
                     }
                     transaction
@@ -201,32 +199,21 @@ impl Table {
         compare(wanted, &found)
     }
 
-    /// Reads back what some changes were to leave: the rules of all chains, and the sets
+    /// Reads back what some changes were to leave: the rules of their chains, and the sets
     /// that are small enough to be read at once.
     ///
     /// # Errors
     /// [`Error::NotAsWritten`] says the first thing that differs.
     pub async fn verify_changes(&self, changes: &Changes, wanted: &Ruleset) -> Result<(), Error> {
-        let table = &*self.name.0;
-        let mut rules: BTreeMap<String, Vec<ruleset::Rule>> = BTreeMap::new();
-        let changes_rules = changes
-            .steps
-            .iter()
-            .any(|step| !matches!(step, Change::AddElements(..) | Change::DeleteElements(..)));
-        if changes_rules {
-            for rule in self.connection.list_rules(table, Family::Inet).await? {
-                let read = read_rule(&rule, wanted)?;
-                rules.entry(rule.chain).or_default().push(read);
-            }
-        }
         for step in &changes.steps {
             match step {
                 Change::SetRules(name, chain) => {
-                    let found = rules.remove(&**name).unwrap_or_default();
-                    let chain = ruleset::Chain {
-                        rules: found,
-                        ..*chain
-                    };
+                    let table = &*self.name.0;
+                    let mut rules = Vec::new();
+                    for rule in chain_rules::of_chain(&self.connection, table, name).await? {
+                        rules.push(read_rule(&rule, wanted)?);
+                    }
+                    let chain = ruleset::Chain { rules, ..*chain };
                     compare_rules(name, wanted.chains.get(name), &chain)?;
                 }
                 Change::AddElements(name, _) | Change::DeleteElements(name, _) => {
