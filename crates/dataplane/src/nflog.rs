@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use nlink::Connection;
 use nlink::netlink::Nflog;
-use nlink::netlink::nflog::NflogPacket;
 use ringfence_model::policy::Direction;
 use tokio_stream::StreamExt;
 
@@ -75,10 +74,13 @@ impl Denials {
         let mut packets = self.connection.events().await;
         while let Some(packet) = packets.next().await {
             let told = match packet {
-                Ok(packet) => match denial(&packet) {
-                    Some(denial) => take(Some(denial)),
-                    None => continue,
-                },
+                Ok(packet) => {
+                    let prefix = packet.prefix.as_deref().unwrap_or_default();
+                    match denial(prefix, &packet.payload) {
+                        Some(denial) => take(Some(denial)),
+                        None => continue,
+                    }
+                }
                 Err(error) if error.is_no_buffer_space() => take(None),
                 Err(error) => return Err(error.into()),
             };
@@ -90,10 +92,10 @@ impl Denials {
     }
 }
 
-/// Reads an event; `None` for one that is none of ours or cannot be read.
+/// Reads an event: the text of the rule that told it, and the head of the packet, which
+/// anybody may have sent. `None` for one that is none of ours or cannot be read.
 #[must_use]
-pub fn denial(packet: &NflogPacket) -> Option<Denial> {
-    let prefix = packet.prefix.as_deref()?;
+pub fn denial(prefix: &str, packet: &[u8]) -> Option<Denial> {
     let mut words = prefix.strip_prefix("ringfence ")?.split(' ');
     let enforcement = match words.next()? {
         "deny" => Enforcement::Enforce,
@@ -108,7 +110,7 @@ pub fn denial(packet: &NflogPacket) -> Option<Denial> {
         "closed" => Side::Closed,
         _ => return None,
     };
-    let sliced = SlicedPacket::from_ip(&packet.payload).ok();
+    let sliced = SlicedPacket::from_ip(packet).ok();
     let (source, destination, protocol) = match sliced.as_ref()?.net.as_ref()? {
         NetSlice::Ipv4(ip) => (
             IpAddr::V4(ip.header().source_addr()),
@@ -135,4 +137,40 @@ pub fn denial(packet: &NflogPacket) -> Option<Denial> {
         protocol,
         ports,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A UDP packet from 10.9.3.2:4660 to 10.9.2.2:53.
+    const UDP: [u8; 29] = [
+        0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 3, 2, 10, 9, 2, 2, 0x12, 0x34, 0, 53, 0,
+        9, 0, 0, b'?',
+    ];
+
+    #[test]
+    fn the_text_of_the_rule_says_whose_policies_deny() {
+        let denied = denial("ringfence deny egress", &UDP).expect("it is one");
+        assert_eq!(denied.side, Side::Policies(Direction::Egress));
+        assert_eq!(denied.enforcement, Enforcement::Enforce);
+        assert_eq!(denied.source, IpAddr::from([10, 9, 3, 2]));
+        assert_eq!((denied.protocol, denied.ports), (17, Some((0x1234, 53))));
+        let audited = denial("ringfence audit ingress", &UDP).expect("it is one");
+        assert_eq!(audited.side, Side::Policies(Direction::Ingress));
+        assert_eq!(audited.enforcement, Enforcement::Audit);
+        for none in ["", "ringfence", "ringfence deny", "iptables deny egress"] {
+            assert_eq!(denial(none, &UDP), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_packet_that_ends_anywhere_is_read_as_far_as_it_goes_or_not_at_all() {
+        for length in 0..UDP.len() {
+            let head = UDP.get(..length).expect("it is that long");
+            if let Some(denied) = denial("ringfence deny egress", head) {
+                assert_eq!(denied.destination, IpAddr::from([10, 9, 2, 2]));
+            }
+        }
+    }
 }
