@@ -25,7 +25,7 @@ pub use request::{
 };
 pub use stand_ins::stand_ins;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_model::policy::Direction;
 
@@ -44,6 +44,9 @@ pub struct Proposal {
     pub notes: Vec<String>,
     /// Whether something that was asked for cannot be written.
     pub is_partial: bool,
+    /// Policies of the input that verdicts do not count, and that may open what these
+    /// close; a sentence each, without a full stop.
+    pub not_counted: Vec<String>,
 }
 
 /// A policy of a set, before it is written for a namespace.
@@ -72,6 +75,7 @@ pub fn propose(context: &Context<'_>, request: &Request) -> Result<Proposal, Bas
             .push(deny_metadata::cluster_wide(context, request)?);
     } else {
         let targets = namespaces::choose(context, request, &mut proposal.notes)?;
+        proposal.not_counted = not_counted(context, &targets);
         let pieces = pieces(context, request, &mut proposal.notes)?;
         if request.preset == Preset::DenyMetadata {
             deny_metadata::must_deny(context)?;
@@ -111,6 +115,18 @@ pub(crate) fn deny_egress(namespace: &str) -> ProposedPolicy {
 pub(crate) fn allow_dns(context: &Context<'_>, namespace: &str) -> Option<ProposedPolicy> {
     let found = name_servers::NameServers::find(context, None, &mut Vec::new());
     (!found.is_out_of_reach()).then(|| found.policy(namespace))
+}
+
+/// What is not known of namespaces, because some policies do not count.
+fn not_counted(context: &Context<'_>, targets: &[Target]) -> Vec<String> {
+    let policies = targets
+        .iter()
+        .flat_map(|target| context.not_counted.in_namespace(&target.name));
+    let policies: BTreeSet<_> = policies.collect();
+    policies
+        .into_iter()
+        .map(|policy| format!("{}: what it opens or closes is not known", policy.says()))
+        .collect()
 }
 
 /// The pieces of a set, in order.

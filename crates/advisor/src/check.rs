@@ -6,9 +6,10 @@ use ringfence_model::parse::Sources;
 
 use crate::context::{Context, Inventory, Options};
 use crate::finding::Finding;
+use crate::not_counted::NotCountedPolicy;
 use crate::posture;
 use crate::report::{Findings, Report, Suppressed};
-use crate::{overlap, rules, suppress, unjudged};
+use crate::{not_counted, overlap, rules, suppress};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug)]
@@ -44,13 +45,13 @@ pub fn check(input: &Input<'_>) -> Report {
         mut suppressed,
         mut not_verified,
     } = findings;
+    not_verified.extend(not_counted::questions(&context));
     not_verified.sort();
     not_verified.dedup();
     let options = input.options;
     let mut findings = Vec::new();
-    let unjudged = unjudged::policies(input.diagnostics);
     for mut finding in found {
-        unjudged::hedge(&context, &unjudged, &mut finding);
+        not_counted::hedge(&context, &mut finding);
         let configured = options.severities.get(&finding.rule.code);
         finding.severity = configured.copied().unwrap_or(finding.severity);
         match suppress::reason(&context, &finding, &options.suppressions, options.today) {
@@ -65,7 +66,14 @@ pub fn check(input: &Input<'_>) -> Report {
             }
         }
     }
+    let not_accepted = |policy: &NotCountedPolicy| {
+        let mut accepted = suppressed.iter().map(|s| &s.finding.object);
+        !accepted.any(|object| policy.is(object))
+    };
+    let not_counted = not_counted::concerning_pods(&context);
+    let not_counted = not_counted.into_iter().filter(not_accepted).collect();
     Report {
+        not_counted,
         findings: sorted(
             overlap::give_way(findings),
             |finding| finding,

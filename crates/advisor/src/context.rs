@@ -61,6 +61,7 @@ use ringfence_model::source::Origin;
 use crate::check::Input;
 use crate::config::{Justification, Suppression};
 use crate::finding::Witness;
+use crate::not_counted::{Limits, NotCounted};
 use crate::provider::Provider;
 use crate::rule::{Code, CodePrefix};
 
@@ -93,6 +94,12 @@ impl Options {
         (self.select.is_empty() || covered(&self.select)) && !covered(&self.ignore)
     }
 
+    /// The namespace of objects that name none.
+    #[must_use]
+    pub fn default_namespace(&self) -> &str {
+        self.applied_to.as_deref().unwrap_or("default")
+    }
+
     /// Whether the endpoint is one of the chosen providers', and gives secrets away.
     #[must_use]
     pub fn counts(&self, endpoint: &MetadataEndpoint) -> bool {
@@ -121,6 +128,8 @@ pub struct Context<'a> {
     pub dns: Dns,
     /// The network plugins.
     pub cni: Cni,
+    /// The policies of the input that no verdict counts.
+    pub not_counted: NotCounted,
     groups: Vec<Group>,
     roles: Vec<Role>,
     /// Pod by pod.
@@ -135,6 +144,7 @@ pub struct Context<'a> {
     dns_clients: OnceLock<Vec<Group>>,
     dns_problems: OnceLock<Vec<DnsProblem>>,
     policies_alone: OnceLock<Vec<PoliciesAlone>>,
+    limits: OnceLock<Limits>,
 }
 
 impl<'a> Context<'a> {
@@ -155,6 +165,7 @@ impl<'a> Context<'a> {
             options: input.options,
             dns,
             cni: Cni::find(input.inventory),
+            not_counted: NotCounted::new(input.diagnostics, input.options.default_namespace()),
             groups,
             roles,
             first_in_group,
@@ -168,6 +179,7 @@ impl<'a> Context<'a> {
             dns_clients: OnceLock::new(),
             dns_problems: OnceLock::new(),
             policies_alone: OnceLock::new(),
+            limits: OnceLock::new(),
         }
     }
 
@@ -240,13 +252,31 @@ impl<'a> Context<'a> {
     /// is closed.
     #[must_use]
     pub fn exposures(&self) -> &[Vec<Exposure>] {
-        self.exposures.get_or_init(|| exposure::metadata(self))
+        self.exposures
+            .get_or_init(|| self.exposures_under(self.engine))
     }
 
     /// What each of [`groups`](Self::groups) can open to the public internet.
     #[must_use]
     pub fn internet(&self) -> &[InternetReach] {
-        self.internet.get_or_init(|| exposure::internet(self))
+        self.internet
+            .get_or_init(|| self.internet_under(self.engine))
+    }
+
+    /// What [`exposures`](Self::exposures) would be with other policies.
+    pub(crate) fn exposures_under(&self, engine: &Engine) -> Vec<Vec<Exposure>> {
+        exposure::metadata(self, engine)
+    }
+
+    /// What [`internet`](Self::internet) would be with other policies.
+    pub(crate) fn internet_under(&self, engine: &Engine) -> Vec<InternetReach> {
+        exposure::internet(self, engine)
+    }
+
+    /// What groups reach outside at least and at most, whatever policies say that could
+    /// not be read.
+    pub(crate) fn limits(&self) -> &Limits {
+        self.limits.get_or_init(|| Limits::of(self))
     }
 
     /// The rules that open the public internet together, and none of them alone.
@@ -295,6 +325,7 @@ impl<'a> Context<'a> {
         Witness {
             packet,
             verdict: self.engine.can(&packet),
+            is_certain: true,
         }
     }
 

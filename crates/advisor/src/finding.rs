@@ -105,8 +105,21 @@ impl Place {
 pub struct Witness {
     /// The packet.
     pub packet: Packet,
-    /// Its verdict.
+    /// Its verdict, as far as policies count.
     pub verdict: Verdict,
+    /// Whether no policy that does not count could make it another one.
+    pub is_certain: bool,
+}
+
+impl Witness {
+    /// The verdict that `explain` gives.
+    #[must_use]
+    pub fn says(&self) -> Verdict {
+        match self.is_certain {
+            true => self.verdict,
+            false => Verdict::Unknown,
+        }
+    }
 }
 
 /// How far a fix can be trusted to be what is wanted.

@@ -13,6 +13,7 @@ pub mod finding;
 pub mod fix;
 mod intervals;
 mod nearest;
+pub mod not_counted;
 mod overlap;
 pub mod posture;
 mod proposal;
@@ -23,7 +24,6 @@ pub mod rules;
 pub mod standards;
 mod suppress;
 mod undoing;
-pub mod unjudged;
 pub mod why_open;
 
 pub use check::{Input, check};

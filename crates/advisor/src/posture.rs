@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use ringfence_engine::Verdict;
+use ringfence_engine::{Packet, Verdict};
+use ringfence_model::protocol::Protocol;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Group};
+use crate::context::{Context, Exposure, Group, InternetReach};
+use crate::not_counted::{Doubt, NotCountedPolicy, Outside};
 
 /// How closed one namespace is. Pods are counted as the input has them: a template is
 /// one, whatever its replicas.
@@ -93,8 +95,14 @@ pub fn of(context: &Context<'_>) -> Vec<NamespacePosture> {
             ingress_isolated: count(&|group| group.ingress_isolated == Tri::Yes),
             host_network: count(&|group| group.host_network),
             dns: openness(&|_, group| dns(context, group)),
-            metadata: openness(&|index, _| metadata(context, index)),
-            internet: openness(&|index, _| internet(context, index)),
+            metadata: openness(&|index, group| {
+                let [metadata, _] = outside(context, index, group);
+                metadata.doubted
+            }),
+            internet: openness(&|index, group| {
+                let [_, internet] = outside(context, index, group);
+                internet.doubted
+            }),
         });
     }
     postures
@@ -104,6 +112,9 @@ fn dns(context: &Context<'_>, group: &Group) -> Openness {
     if !group.pods.iter().any(|pod| context.asks_cluster_dns(*pod)) {
         // It has its node's resolver or one of its own, or is the resolver.
         return Openness::Open;
+    }
+    if queries_in_doubt(context, group) {
+        return Openness::Unknown;
     }
     let reach = context.dns.resolves(context.engine, group);
     let cache = context.dns.reach_of_cache(context.engine, group);
@@ -118,8 +129,88 @@ fn dns(context: &Context<'_>, group: &Group) -> Openness {
     }
 }
 
-fn metadata(context: &Context<'_>, index: usize) -> Openness {
-    let exposures = context.exposures().get(index);
+/// How open something outside the cluster is to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// As far as policies count.
+    pub(crate) without_doubt: Openness,
+    /// Whether there are others that may change it.
+    pub(crate) is_doubted: bool,
+    /// All told.
+    pub(crate) doubted: Openness,
+}
+
+/// How open cloud metadata and the internet are to the group with an index.
+pub(crate) fn outside(context: &Context<'_>, index: usize, group: &Group) -> [Known; 2] {
+    [
+        known(
+            context,
+            group,
+            metadata(context.exposures().get(index)),
+            |outside| metadata(outside.exposures.get(index)),
+        ),
+        known(
+            context,
+            group,
+            internet(context.internet().get(index)),
+            |outside| internet(outside.internet.get(index)),
+        ),
+    ]
+}
+
+fn known(
+    context: &Context<'_>,
+    group: &Group,
+    without_doubt: Openness,
+    of: impl Fn(&Outside) -> Openness,
+) -> Known {
+    let doubt = context.doubt(group);
+    let doubted = match doubt {
+        Doubt::No => without_doubt,
+        Doubt::Total => Openness::Unknown,
+        Doubt::Within => {
+            let limits = context.limits();
+            match (of(&limits.least), of(&limits.most)) {
+                (least, most) if least == most => least,
+                // What is open for certain is worth more than what is not known.
+                (Openness::Partly | Openness::Open, _) => Openness::Partly,
+                _ => Openness::Unknown,
+            }
+        }
+    };
+    Known {
+        without_doubt,
+        is_doubted: doubt != Doubt::No,
+        doubted,
+    }
+}
+
+/// Whether a policy that is not counted could change how a query is answered.
+fn queries_in_doubt(context: &Context<'_>, group: &Group) -> bool {
+    let (dns, engine) = (&context.dns, context.engine);
+    let could_change = |packet: &Packet| {
+        let profile = engine.profile();
+        let policies = &context.not_counted;
+        !policies
+            .could_change(context.snapshot, &profile, packet, true)
+            .is_empty()
+    };
+    let may_come_first = || {
+        let mut policies = context.not_counted.about(context.snapshot, group.namespace);
+        policies.any(NotCountedPolicy::is_before_namespaces)
+    };
+    if context.not_counted.is_empty() || group.host_network {
+        return false;
+    }
+    may_come_first()
+        || [Protocol::Udp, Protocol::Tcp].into_iter().any(|protocol| {
+            let to_servers = dns.packets(engine, group, protocol);
+            let to_cache = dns.packets_to_cache(engine, group, protocol);
+            to_servers.iter().chain(&to_cache).any(could_change)
+        })
+}
+
+fn metadata(exposures: Option<&Vec<Exposure>>) -> Openness {
     let exposures = exposures.map_or(&[][..], Vec::as_slice);
     if exposures.is_empty() {
         Openness::Closed
@@ -132,8 +223,8 @@ fn metadata(context: &Context<'_>, index: usize) -> Openness {
     }
 }
 
-fn internet(context: &Context<'_>, index: usize) -> Openness {
-    match context.internet().get(index) {
+fn internet(reach: Option<&InternetReach>) -> Openness {
+    match reach {
         Some(reach) if reach.is_wide() => Openness::Open,
         Some(reach) if reach.is_open() => Openness::Partly,
         Some(reach) if reach.is_unknown() => Openness::Unknown,

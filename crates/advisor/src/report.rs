@@ -1,6 +1,7 @@
 use ringfence_model::diagnostic::Severity;
 
 use crate::finding::{Finding, NotVerified};
+use crate::not_counted::NotCountedPolicy;
 use crate::posture::NamespacePosture;
 
 /// What rules find, while they look.
@@ -63,6 +64,9 @@ pub struct Report {
     pub suppressed: Vec<Suppressed>,
     /// By code.
     pub not_verified: Vec<NotVerified>,
+    /// The policies that no verdict counts and that may select pods of the input, without
+    /// those that somebody has accepted by suppressing what is found of them. Ascending.
+    pub not_counted: Vec<NotCountedPolicy>,
     /// By namespace.
     pub posture: Vec<NamespacePosture>,
 }

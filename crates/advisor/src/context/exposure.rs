@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use ringfence_engine::reach::{OpenPorts, OutsideRegion};
 use ringfence_engine::sets::PortSet;
-use ringfence_engine::{Packet, Peer};
+use ringfence_engine::{Engine, Packet, Peer};
 use ringfence_model::address::{IpFamily, IpRangeSet, public_internet};
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
@@ -107,8 +107,8 @@ fn without_icmp(ports: &PortSet) -> PortSet {
     ports.difference(&PortSet::protocol(Protocol::Icmp))
 }
 
-/// For each group, the metadata addresses that are not closed.
-pub(super) fn metadata(context: &Context<'_>) -> Vec<Vec<Exposure>> {
+/// For each group, the metadata addresses that are not closed, as an engine says.
+pub(super) fn metadata(context: &Context<'_>, engine: &Engine) -> Vec<Vec<Exposure>> {
     let mut endpoints: Vec<(IpAddr, Vec<u16>)> = Vec::new();
     for endpoint in context.metadata_endpoints() {
         let port = endpoint.port.unwrap_or(80);
@@ -136,7 +136,7 @@ pub(super) fn metadata(context: &Context<'_>) -> Vec<Vec<Exposure>> {
             .filter_map(|(address, served_on)| {
                 let family = IpFamily::of(*address);
                 let (from, to) = (Peer::Pod(group.first), Peer::Address(*address));
-                let open = context.engine.ports(from, to, family);
+                let open = engine.ports(from, to, family);
                 let open = OpenPorts {
                     allow: without_icmp(&open.allow),
                     maybe: without_icmp(&open.maybe),
@@ -153,8 +153,8 @@ pub(super) fn metadata(context: &Context<'_>) -> Vec<Vec<Exposure>> {
     context.groups().iter().map(exposures).collect()
 }
 
-/// For each group, what is open to public addresses.
-pub(super) fn internet(context: &Context<'_>) -> Vec<InternetReach> {
+/// For each group, what is open to public addresses, as an engine says.
+pub(super) fn internet(context: &Context<'_>, engine: &Engine) -> Vec<InternetReach> {
     let public = IpFamily::ALL.map(|family| (family, public_internet(family).to_nets()));
     let reach = |group: &Group| {
         let families = context
@@ -163,7 +163,6 @@ pub(super) fn internet(context: &Context<'_>) -> Vec<InternetReach> {
         let mut regions = Vec::new();
         for (family, nets) in &public {
             if families.contains(family) {
-                let engine = context.engine;
                 let found = engine.outside(group.first, Direction::Egress, *family, nets);
                 regions.extend(found.into_iter().filter(|region| {
                     !without_icmp(&region.open.allow).is_empty()

@@ -6,6 +6,7 @@ use super::{Control, Standard};
 use crate::check::Input;
 use crate::context::Context;
 use crate::finding::{Finding, Place};
+use crate::not_counted::{concerning_pods, how};
 use crate::report::Report;
 use crate::rule::Code;
 
@@ -186,6 +187,13 @@ fn questions(context: &Context<'_>, report: &Report, control: &Control) -> Vec<O
             how: "correct them: `ringfence check` shows where".to_owned(),
         });
     }
+    let not_counted = concerning_pods(context);
+    open.extend(not_counted.iter().map(|policy| Open {
+        code: None,
+        what: format!("what {} opens or closes", policy.name),
+        why: format!("it {}", policy.why.says()),
+        how: how(std::iter::once(policy.why)),
+    }));
     for code in control.rules {
         if !context.options.wants(*code) {
             open.push(Open {

@@ -37,10 +37,16 @@ pub(super) fn of(
             1 => format!("; then see step {}", and(&others)),
             _ => format!("; then see steps {}", and(&others)),
         };
+        // Policies change nothing about a plugin, or in the network of a node.
+        let by_policies = ![Question::Enforcement, Question::HostNetwork].contains(&step.question);
+        let unless = match reach.may_be_closed_by().filter(|_| by_policies) {
+            Some(says) => format!(" (as far as is known: {says}, and may close it)"),
+            None => String::new(),
+        };
         return Conclusion {
             answer: Answer::Open,
             step: Some(step.question),
-            sentence: format!("{name} is open at {}{then}", at(step)),
+            sentence: format!("{name} is open at {}{then}{unless}", at(step)),
         };
     }
     let unknown = steps.iter().find(|step| {

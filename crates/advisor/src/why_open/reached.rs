@@ -15,6 +15,7 @@ use super::selection::Selection;
 use super::{Evidence, Question, Status, Step};
 use crate::context::{Context, Group};
 use crate::finding::{Place, Witness};
+use crate::not_counted::{NotCountedPolicy, how};
 
 /// Something that the pod can open.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +81,8 @@ pub(super) struct Reach {
     ingress: Tri,
     /// The cluster-wide policies that apply to the pod.
     cluster_wide: Vec<Evidence>,
+    /// What is not counted and may select the pod.
+    not_counted: Vec<NotCountedPolicy>,
 }
 
 impl Reach {
@@ -95,6 +98,13 @@ impl Reach {
             egress: if group.host_network { Tri::Yes } else { egress },
             ingress: ingress(context, pod),
             cluster_wide: cluster_wide(context, pod),
+            not_counted: match group.host_network {
+                true => Vec::new(),
+                false => {
+                    let policies = context.not_counted.about(context.snapshot, group.namespace);
+                    policies.cloned().collect()
+                }
+            },
         }
     }
 
@@ -144,6 +154,16 @@ impl Reach {
                 "a cluster-wide policy lets out what policies of the namespace cannot close",
                 Some("narrow the rule, or take the pod out of its subject"),
                 opening,
+            );
+        }
+        let may_decide = || self.not_counted.iter().filter(|p| !p.is_network_policy());
+        if may_decide().next().is_some() {
+            let says: Vec<String> = may_decide().map(NotCountedPolicy::says).collect();
+            return step(
+                Status::NotVerified,
+                &format!("{}: what it opens or closes is not known", and(&says)),
+                Some(&how(may_decide().map(|policy| policy.why))),
+                self.cluster_wide.clone(),
             );
         }
         let has_any = !self.cluster_wide.is_empty();
@@ -205,12 +225,31 @@ impl Reach {
             let evidence = self.openers(|_| true);
             return step(Status::NotVerified, &says, Some(help), evidence);
         }
+        if !self.not_counted.is_empty() {
+            let names: Vec<String> = self.not_counted.iter().map(|p| p.name.clone()).collect();
+            let says = format!(
+                "of the rules that count none is too wide; {} may open more",
+                and(&names)
+            );
+            let how = how(self.not_counted.iter().map(|policy| policy.why));
+            return step(Status::NotVerified, &says, Some(&how), Vec::new());
+        }
         step(
             Status::Ok,
             "no cloud metadata, and neither every port of the internet nor of every namespace",
             None,
             Vec::new(),
         )
+    }
+
+    /// What is not counted and may close what looks open, for a sentence.
+    pub(super) fn may_be_closed_by(&self) -> Option<String> {
+        let says: Vec<String> = self
+            .not_counted
+            .iter()
+            .map(NotCountedPolicy::says)
+            .collect();
+        (!says.is_empty()).then(|| and(&says))
     }
 
     /// What it should not reach and does, or may.

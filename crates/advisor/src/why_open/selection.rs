@@ -1,7 +1,6 @@
 //! Steps 2 and 4: which policies select the pod, and which directions they cover.
 
-use ringfence_model::diagnostic::Severity;
-use ringfence_model::policy::{Direction, PolicyBody, PolicyFamily};
+use ringfence_model::policy::{Direction, PolicyBody};
 use ringfence_model::selector::matches;
 use ringfence_model::snapshot::{PodId, PolicyId};
 use ringfence_model::source::KeyPath;
@@ -83,19 +82,11 @@ impl Selection {
                 Tri::No => false,
             })
             .collect();
-        let unread = context.diagnostics.iter().filter(|diagnostic| {
-            diagnostic.severity == Severity::Error && diagnostic.left_out.is_some()
-        });
-        let unread = unread.filter_map(|diagnostic| diagnostic.object.as_ref());
-        let unread = unread.filter(|object| {
-            let kind = PolicyFamily::NetworkPolicy.kind();
-            let applied_to = context.options.applied_to.as_deref();
-            let in_namespace = object.namespace.as_deref().or(applied_to);
-            &*object.kind == kind && in_namespace.unwrap_or("default") == namespace
-        });
-        let mut unread: Vec<String> = unread.map(ToString::to_string).collect();
-        unread.sort();
-        unread.dedup();
+        let unread = context.not_counted.in_namespace(&namespace);
+        let unread = unread
+            .filter(|policy| policy.is_network_policy() && !group.host_network)
+            .map(|policy| policy.name.clone())
+            .collect();
         Self {
             namespace,
             candidates,

@@ -197,8 +197,14 @@ pub(crate) fn run(args: &BaselineArgs, printer: &mut Printer) -> Result<Exit, St
     for note in &proposal.notes {
         printer.note(note);
     }
-    if request.patch && proposal.policies.is_empty() && !proposal.is_partial {
+    for sentence in &proposal.not_counted {
+        printer.note(sentence);
+    }
+    let is_known = !proposal.is_partial && proposal.not_counted.is_empty();
+    if request.patch && proposal.policies.is_empty() && is_known {
         printer.note("nothing is missing");
+    } else if request.patch && proposal.policies.is_empty() && !proposal.is_partial {
+        printer.note("nothing is missing among the policies that count");
     }
     match &args.write {
         Some(file) => append(file, &proposal.policies, printer)?,

@@ -23,7 +23,7 @@ use crate::config_file;
 use crate::entry_points;
 use crate::exit::Exit;
 use crate::input::is_stdin;
-use crate::output::Printer;
+use crate::output::{Printer, visible};
 use crate::output::check::{Format, Printed, print, print_aside, print_rules};
 use crate::output::reach;
 use fixing::Fixed;
@@ -195,7 +195,8 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
     let report = look(&input, printer);
     if let Some(View::Standards(asked, format)) = view {
         let found = (&input, &report);
-        return standards::run(asked, format, found, &cluster, asked_to_fail_on, printer);
+        let exit = standards::run(asked, format, found, &cluster, asked_to_fail_on, printer)?;
+        return Ok(doubt(&report, fail_on, &cluster, exit, printer));
     }
     let picture = match args.output {
         Format::Html => picture(&cluster, &engine)?,
@@ -219,7 +220,7 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         true => print_aside(&printed, printer)?,
         false => print(&printed, args.output, printer)?,
     }
-    Ok(cluster.exit_of_check(exit(&report, fail_on)))
+    Ok(doubt(&report, fail_on, &cluster, exit(&report, fail_on), printer))
 }
 
 /// What rules are asked about.
@@ -274,6 +275,31 @@ fn exit(report: &Report, fail_on: FailOn) -> Exit {
         Some(worst) if fail_on.fails(worst) => Exit::No,
         _ => Exit::Fine,
     }
+}
+
+/// How a run ends: fine it cannot end where policies that no verdict counts may open what
+/// looks closed. Who suppresses what is found of them has accepted that, and so has who
+/// wants findings to change nothing.
+fn doubt(
+    report: &Report,
+    fail_on: FailOn,
+    cluster: &Cluster,
+    answer: Exit,
+    printer: &mut Printer,
+) -> Exit {
+    let answer = cluster.exit_of_check(answer);
+    let is_accepted = report.not_counted.is_empty() || fail_on.severity().is_none();
+    if answer != Exit::Fine || is_accepted {
+        return answer;
+    }
+    let says: Vec<String> = report.not_counted.iter().map(|p| p.says()).collect();
+    let style = printer.err_theme().warning;
+    let says = visible::line(&says.join(", ")).into_owned();
+    printer.err_line(format_args!(
+        "{style}incomplete{style:#}: {says}: what it opens or closes is not known; suppress the \
+         finding about it, with the reason, to accept that"
+    ));
+    Exit::BadInput
 }
 
 /// Prints the page of a rule.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use ringfence_advisor::not_counted::NotCountedPolicy;
 use ringfence_engine::reach::OpenPorts;
 use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Frontend, Packet, Peer, Verdict};
@@ -80,9 +81,9 @@ pub(crate) struct Outcome {
     pub(crate) packet: Packet,
     /// Whether other packets between the same parties have another outcome.
     pub(crate) has_siblings: bool,
-    /// Policies that could not be read and could change the verdict, which is unknown for
-    /// that reason.
-    pub(crate) not_counted: Vec<String>,
+    /// Policies that no verdict counts and that could change this one, which is unknown
+    /// for that reason.
+    pub(crate) not_counted: Vec<NotCountedPolicy>,
 }
 
 /// A pair of ends that was judged for all ports.

@@ -226,7 +226,7 @@ fn finding(printed: &Printed<'_>, finding: &Finding) -> FindingOut {
             WitnessOut {
                 from,
                 to,
-                verdict: VerdictOut::from(witness.verdict),
+                verdict: VerdictOut::from(witness.says()),
             }
         }),
         affected: finding

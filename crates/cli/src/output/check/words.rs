@@ -123,7 +123,7 @@ pub(super) fn witness(printed: &Printed<'_>, finding: &Finding) -> Option<String
     let witness = finding.witness.as_ref()?;
     let (from, to) = explain_arguments(printed.snapshot, witness);
     let (from, to) = (shell::word(&from), shell::word(&to));
-    let (verdict, input) = (witness.verdict, printed.input);
+    let (verdict, input) = (witness.says(), printed.input);
     Some(format!(
         "{verdict}: see `ringfence explain {from} {to}{input}`"
     ))

@@ -304,7 +304,11 @@ pub(crate) fn outcome_out(
                 manifest: suggestion.manifest,
             })
             .collect(),
-        not_counted: outcome.not_counted.clone(),
+        not_counted: outcome
+            .not_counted
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         alike: None,
     }
 }
