@@ -9,7 +9,7 @@ use crate::finding::Finding;
 use crate::not_counted::NotCountedPolicy;
 use crate::posture;
 use crate::report::{Findings, Report, Suppressed};
-use crate::{not_counted, overlap, rules, suppress};
+use crate::{may_reach, not_counted, overlap, rules, suppress};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,7 @@ pub fn check(input: &Input<'_>) -> Report {
         mut not_verified,
     } = findings;
     not_verified.extend(not_counted::questions(&context));
+    not_verified.extend(may_reach::questions(&context));
     not_verified.sort();
     not_verified.dedup();
     let options = input.options;

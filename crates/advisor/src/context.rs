@@ -20,6 +20,7 @@ mod openings;
 mod policies_alone;
 mod roles;
 mod service_ports;
+mod unseen;
 mod written;
 
 pub use cni::{Cni, CniPart, Enforcement, Plugin, Version};
@@ -34,7 +35,7 @@ pub(crate) use exceptions::{append as append_exceptions, listed as list_exceptio
 pub use exposure::{Exposure, InternetReach};
 pub use groups::Group;
 pub use internet::InternetInParts;
-pub(crate) use internet::is_most_of_internet;
+pub(crate) use internet::{is_the_internet, is_whole_internet, share_in_words};
 pub use inventory::{ContainerFacts, Inventory, Resolver};
 pub use manifest_paths::{pod_spec_path, pod_template_path};
 pub use node_agents::node_agent;
@@ -42,6 +43,7 @@ pub use openings::{Cause, Opening, address_text};
 pub use policies_alone::{DnsAlone, PoliciesAlone};
 pub use roles::Role;
 pub use service_ports::{ServicePorts, Translated};
+pub(crate) use unseen::{End, Unseen};
 pub use written::{WrittenBlock, WrittenRule, numbers_of, rule_path};
 
 use std::collections::BTreeMap;
@@ -145,6 +147,7 @@ pub struct Context<'a> {
     dns_problems: OnceLock<Vec<DnsProblem>>,
     policies_alone: OnceLock<Vec<PoliciesAlone>>,
     limits: OnceLock<Limits>,
+    unseen: OnceLock<Vec<Vec<Unseen>>>,
 }
 
 impl<'a> Context<'a> {
@@ -180,6 +183,7 @@ impl<'a> Context<'a> {
             dns_problems: OnceLock::new(),
             policies_alone: OnceLock::new(),
             limits: OnceLock::new(),
+            unseen: OnceLock::new(),
         }
     }
 
@@ -271,6 +275,11 @@ impl<'a> Context<'a> {
     /// What [`internet`](Self::internet) would be with other policies.
     pub(crate) fn internet_under(&self, engine: &Engine) -> Vec<InternetReach> {
         exposure::internet(self, engine)
+    }
+
+    /// For each of [`groups`](Self::groups), what rules open that the pods may have a way to.
+    pub(crate) fn unseen(&self) -> &[Vec<Unseen>] {
+        self.unseen.get_or_init(|| unseen::of(self))
     }
 
     /// What groups reach outside at least and at most, whatever policies say that could

@@ -12,6 +12,7 @@ mod diagnosed;
 pub mod finding;
 pub mod fix;
 mod intervals;
+mod may_reach;
 mod nearest;
 pub mod not_counted;
 mod overlap;

@@ -325,8 +325,13 @@ mod tests {
 
     #[test]
     fn policies_of_other_makers_are_known_by_their_kinds() {
-        let foreign =
-            |kind, namespace| left_out("unsupported-policy", Severity::Warning, object(kind, namespace, "p"));
+        let foreign = |kind, namespace| {
+            left_out(
+                "unsupported-policy",
+                Severity::Warning,
+                object(kind, namespace, "p"),
+            )
+        };
         assert_eq!(
             listed(&[
                 foreign("CiliumNetworkPolicy", Some("shop")),
@@ -347,11 +352,19 @@ mod tests {
     #[test]
     fn policies_that_could_not_be_read_are_in_the_namespace_they_would_be_applied_to() {
         let broken = |kind, namespace| {
-            left_out("unknown-value", Severity::Error, object(kind, namespace, "p"))
+            left_out(
+                "unknown-value",
+                Severity::Error,
+                object(kind, namespace, "p"),
+            )
         };
         let misspelt = Diagnostic {
             replacement: Some("NetworkPolicy".to_owned()),
-            ..left_out("unknown-kind", Severity::Error, object("NetworkPolcy", None, "q"))
+            ..left_out(
+                "unknown-kind",
+                Severity::Error,
+                object("NetworkPolcy", None, "q"),
+            )
         };
         assert_eq!(
             listed(&[

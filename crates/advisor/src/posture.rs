@@ -6,7 +6,7 @@ use ringfence_engine::{Packet, Verdict};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Exposure, Group, InternetReach};
+use crate::context::{Context, Exposure, Group, InternetReach, Unseen};
 use crate::not_counted::{Doubt, NotCountedPolicy, Outside};
 
 /// How closed one namespace is. Pods are counted as the input has them: a template is
@@ -145,14 +145,16 @@ pub(crate) fn outside(context: &Context<'_>, index: usize, group: &Group) -> [Kn
     [
         known(
             context,
-            group,
+            (index, group),
             metadata(context.exposures().get(index)),
+            Unseen::is_metadata,
             |outside| metadata(outside.exposures.get(index)),
         ),
         known(
             context,
-            group,
+            (index, group),
             internet(context.internet().get(index)),
+            |way| !way.is_metadata(),
             |outside| internet(outside.internet.get(index)),
         ),
     ]
@@ -160,8 +162,9 @@ pub(crate) fn outside(context: &Context<'_>, index: usize, group: &Group) -> [Kn
 
 fn known(
     context: &Context<'_>,
-    group: &Group,
+    (index, group): (usize, &Group),
     without_doubt: Openness,
+    leads_there: impl Fn(&Unseen) -> bool,
     of: impl Fn(&Outside) -> Openness,
 ) -> Known {
     let doubt = context.doubt(group);
@@ -178,10 +181,15 @@ fn known(
             }
         }
     };
+    let mut ways = context.unseen().get(index).into_iter().flatten();
+    let may_have_a_way = ways.any(leads_there);
     Known {
         without_doubt,
         is_doubted: doubt != Doubt::No,
-        doubted,
+        doubted: match doubted {
+            Openness::Closed if may_have_a_way => Openness::Unknown,
+            doubted => doubted,
+        },
     }
 }
 

@@ -3,10 +3,12 @@
 mod block;
 mod range_set;
 mod special;
+mod translation;
 
 pub use block::{BlockError, IpBlock};
 pub use range_set::{IpRangeSet, from_number, max_address, to_number};
 pub use special::{PRIVATE_BLOCKS, metadata_endpoints, private_networks, public_internet};
+pub use translation::{TRANSLATION_PREFIXES, behind_translation, translated};
 
 use std::fmt;
 use std::net::IpAddr;

@@ -126,6 +126,25 @@ impl Snapshot {
         (0u32..).map(PolicyId).zip(&self.policies)
     }
 
+    /// The families that a pod is taken not to have though nothing says so: pods without a
+    /// known address have the families of the cluster, which are those that addresses in
+    /// the input show. None where somebody said which families there are.
+    ///
+    /// A pod with an IPv4 address and no IPv6 address has no IPv6. One with IPv6 alone may
+    /// be given a way to IPv4 by its node.
+    #[must_use]
+    pub fn unseen_families(&self, pod: &Pod) -> Vec<IpFamily> {
+        if !self.families_follow_pods {
+            return Vec::new();
+        }
+        let known = self.families_of(pod);
+        let has_v4_alone = !pod.addresses.is_empty() && known.contains(&IpFamily::V4);
+        IpFamily::ALL
+            .into_iter()
+            .filter(|family| !known.contains(family) && !has_v4_alone)
+            .collect()
+    }
+
     /// The families a pod can use: those of its addresses, or the cluster's when no
     /// address is known.
     #[must_use]

@@ -7,7 +7,7 @@ use ringfence_model::address::{IpFamily, IpRangeSet, public_internet};
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 
-use super::internet::is_most_of_internet;
+use super::internet::is_the_internet;
 use super::{Context, Group};
 
 /// What a group of pods can open to one metadata address.
@@ -92,13 +92,14 @@ impl InternetReach {
         !self.is_open() && !self.regions.is_empty()
     }
 
-    /// Whether most of the public addresses of a family are open on some port.
+    /// Whether so many public addresses of a family are open on some port that it is the
+    /// internet: an eighth, or more.
     #[must_use]
     pub fn is_wide(&self) -> bool {
         IpFamily::ALL.into_iter().any(|family| {
             let open = self.regions.iter().filter(|r| !r.open.allow.is_empty());
             let nets = open.flat_map(|region| &region.addresses);
-            is_most_of_internet(&IpRangeSet::from_nets(family, nets))
+            is_the_internet(&IpRangeSet::from_nets(family, nets))
         })
     }
 }

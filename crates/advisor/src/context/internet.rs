@@ -14,15 +14,21 @@ use super::Context;
 /// the internet.
 const SMALLEST_PART: u128 = 64;
 
-/// A rule for more than three of four public addresses is the internet, and no part of it.
-const LARGEST_PART: (u128, u128) = (3, 4);
+/// A rule for more than three of four public addresses is all of the internet, and no part
+/// of it.
+const WHOLE: (u128, u128) = (3, 4);
+
+/// A rule for one of so many public addresses, or more, is about the internet and not about
+/// somebody: every IPv4 block of /3 or wider that is public at all. No company and no cloud
+/// has as many.
+const THE_INTERNET: u128 = 8;
 
 /// Rules that open the internet together, of which none is all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InternetInParts {
     /// The rules, ascending, at least two.
     pub rules: Vec<RuleRef>,
-    /// The families of which they cover more than half.
+    /// The families of which they cover so much that it is the internet.
     pub families: Vec<IpFamily>,
     /// The ports that all of them allow.
     pub ports: PortSet,
@@ -48,11 +54,48 @@ fn size(set: &IpRangeSet) -> u128 {
     set.ranges().iter().map(|(a, b)| (b - a) / unit + 1).sum()
 }
 
-/// What "the internet" and "wide" mean wherever addresses are judged: more than half of the
+/// What "the internet" and "wide" mean wherever addresses are judged: an eighth of the
 /// public addresses of their family.
-pub(crate) fn is_most_of_internet(addresses: &IpRangeSet) -> bool {
+pub(crate) fn is_the_internet(addresses: &IpRangeSet) -> bool {
     let public = public_internet(addresses.family());
-    size(&addresses.intersection(public)) > size(public) / 2
+    size(&addresses.intersection(public)) >= size(public) / THE_INTERNET
+}
+
+/// Whether so little of the internet is left out that it is all of it: a quarter at most.
+pub(crate) fn is_whole_internet(addresses: &IpRangeSet) -> bool {
+    let public = public_internet(addresses.family());
+    size(&addresses.intersection(public)) > size(public) * WHOLE.0 / WHOLE.1
+}
+
+/// How much of the internet some addresses of each family are, for a sentence: `the public
+/// IPv4 internet`, or `43 % of the public IPv4 internet`.
+pub(crate) fn share_in_words(addresses: &[IpRangeSet]) -> String {
+    let shares = addresses.iter().map(|addresses| {
+        let public = public_internet(addresses.family());
+        let (of, all) = (size(&addresses.intersection(public)), size(public));
+        (
+            addresses.family(),
+            is_whole_internet(addresses),
+            of * 100 / all,
+        )
+    });
+    let shares: Vec<(IpFamily, bool, u128)> = shares.collect();
+    let whole: Vec<IpFamily> = shares
+        .iter()
+        .filter(|(_, is_whole, _)| *is_whole)
+        .map(|(family, ..)| *family)
+        .collect();
+    match whole.as_slice() {
+        [one] => format!("the public {one} internet"),
+        [_, _, ..] => "the public internet".to_owned(),
+        [] => {
+            let parts: Vec<String> = shares
+                .iter()
+                .map(|(family, _, percent)| format!("{percent} % of the public {family} internet"))
+                .collect();
+            parts.join(" and ")
+        }
+    }
 }
 
 /// DNS alone is another finding.
@@ -125,8 +168,8 @@ fn parts(context: &Context<'_>, family: IpFamily) -> Vec<Part> {
         .filter_map(|rule| {
             let public = rule.addresses(family).intersection(public_internet(family));
             let ports = context.engine.ports_of(rule.id, None).allow;
-            let (of, largest) = (size(&public), all * LARGEST_PART.0 / LARGEST_PART.1);
-            let is_part = of > all / SMALLEST_PART && of <= largest;
+            let of = size(&public);
+            let is_part = of > all / SMALLEST_PART && !is_whole_internet(&public);
             (is_part && !is_dns(&ports)).then_some(Part {
                 rule: rule.id,
                 public,
@@ -136,7 +179,7 @@ fn parts(context: &Context<'_>, family: IpFamily) -> Vec<Part> {
         .collect()
 }
 
-/// Those of some rules that cover most of a family on ports that they have in common.
+/// Those of some rules that are the internet of a family on ports that they have in common.
 fn wide_together(family: IpFamily, parts: &[&Part]) -> BTreeMap<Vec<RuleRef>, PortSet> {
     let mut found = BTreeMap::new();
     for first in parts {
@@ -151,7 +194,7 @@ fn wide_together(family: IpFamily, parts: &[&Part]) -> BTreeMap<Vec<RuleRef>, Po
                 ports = common;
             }
         }
-        if rules.len() > 1 && is_most_of_internet(&public) {
+        if rules.len() > 1 && is_the_internet(&public) {
             found.insert(rules, ports);
         }
     }
@@ -164,5 +207,69 @@ impl Context<'_> {
     pub fn is_part_of_internet(&self, rule: RuleRef) -> bool {
         let mut wholes = self.internet_in_parts().iter();
         wholes.any(|whole| whole.rules.contains(&rule))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipnet::IpNet;
+
+    use super::*;
+
+    fn set(nets: &[&str]) -> IpRangeSet {
+        let nets: Vec<IpNet> = nets.iter().map(|net| net.parse().unwrap()).collect();
+        IpRangeSet::from_nets(IpFamily::of(nets[0].addr()), &nets)
+    }
+
+    #[test]
+    fn the_internet_is_every_wide_block_and_no_company() {
+        for nets in [
+            &["0.0.0.0/0"][..],
+            &["0.0.0.0/1"],
+            &["128.0.0.0/1"],
+            &["192.0.0.0/2"],
+            &["0.0.0.0/3"],
+            &["96.0.0.0/3"],
+            &["192.0.0.0/3"],
+            &["16.0.0.0/4", "32.0.0.0/4"],
+            &["8.0.0.0/5", "64.0.0.0/2", "128.0.0.0/3"],
+            &["::/0"],
+            &["2000::/3"],
+            &["2400::/6"],
+        ] {
+            assert!(is_the_internet(&set(nets)), "{nets:?}");
+        }
+        for nets in [
+            &["16.0.0.0/4"][..],
+            &["10.0.0.0/7"],
+            &["224.0.0.0/3"],
+            &["3.0.0.0/8", "52.0.0.0/8", "54.0.0.0/8", "18.0.0.0/8"],
+            &["2600::/12"],
+            &["fc00::/7"],
+        ] {
+            assert!(!is_the_internet(&set(nets)), "{nets:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_the_internet_is_called_one() {
+        let words = |all: &[&[&str]]| {
+            let sets: Vec<IpRangeSet> = all.iter().map(|nets| set(nets)).collect();
+            share_in_words(&sets)
+        };
+        assert_eq!(words(&[&["0.0.0.0/0"]]), "the public IPv4 internet");
+        assert_eq!(words(&[&["0.0.0.0/0"], &["::/0"]]), "the public internet");
+        assert_eq!(
+            words(&[&["128.0.0.0/1"]]),
+            "43 % of the public IPv4 internet"
+        );
+        assert_eq!(
+            words(&[&["64.0.0.0/2"], &["2000::/4"]]),
+            "28 % of the public IPv4 internet and 50 % of the public IPv6 internet"
+        );
+        assert_eq!(
+            words(&[&["64.0.0.0/2"], &["::/0"]]),
+            "the public IPv6 internet"
+        );
     }
 }

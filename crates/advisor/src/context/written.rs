@@ -12,7 +12,7 @@ use ringfence_model::protocol::Protocol;
 use ringfence_model::source::KeyPath;
 
 use super::Context;
-use super::internet::is_most_of_internet;
+use super::internet::is_the_internet;
 use crate::finding::Place;
 
 /// A rule of a `NetworkPolicy` that is in effect, as it is written: what it says about
@@ -143,10 +143,11 @@ impl<'a> WrittenRule<'a> {
             .fold(empty, |all, block| all.union(&block.addresses))
     }
 
-    /// Whether it covers most of the public addresses of a family.
+    /// Whether it covers so many of the public addresses of a family that it is about the
+    /// internet: an eighth, or more.
     #[must_use]
     pub fn covers_the_internet(&self, family: IpFamily) -> bool {
-        is_most_of_internet(&self.addresses(family))
+        is_the_internet(&self.addresses(family))
     }
 
     /// A public address that it covers, one that people know if possible.

@@ -1,5 +1,5 @@
 use ringfence_engine::{Packet, Peer, Verdict};
-use ringfence_model::address::IpFamily;
+use ringfence_model::address::{IpFamily, IpRangeSet};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
@@ -7,7 +7,9 @@ use ringfence_model::snapshot::{PodId, PolicyId};
 use ringfence_model::tri::Tri;
 use serde_json::Value;
 
-use crate::context::{Context, WrittenRule, numbers_of};
+use crate::context::{
+    Context, WrittenRule, is_the_internet, is_whole_internet, numbers_of, share_in_words,
+};
 use crate::finding::{Edit, Finding, Fix, Place, Safety, Witness};
 use crate::proposal;
 use crate::report::Findings;
@@ -44,6 +46,16 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 fn opens_dns(rule: &WrittenRule<'_>) -> bool {
     let mut families = IpFamily::ALL.into_iter();
     dns_entry(rule).is_some() && families.any(|family| rule.covers_the_internet(family))
+}
+
+/// Where queries may go, for a sentence.
+fn to_whom(rule: &WrittenRule<'_>) -> String {
+    let addresses = IpFamily::ALL.map(|family| rule.addresses(family));
+    let wide: Vec<IpRangeSet> = addresses.into_iter().filter(is_the_internet).collect();
+    match wide.iter().any(is_whole_internet) {
+        true => "any address".to_owned(),
+        false => share_in_words(&wide),
+    }
 }
 
 /// The first entry of `ports` that is port 53 and nothing else.
@@ -105,8 +117,9 @@ fn finding(context: &Context<'_>, id: PolicyId, rule: &WrittenRule<'_>) -> Optio
         rule: &RULE,
         severity: RULE.severity,
         message: format!(
-            "`{}` lets {whom} send DNS queries to any address",
-            policy.name
+            "`{}` lets {whom} send DNS queries to {}",
+            policy.name,
+            to_whom(rule)
         ),
         consequence: Some(
             "whoever has a name server on the internet can take data out in the names that are \

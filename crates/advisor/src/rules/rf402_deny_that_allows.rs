@@ -1,5 +1,5 @@
 use ringfence_engine::{Packet, Peer, Verdict};
-use ringfence_model::address::{IpFamily, private_networks};
+use ringfence_model::address::{IpFamily, IpRangeSet, private_networks};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::{Direction, Policy, PolicyBody};
 use ringfence_model::protocol::Protocol;
@@ -8,7 +8,7 @@ use ringfence_model::snapshot::{PodId, PolicyId};
 use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, WrittenRule};
+use crate::context::{Context, WrittenRule, is_whole_internet, share_in_words};
 use crate::finding::{Edit, Finding, Fix, Place, Safety, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -295,9 +295,15 @@ fn what(opened: &Opened<'_>) -> String {
         [first @ .., last] if is_tcp_only => format!("ports {} and {last}", first.join(", ")),
         _ => ports.to_string(),
     };
-    let family = match opened.families.as_slice() {
-        [one] => format!("{one} "),
-        _ => String::new(),
+    let addresses = opened.families.iter().map(|f| opened.rule.addresses(*f));
+    let addresses: Vec<IpRangeSet> = addresses.collect();
+    let internet = match (
+        addresses.iter().any(is_whole_internet),
+        opened.families.as_slice(),
+    ) {
+        (true, [one]) => format!("the whole {one} internet"),
+        (true, _) => "the whole internet".to_owned(),
+        (false, _) => share_in_words(&addresses),
     };
     let private = opened.families.iter().any(|family| {
         let covered = opened.rule.addresses(*family);
@@ -308,8 +314,8 @@ fn what(opened: &Opened<'_>) -> String {
         false => "",
     };
     match opened.rule.id.direction {
-        Direction::Egress => format!("{ports} of the whole {family}internet{private}"),
-        Direction::Ingress => format!("{ports} to the whole {family}internet{private}"),
+        Direction::Egress => format!("{ports} of {internet}{private}"),
+        Direction::Ingress => format!("{ports} to {internet}{private}"),
     }
 }
 

@@ -6,17 +6,17 @@ use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, WorkloadId};
 
-use crate::context::{Context, InternetInParts, WrittenRule};
+use crate::context::{Context, InternetInParts, WrittenRule, is_whole_internet, share_in_words};
 use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
-/// A rule opens egress to the whole internet.
+/// A rule opens egress to the internet, or to a large part of it.
 pub(super) static RULE: Rule = Rule {
     code: Code(501),
     name: "internet-egress",
     severity: Severity::Error,
-    summary: "a rule opens egress to the whole internet, on all ports or on named ones",
+    summary: "a rule opens egress to the internet, on all ports or on named ones",
     page: include_str!("../../../../docs/findings/RF501.md"),
     check,
 };
@@ -75,14 +75,19 @@ fn together(context: &Context<'_>, whole: &InternetInParts) -> Option<Finding> {
     let place = |rule: &WrittenRule<'_>, label| rule.place(rule.path(), label);
     let has_no_ports = rules.iter().all(|rule| rule.port_entries.is_empty());
     let (which, severity) = which_ports(&whole.ports, has_no_ports);
+    let opened: Vec<IpRangeSet> = whole.families.iter().map(|family| open(*family)).collect();
     Some(Finding {
         rule: &RULE,
         severity,
         message: format!(
-            "{names} together allow {which} {}",
-            whole_of(&whole.families)
+            "{names} together allow {which} to {}",
+            share_in_words(&opened)
         ),
-        consequence: Some(consequence(context, &affected)),
+        consequence: Some(consequence(
+            context,
+            &affected,
+            opened.iter().any(is_whole_internet),
+        )),
         help: Some(HELP.to_owned()),
         object: context.policy_ref(first.id.policy),
         primary: place(first, "a part of the internet"),
@@ -121,20 +126,20 @@ fn which_ports(ports: &PortSet, has_no_ports: bool) -> (String, Severity) {
     }
 }
 
-fn whole_of(families: &[IpFamily]) -> &'static str {
-    match families {
-        [IpFamily::V4] => "to the public IPv4 internet",
-        [IpFamily::V6] => "to the public IPv6 internet",
-        _ => "to the public internet",
-    }
-}
-
-fn consequence(context: &Context<'_>, affected: &[WorkloadId]) -> String {
+fn consequence(context: &Context<'_>, affected: &[WorkloadId], is_whole: bool) -> String {
     let who = match affected.len() {
         0 => "the pods that it selects".to_owned(),
         _ => context.list(affected),
     };
-    format!("whoever gets into {who} can fetch tools from anywhere and send data anywhere")
+    match is_whole {
+        true => {
+            format!("whoever gets into {who} can fetch tools from anywhere and send data anywhere")
+        }
+        false => format!(
+            "so many addresses are nobody's in particular: whoever gets into {who} has one of \
+             them to fetch tools from and to send data to"
+        ),
+    }
 }
 
 fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
@@ -170,9 +175,15 @@ fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
         return None;
     }
     let (which, severity) = which_ports(&ports, rule.port_entries.is_empty());
+    let opened: Vec<IpRangeSet> = wide.iter().map(|f| rule.addresses(*f)).collect();
+    let is_whole = opened.iter().any(is_whole_internet);
+    let label = match is_whole {
+        true => "this is the internet",
+        false => "this is a large part of the internet",
+    };
     let whole = match rule.peers.is_empty() {
-        true => "to every address",
-        false => whole_of(&wide),
+        true => "to every address".to_owned(),
+        false => format!("to {}", share_in_words(&opened)),
     };
     let block = match rule.blocks.as_slice() {
         [block] => rule.block_path(block).key("cidr"),
@@ -183,10 +194,10 @@ fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
         rule: &RULE,
         severity,
         message: format!("{} allows {which} {whole}", rule.name()),
-        consequence: Some(consequence(context, &affected)),
+        consequence: Some(consequence(context, &affected, is_whole)),
         help: Some(HELP.to_owned()),
         object: context.policy_ref(rule.id.policy),
-        primary: rule.place(block, "this is the internet"),
+        primary: rule.place(block, label),
         related: Vec::new(),
         witness,
         affected,

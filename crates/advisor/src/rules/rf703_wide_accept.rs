@@ -10,7 +10,7 @@ use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::PodId;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, is_most_of_internet, rule_path};
+use crate::context::{Context, is_the_internet, rule_path, share_in_words};
 use crate::finding::{Finding, Place, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -47,7 +47,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 }
 
 /// What is wide about a rule, for a sentence.
-fn width(context: &Context<'_>, rule: &TieredRule) -> Option<&'static str> {
+fn width(context: &Context<'_>, rule: &TieredRule) -> Option<String> {
     let is_everybody = |peer: &TieredPeer| match peer {
         TieredPeer::Pods(PodSelection::Namespaces(selector)) => {
             context.is_every_namespace(selector)
@@ -61,17 +61,16 @@ fn width(context: &Context<'_>, rule: &TieredRule) -> Option<&'static str> {
         | TieredPeer::DomainNames(_)
         | TieredPeer::Unrecognized => false,
     };
-    let is_internet = || {
-        let nets: Vec<IpNet> = networks(rule).collect();
-        let mut families = IpFamily::ALL.into_iter();
-        families.any(|family| is_most_of_internet(&IpRangeSet::from_nets(family, &nets)))
-    };
+    let nets: Vec<IpNet> = networks(rule).collect();
+    let blocks = IpFamily::ALL.map(|family| IpRangeSet::from_nets(family, &nets));
+    let wide: Vec<IpRangeSet> = blocks.into_iter().filter(is_the_internet).collect();
     if rule.peers.iter().any(is_everybody) {
-        Some("egress to the pods of every namespace")
-    } else if is_internet() {
-        Some("egress to most of the internet")
+        Some("egress to the pods of every namespace".to_owned())
+    } else if !wide.is_empty() {
+        Some(format!("egress to {}", share_in_words(&wide)))
     } else {
-        rule.ports.is_none().then_some("every port of its peers")
+        let no_ports = rule.ports.is_none();
+        no_ports.then(|| "every port of its peers".to_owned())
     }
 }
 

@@ -15,6 +15,7 @@ use super::selection::Selection;
 use super::{Evidence, Question, Status, Step};
 use crate::context::{Context, Group};
 use crate::finding::{Place, Witness};
+use crate::may_reach;
 use crate::not_counted::{NotCountedPolicy, how};
 
 /// Something that the pod can open.
@@ -83,6 +84,8 @@ pub(super) struct Reach {
     cluster_wide: Vec<Evidence>,
     /// What is not counted and may select the pod.
     not_counted: Vec<NotCountedPolicy>,
+    /// What rules open that the pod may have a way to, in words.
+    unseen: Option<String>,
 }
 
 impl Reach {
@@ -98,6 +101,10 @@ impl Reach {
             egress: if group.host_network { Tri::Yes } else { egress },
             ingress: ingress(context, pod),
             cluster_wide: cluster_wide(context, pod),
+            unseen: context
+                .unseen()
+                .get(index)
+                .and_then(|ways| may_reach::in_words(context, ways)),
             not_counted: match group.host_network {
                 true => Vec::new(),
                 false => {
@@ -224,6 +231,12 @@ impl Reach {
             let help = "`ringfence explain` says what it depends on";
             let evidence = self.openers(|_| true);
             return step(Status::NotVerified, &says, Some(help), evidence);
+        }
+        if let Some(unseen) = &self.unseen {
+            let says = format!("{unseen}, and it is not known whether it has such a way");
+            let help = "say which families pods have with `--ip-family`, and see whether the \
+                        network translates IPv6 to IPv4";
+            return step(Status::NotVerified, &says, Some(help), Vec::new());
         }
         if !self.not_counted.is_empty() {
             let names: Vec<String> = self.not_counted.iter().map(|p| p.name.clone()).collect();

@@ -23,9 +23,9 @@ use crate::config_file;
 use crate::entry_points;
 use crate::exit::Exit;
 use crate::input::is_stdin;
-use crate::output::{Printer, visible};
 use crate::output::check::{Format, Printed, print, print_aside, print_rules};
 use crate::output::reach;
+use crate::output::{Printer, visible};
 use fixing::Fixed;
 
 /// Find what is wrong with policies, with the line and the fix
@@ -220,7 +220,13 @@ pub(crate) fn run(args: &CheckArgs, printer: &mut Printer) -> Result<Exit, Stop>
         true => print_aside(&printed, printer)?,
         false => print(&printed, args.output, printer)?,
     }
-    Ok(doubt(&report, fail_on, &cluster, exit(&report, fail_on), printer))
+    Ok(doubt(
+        &report,
+        fail_on,
+        &cluster,
+        exit(&report, fail_on),
+        printer,
+    ))
 }
 
 /// What rules are asked about.
