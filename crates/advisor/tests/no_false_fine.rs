@@ -19,9 +19,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use ringfence_advisor::posture::Openness;
 use ringfence_advisor::{Context, Report};
 use ringfence_engine::sets::PortSet;
-use ringfence_engine::{Peer, RuleRef};
+use ringfence_engine::{Packet, Peer, RuleRef, Verdict};
 use ringfence_model::address::{IpFamily, public_internet};
 use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use ringfence_model::parse;
@@ -375,4 +376,96 @@ fn nothing_that_is_open_in_generated_clusters_is_left_unsaid() {
     wrong.truncate(40);
     assert!(wrong.is_empty(), "of {reached}: {wrong:#?}");
     assert!(reached > 1000, "{reached}");
+}
+
+/// A policy of another maker, or one that cannot be read, of a namespace.
+fn not_counted(seed: u64, namespace: &str) -> String {
+    match seed % 3 {
+        0 => format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: foreign, namespace: {namespace}}}\nspec: {{}}\n"
+        ),
+        _ => format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: broken, namespace: {namespace}}}\nspec: {{podSelector: {{}}, egres: []}}\n"
+        ),
+    }
+}
+
+/// Packets to what a cell of the posture is about.
+fn packets_outside(context: &Context<'_>, source: PodId, internet: bool) -> Vec<Packet> {
+    let addresses: Vec<IpAddr> = match internet {
+        true => ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111"]
+            .map(|text| text.parse().unwrap())
+            .to_vec(),
+        false => context.metadata_endpoints().map(|e| e.address).collect(),
+    };
+    let families = context.snapshot.families_of(context.snapshot.pod(source));
+    let of_families = addresses
+        .into_iter()
+        .filter(|address| families.contains(&IpFamily::of(*address)));
+    let ports = [
+        (Protocol::Tcp, 80),
+        (Protocol::Tcp, 443),
+        (Protocol::Udp, 5000),
+    ];
+    of_families
+        .flat_map(|address| ports.map(|port| (address, port)))
+        .map(|(address, (protocol, port))| Packet {
+            source: Peer::Pod(source),
+            destination: Peer::Address(address),
+            family: IpFamily::of(address),
+            protocol,
+            port,
+            through_service: None,
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_is_called_closed_that_explain_does_not_call_denied() {
+    let (mut closed, mut unknown, mut wrong) = (0, 0, Vec::new());
+    for seed in 0..CLUSTERS {
+        let cluster = Cluster::from_seed(seed);
+        let input = |name: &str, text: String| parse::Input {
+            name: format!("{name}-{seed}.yaml"),
+            bytes: text.into_bytes(),
+        };
+        let yaml = || input("cluster", cluster.to_yaml());
+        let read = |inputs| Loaded::of(inputs, "", cluster.options.clone());
+        let names = read(vec![yaml()]).snapshot;
+        let Some(namespace) = names.pods.first().map(|pod| pod.namespace) else {
+            continue;
+        };
+        let policy = not_counted(seed, &names.namespace(namespace).name);
+        let loaded = read(vec![yaml(), input("policy", policy)]);
+        let context = Context::new(&loaded.input());
+        assert!(!context.not_counted.is_empty(), "seed {seed}");
+        for row in loaded.report().posture {
+            let id = loaded.snapshot.find_namespace(&row.namespace).unwrap();
+            for (internet, cell) in [(false, row.metadata), (true, row.internet)] {
+                unknown += usize::from(cell == Openness::Unknown);
+                if cell != Openness::Closed {
+                    continue;
+                }
+                closed += 1;
+                for group in context.groups_in(id) {
+                    for packet in packets_outside(&context, group.first, internet) {
+                        let profile = loaded.engine.profile();
+                        let snapshot = &*loaded.snapshot;
+                        let doubts = context
+                            .not_counted
+                            .could_change(snapshot, &profile, &packet, true);
+                        if loaded.engine.can(&packet) != Verdict::Denied || !doubts.is_empty() {
+                            wrong.push(format!("seed {seed}: {}: {packet:?}", row.namespace));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    wrong.truncate(20);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(
+        closed > 20 && unknown > 100,
+        "{closed} closed, {unknown} unknown"
+    );
 }
