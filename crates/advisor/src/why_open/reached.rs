@@ -155,7 +155,7 @@ impl Reach {
             help: help.map(str::to_owned),
             evidence,
         };
-        if !opening.is_empty() {
+        if self.egress == Tri::Yes && !opening.is_empty() {
             return step(
                 Status::NotOk,
                 "a cluster-wide policy lets out what policies of the namespace cannot close",
@@ -206,7 +206,7 @@ impl Reach {
             return step(Status::NotOk, says, None, Vec::new());
         }
         let opening = self.openers(|cause| matches!(cause, Cause::Rule(_)));
-        if !opening.is_empty() {
+        if self.egress == Tri::Yes && !opening.is_empty() {
             let says = self.too_wide_in_words();
             return step(
                 Status::NotOk,
@@ -228,6 +228,10 @@ impl Reach {
                 "whether it reaches {} is not known",
                 self.too_wide_in_words()
             );
+            let says = match &self.unseen {
+                Some(unseen) => format!("{says}; {unseen}, if it has such a way"),
+                None => says,
+            };
             let help = "`ringfence explain` says what it depends on";
             let evidence = self.openers(|_| true);
             return step(Status::NotVerified, &says, Some(help), evidence);
