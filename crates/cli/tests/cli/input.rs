@@ -84,6 +84,27 @@ fn policies_that_are_not_evaluated_alone_are_not_a_clean_input() {
 }
 
 #[test]
+fn a_kustomization_that_was_not_built_is_not_a_whole_input() {
+    let scratch = Scratch::new("kustomize");
+    scratch.file("base/shop.yaml", SMALL);
+    let header = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n";
+    let base = format!("{header}resources: [shop.yaml]\n");
+    scratch.file("base/kustomization.yaml", &base);
+    let plain = ringfence(&format!("reach -f {}", scratch.path()));
+    assert_eq!(plain.code, Some(0), "{}", plain.text());
+    assert_eq!(plain.stderr, "");
+    let overlay = format!("{header}namespace: prod\nresources: [../base]\n");
+    scratch.file("prod/kustomization.yaml", &overlay);
+    for verb in ["check", "reach", "explain web/shop web/db"] {
+        let run = ringfence(&format!("{verb} -f {}", scratch.path()));
+        assert_eq!(run.code, Some(2), "{verb}: {}", run.text());
+        let says = format!("kustomize build {}/prod | ringfence", scratch.path());
+        assert!(run.stderr.contains(&says), "{verb}: {}", run.stderr);
+        assert!(run.stderr.contains("incomplete"), "{verb}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn every_missing_path_is_named_and_nothing_is_answered() {
     let run = ringfence("reach -f nowhere.yaml -f examples/shop/base -f nowhere-else/");
     assert_eq!(run.code, Some(2));

@@ -155,9 +155,6 @@ const FOREIGN_KINDS: &[&str] = &[
 
 /// Files that are part of other tools' input.
 const COMPANION_FILES: &[&str] = &[
-    "kustomization.yaml",
-    "kustomization.yml",
-    "Kustomization",
     "Chart.yaml",
     "Chart.lock",
     "requirements.yaml",
