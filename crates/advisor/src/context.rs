@@ -20,6 +20,7 @@ mod openings;
 mod policies_alone;
 mod roles;
 mod service_ports;
+mod unseen;
 mod written;
 
 pub use cni::{Cni, CniPart, Enforcement, Plugin, Version};
@@ -27,6 +28,7 @@ pub(crate) use dns::{CACHE_ADDRESS, has_labelled_name_servers, name_server_label
 pub use dns::{
     Dns, DnsFlavour, DnsReach, NAME_SERVER_LABELS, NAME_SERVER_SERVICES, assumed_name_servers,
 };
+pub use dns_clients::Asked;
 pub use dns_rules::{DnsFault, DnsProblem, DnsRule};
 pub use ends::port_text;
 pub use exceptions::Exceptions;
@@ -42,6 +44,7 @@ pub use openings::{Cause, Opening, address_text};
 pub use policies_alone::{DnsAlone, PoliciesAlone};
 pub use roles::Role;
 pub use service_ports::{ServicePorts, Translated};
+pub use unseen::UnseenPods;
 pub use written::{WrittenBlock, WrittenRule, numbers_of, rule_path};
 
 use std::collections::BTreeMap;
@@ -135,6 +138,7 @@ pub struct Context<'a> {
     dns_clients: OnceLock<Vec<Group>>,
     dns_problems: OnceLock<Vec<DnsProblem>>,
     policies_alone: OnceLock<Vec<PoliciesAlone>>,
+    unseen_pods: OnceLock<Vec<UnseenPods>>,
 }
 
 impl<'a> Context<'a> {
@@ -168,6 +172,7 @@ impl<'a> Context<'a> {
             dns_clients: OnceLock::new(),
             dns_problems: OnceLock::new(),
             policies_alone: OnceLock::new(),
+            unseen_pods: OnceLock::new(),
         }
     }
 

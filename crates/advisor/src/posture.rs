@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringfence_engine::Verdict;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Group};
+use crate::context::{Asked, Context, DnsReach, Group};
 
 /// How closed one namespace is. Pods are counted as the input has them: a template is
 /// one, whatever its replicas.
@@ -100,17 +100,41 @@ pub fn of(context: &Context<'_>) -> Vec<NamespacePosture> {
     postures
 }
 
+/// What the pods of a group can ask the name servers that they are told to ask. They may
+/// be told different ones.
 fn dns(context: &Context<'_>, group: &Group) -> Openness {
-    if !group.pods.iter().any(|pod| context.asks_cluster_dns(*pod)) {
-        // It has its node's resolver or one of its own, or is the resolver.
+    if group.host_network {
         return Openness::Open;
     }
+    let mut asked: Vec<Asked> = Vec::new();
+    for pod in &group.pods {
+        let of_pod = context.asked_by(*pod);
+        if !asked.contains(&of_pod) {
+            asked.push(of_pod);
+        }
+    }
+    Openness::of(asked.iter().map(|asked| match asked {
+        Asked::Cluster => cluster_dns(context, group),
+        Asked::Others(_) => match context.reach_of_others(group, asked) {
+            Some(reach) => by_protocol(reach),
+            None => Openness::Unknown,
+        },
+    }))
+}
+
+fn cluster_dns(context: &Context<'_>, group: &Group) -> Openness {
     let reach = context.dns.resolves(context.engine, group);
     let cache = context.dns.reach_of_cache(context.engine, group);
     let past_the_cache = cache.is_some_and(|cache| cache != reach);
-    match (reach.udp, reach.tcp) {
+    match by_protocol(reach) {
         // Not the cache on their nodes, that they ask first.
-        (Verdict::Allowed, Verdict::Allowed) if past_the_cache => Openness::Partly,
+        Openness::Open if past_the_cache => Openness::Partly,
+        openness => openness,
+    }
+}
+
+fn by_protocol(reach: DnsReach) -> Openness {
+    match (reach.udp, reach.tcp) {
         (Verdict::Allowed, Verdict::Allowed) => Openness::Open,
         (Verdict::Denied, Verdict::Denied) => Openness::Closed,
         (Verdict::Allowed, _) | (_, Verdict::Allowed) => Openness::Partly,

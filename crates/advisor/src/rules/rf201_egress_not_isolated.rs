@@ -71,6 +71,19 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             findings.push(finding);
         }
     }
+    for unseen in context.unseen_pods() {
+        let (object, maker) = (&unseen.of, unseen.operator.maker);
+        let namespace = object.namespace.as_deref().unwrap_or_default();
+        findings.not_verified(NotVerified {
+            code: RULE.code,
+            what: format!(
+                "whether the pods of {} `{namespace}/{}` are isolated, and what they reach",
+                object.kind, object.name
+            ),
+            why: format!("{maker} makes them, and the input does not have them"),
+            how: format!("add them to the input: `kubectl get pods -n {namespace} -o yaml`"),
+        });
+    }
     for alone in context.policies_alone() {
         if alone.isolating.is_empty() {
             let name = &context.snapshot.namespace(alone.namespace).name;
@@ -194,7 +207,7 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, open: &[Open<'_>]) -> 
         consequence: Some(consequence(open)),
         help: Some(format!(
             "add a default deny with `policyTypes: [Ingress, Egress]`, then allow what is \
-             needed, DNS first: `ringfence baseline {name}` writes the set"
+             needed, DNS first: `ringfence baseline {name} -f PATH` writes the set"
         )),
         object: context.namespace_ref(namespace),
         related: match &namespace_place {

@@ -27,6 +27,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     let mut without_pods: BTreeSet<String> = BTreeSet::new();
+    let mut with_unseen: BTreeSet<String> = BTreeSet::new();
     for (id, policy) in context.snapshot.policy_ids() {
         let PolicyBody::Network(spec) = &policy.body else {
             continue;
@@ -54,7 +55,21 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             without_pods.insert(format!("`{name}`"));
             continue;
         }
+        if context.has_unseen_pods(namespace) {
+            with_unseen.insert(format!("`{name}/{}`", policy.name));
+            continue;
+        }
         findings.push(finding(context, id, namespace, selector));
+    }
+    for policy in with_unseen {
+        findings.not_verified(NotVerified {
+            code: RULE.code,
+            what: format!("whether {policy} selects any pod"),
+            why: "none that the input has; an operator makes others there, which it does not \
+                  have"
+                .to_owned(),
+            how: "add the pods to the input".to_owned(),
+        });
     }
     if !without_pods.is_empty() {
         let names: Vec<String> = without_pods.into_iter().collect();

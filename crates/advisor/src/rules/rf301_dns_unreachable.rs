@@ -1,3 +1,5 @@
+mod other_resolvers;
+
 use std::collections::BTreeMap;
 
 use ringfence_engine::{Packet, Verdict};
@@ -91,6 +93,9 @@ fn only_at(context: &Context<'_>, group: &Group) -> Option<String> {
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     of_policies_alone(context, findings);
+    for question in other_resolvers::questions(context) {
+        findings.not_verified(question);
+    }
     let problems = context.dns_problems();
     if context.dns.servers.is_empty() && context.dns.cache.is_empty() {
         if !problems.is_empty() {
