@@ -49,8 +49,13 @@ pub fn check(input: &Input<'_>) -> Report {
     let options = input.options;
     let mut findings = Vec::new();
     let unjudged = unjudged::policies(input.diagnostics);
-    for mut finding in found {
-        unjudged::hedge(&context, &unjudged, &mut finding);
+    // Before anything is suppressed or called less bad: what somebody lives with must not
+    // bring up another finding for the same thing.
+    let mut found = found;
+    for finding in &mut found {
+        unjudged::hedge(&context, &unjudged, finding);
+    }
+    for mut finding in overlap::give_way(found) {
         let configured = options.severities.get(&finding.rule.code);
         finding.severity = configured.copied().unwrap_or(finding.severity);
         match suppress::reason(&context, &finding, &options.suppressions, options.today) {
@@ -66,11 +71,7 @@ pub fn check(input: &Input<'_>) -> Report {
         }
     }
     Report {
-        findings: sorted(
-            overlap::give_way(findings),
-            |finding| finding,
-            input.sources,
-        ),
+        findings: sorted(findings, |finding| finding, input.sources),
         suppressed: sorted(suppressed, |s| &s.finding, input.sources),
         not_verified,
         posture: posture::of(&context),
