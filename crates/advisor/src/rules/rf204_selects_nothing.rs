@@ -166,10 +166,7 @@ fn finding(
         primary: policy.origin.as_ref().map(|origin| {
             let pods = pod_selector();
             match meant.as_deref() {
-                Some([one]) => {
-                    let path = pods.key("matchLabels").key(&one.key);
-                    Place::value(origin, path, "no pod has this label")
-                }
+                Some([one]) => Place::value(origin, one.path(&pods), "no pod has this label"),
                 _ => Place::value(origin, pods, "no pod has these labels"),
             }
         }),
@@ -191,7 +188,7 @@ fn pod_selector() -> KeyPath {
 /// The changes that make a written selector what was meant.
 pub(super) fn label_edits(origin: &Origin, selector: &KeyPath, meant: &[Meant]) -> Vec<Edit> {
     let edit = |meant: &Meant| {
-        let path = selector.key("matchLabels").key(&meant.key);
+        let path = meant.path(selector);
         if meant.key == meant.meant_key {
             Edit::Set {
                 origin: origin.clone(),

@@ -292,6 +292,7 @@ fn finding(context: &Context<'_>, at: &PeerAt<'_>, fault: Fault) -> Option<Findi
                  `{METADATA_NAME}: {namespace}`"
             );
             let meant = Meant {
+                value_of: None,
                 key: OLD_NAME.to_owned(),
                 meant_key: METADATA_NAME.to_owned(),
                 meant_value: namespace,
@@ -369,7 +370,7 @@ fn finding(context: &Context<'_>, at: &PeerAt<'_>, fault: Fault) -> Option<Findi
         object: context.policy_ref(at.policy),
         primary: policy.origin.as_ref().map(|origin| {
             let path = match meant.as_deref() {
-                Some([one]) => selector.key("matchLabels").key(&one.key),
+                Some([one]) => one.path(&selector),
                 _ => selector.clone(),
             };
             let label = match (is_host_network, is_old_name && !is_certain) {

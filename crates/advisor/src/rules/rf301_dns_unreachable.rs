@@ -321,7 +321,17 @@ fn finding(
             format!("it is not known whether {who} can resolve names"),
         ),
     };
-    let fix = fix(context, namespace, groups, &isolating);
+    // Of a name server on whatever node nobody knows the address: a rule for the nodes that
+    // are known leaves it as doubtful as it was.
+    let mut servers = context.dns.servers.iter();
+    let is_somewhere = servers.any(|(pod, _)| {
+        let pod = context.snapshot.pod(*pod);
+        pod.host_network && pod.addresses.is_empty()
+    });
+    let fix = match (doubt, is_somewhere) {
+        (Doubt::Some, true) => None,
+        _ => fix(context, namespace, groups, &isolating),
+    };
     Some(Finding {
         rule: &RULE,
         severity,
