@@ -317,6 +317,16 @@ metadata: {name: orders-1, namespace: shop, labels: {cnpg.io/cluster: orders}}
 spec: {containers: [{name: postgres}]}
 ";
     assert_eq!(questions(&checked(&format!("{OPERATED}{pod}"))), [""; 0]);
+    // Some are called after the part that they play.
+    let redis = OPERATED
+        .replace(
+            "postgresql.cnpg.io/v1",
+            "redis.redis.opstreelabs.in/v1beta2",
+        )
+        .replace("kind: Cluster", "kind: RedisCluster");
+    assert_eq!(questions(&checked(&redis)).len(), 1);
+    let leader = pod.replace("cnpg.io/cluster: orders", "app: orders-leader");
+    assert_eq!(questions(&checked(&format!("{redis}{leader}"))), [""; 0]);
     // Another kind of that name, and one that nobody knows.
     for other in ["cluster.x-k8s.io/v1beta1", "example.com/v1"] {
         let text = OPERATED.replace("postgresql.cnpg.io/v1", other);

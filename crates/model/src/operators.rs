@@ -15,6 +15,8 @@ pub struct Operator {
     pub maker: &'static str,
     /// The label by which its pods carry the name of the object.
     pub label: &'static str,
+    /// What stands behind the name there; usually nothing.
+    pub suffix: &'static str,
     /// Where that is documented.
     pub source: &'static str,
 }
@@ -32,8 +34,13 @@ impl Operator {
             kind,
             maker,
             label,
+            suffix: "",
             source,
         }
+    }
+
+    const fn suffixed(self, suffix: &'static str) -> Self {
+        Self { suffix, ..self }
     }
 }
 
@@ -75,7 +82,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("rabbitmq.com", "RabbitmqCluster", "the RabbitMQ cluster operator", "app.kubernetes.io/name", "https://www.rabbitmq.com/kubernetes/operator/using-operator"),
     Operator::new("ray.io", "RayCluster", "KubeRay", "ray.io/cluster", "https://docs.ray.io/en/latest/cluster/kubernetes/"),
     Operator::new("redis.redis.opstreelabs.in", "Redis", "the Redis operator of OpsTree", "app", "https://redis-operator.opstree.dev/"),
-    Operator::new("redis.redis.opstreelabs.in", "RedisCluster", "the Redis operator of OpsTree", "cluster", "https://redis-operator.opstree.dev/"),
+    Operator::new("redis.redis.opstreelabs.in", "RedisCluster", "the Redis operator of OpsTree", "app", "https://redis-operator.opstree.dev/").suffixed("-leader"),
     Operator::new("sparkoperator.k8s.io", "SparkApplication", "the Spark operator", "sparkoperator.k8s.io/app-name", "https://www.kubeflow.org/docs/components/spark-operator/"),
 ];
 

@@ -30,7 +30,8 @@ pub(super) fn of(context: &Context<'_>) -> Vec<UnseenPods> {
         let namespace = object.namespace.get_or_insert_with(|| applied_to.into());
         let id = context.snapshot.find_namespace(namespace);
         let mut pods = id.into_iter().flat_map(|id| context.snapshot.pods_in(id));
-        let wanted = LabelValue::Present(&object.name);
+        let wanted = format!("{}{}", object.name, operator.suffix);
+        let wanted = LabelValue::Present(&wanted);
         if !pods.any(|(_, pod)| pod.labels.get(operator.label) == wanted) {
             let of = object;
             unseen.push(UnseenPods { of, operator });
