@@ -51,8 +51,13 @@ pub fn check(input: &Input<'_>) -> Report {
     not_verified.dedup();
     let options = input.options;
     let mut findings = Vec::new();
-    for mut finding in found {
-        not_counted::hedge(&context, &mut finding);
+    // Before anything is suppressed or called less bad: what somebody lives with must not
+    // bring up another finding for the same thing.
+    let mut found = found;
+    for finding in &mut found {
+        not_counted::hedge(&context, finding);
+    }
+    for mut finding in overlap::give_way(found) {
         let configured = options.severities.get(&finding.rule.code);
         finding.severity = configured.copied().unwrap_or(finding.severity);
         match suppress::reason(&context, &finding, &options.suppressions, options.today) {
@@ -75,11 +80,7 @@ pub fn check(input: &Input<'_>) -> Report {
     let not_counted = not_counted.into_iter().filter(not_accepted).collect();
     Report {
         not_counted,
-        findings: sorted(
-            overlap::give_way(findings),
-            |finding| finding,
-            input.sources,
-        ),
+        findings: sorted(findings, |finding| finding, input.sources),
         suppressed: sorted(suppressed, |s| &s.finding, input.sources),
         not_verified,
         posture: posture::of(&context),

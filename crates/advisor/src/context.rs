@@ -20,7 +20,8 @@ mod openings;
 mod policies_alone;
 mod roles;
 mod service_ports;
-mod unseen;
+mod unseen_pods;
+mod unseen_ways;
 mod written;
 
 pub use cni::{Cni, CniPart, Enforcement, Plugin, Version};
@@ -28,6 +29,7 @@ pub(crate) use dns::{CACHE_ADDRESS, has_labelled_name_servers, name_server_label
 pub use dns::{
     Dns, DnsFlavour, DnsReach, NAME_SERVER_LABELS, NAME_SERVER_SERVICES, assumed_name_servers,
 };
+pub use dns_clients::Asked;
 pub use dns_rules::{DnsFault, DnsProblem, DnsRule};
 pub use ends::port_text;
 pub use exceptions::Exceptions;
@@ -43,7 +45,8 @@ pub use openings::{Cause, Opening, address_text};
 pub use policies_alone::{DnsAlone, PoliciesAlone};
 pub use roles::Role;
 pub use service_ports::{ServicePorts, Translated};
-pub(crate) use unseen::{End, Unseen};
+pub use unseen_pods::UnseenPods;
+pub(crate) use unseen_ways::{End, Unseen};
 pub use written::{WrittenBlock, WrittenRule, numbers_of, rule_path};
 
 use std::collections::BTreeMap;
@@ -147,7 +150,8 @@ pub struct Context<'a> {
     dns_problems: OnceLock<Vec<DnsProblem>>,
     policies_alone: OnceLock<Vec<PoliciesAlone>>,
     limits: OnceLock<Limits>,
-    unseen: OnceLock<Vec<Vec<Unseen>>>,
+    unseen_ways: OnceLock<Vec<Vec<Unseen>>>,
+    unseen_pods: OnceLock<Vec<UnseenPods>>,
 }
 
 impl<'a> Context<'a> {
@@ -183,7 +187,8 @@ impl<'a> Context<'a> {
             dns_problems: OnceLock::new(),
             policies_alone: OnceLock::new(),
             limits: OnceLock::new(),
-            unseen: OnceLock::new(),
+            unseen_ways: OnceLock::new(),
+            unseen_pods: OnceLock::new(),
         }
     }
 
@@ -278,8 +283,8 @@ impl<'a> Context<'a> {
     }
 
     /// For each of [`groups`](Self::groups), what rules open that the pods may have a way to.
-    pub(crate) fn unseen(&self) -> &[Vec<Unseen>] {
-        self.unseen.get_or_init(|| unseen::of(self))
+    pub(crate) fn unseen_ways(&self) -> &[Vec<Unseen>] {
+        self.unseen_ways.get_or_init(|| unseen_ways::of(self))
     }
 
     /// What groups reach outside at least and at most, whatever policies say that could

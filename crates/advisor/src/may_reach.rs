@@ -19,7 +19,7 @@ type Asked = (Code, RuleRef, IpFamily, bool);
 /// A question for each rule that allows such ways.
 pub(crate) fn questions(context: &Context<'_>) -> Vec<NotVerified> {
     let mut asked: BTreeMap<Asked, Vec<Unseen>> = BTreeMap::new();
-    for way in context.unseen().iter().flatten() {
+    for way in context.unseen_ways().iter().flatten() {
         let code = code_of(context, way);
         if context.options.wants(code) {
             let key = (code, way.rule, family_of(way), way.through.is_some());

@@ -3,14 +3,17 @@
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use ringfence_model::labels::{LabelValue, Labels};
 use ringfence_model::selector::matches;
+use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
 /// How alike two texts must be to be taken for each other; 1 is equal.
 const ALIKE: f64 = 0.84;
 
-/// One pair of `matchLabels` as it was probably meant.
+/// One pair of `matchLabels`, or one value of `matchExpressions`, as it was probably meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meant {
+    /// Which value of which expression it is; `None` for a pair of `matchLabels`.
+    pub(crate) value_of: Option<(usize, usize)>,
     /// The key as written.
     pub(crate) key: String,
     /// The key that was meant.
@@ -24,10 +27,22 @@ impl Meant {
     pub(crate) fn pair(&self) -> String {
         format!("{}: {}", self.meant_key, self.meant_value)
     }
+
+    /// Where it is written, in a selector at this path.
+    pub(crate) fn path(&self, selector: &KeyPath) -> KeyPath {
+        match self.value_of {
+            None => selector.key("matchLabels").key(&self.key),
+            Some((expression, value)) => selector
+                .key("matchExpressions")
+                .index(expression)
+                .key("values")
+                .index(value),
+        }
+    }
 }
 
 /// What a selector that selects none of these probably means: some pairs of
-/// `matchLabels`, changed so that it selects one of them. The likeliest; among equals the
+/// `matchLabels` and values of `In`, changed so that it selects one of them. The likeliest; among equals the
 /// first in the order given.
 pub(crate) fn nearest<'a>(
     selector: &LabelSelector,
@@ -63,7 +78,34 @@ fn correction(selector: &LabelSelector, labels: &Labels) -> Option<(f64, Vec<Mea
         pairs.insert(meant.meant_key.clone(), meant.meant_value.clone());
         changes.push(meant);
     }
-    let count = selector.match_labels.iter().flatten().count();
+    let mut count = selector.match_labels.iter().flatten().count();
+    let expressions = corrected.match_expressions.iter_mut().flatten();
+    for (index, expression) in expressions.enumerate() {
+        let (LabelValue::Present(found), "In") =
+            (labels.get(&expression.key), &*expression.operator)
+        else {
+            continue;
+        };
+        count += 1;
+        let values = expression.values.get_or_insert_default();
+        if values.iter().any(|value| value == found) {
+            likeness += 1.0;
+            continue;
+        }
+        let alike = values.iter().map(|value| self::likeness(value, found));
+        let best = alike.enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        let (at, most) = best.filter(|(_, most)| *most >= ALIKE)?;
+        likeness += most;
+        if let Some(value) = values.get_mut(at) {
+            found.clone_into(value);
+        }
+        changes.push(Meant {
+            value_of: Some((index, at)),
+            key: expression.key.clone(),
+            meant_key: expression.key.clone(),
+            meant_value: found.to_owned(),
+        });
+    }
     let is_it = !changes.is_empty() && matches(&corrected, labels) == Tri::Yes;
     let average = likeness / f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     is_it.then_some((average, changes))
@@ -72,6 +114,7 @@ fn correction(selector: &LabelSelector, labels: &Labels) -> Option<(f64, Vec<Mea
 /// The label of an object that a pair was probably meant to be.
 fn replacement(key: &str, value: &str, labels: &Labels) -> Option<(f64, Meant)> {
     let meant = |meant_key: &str, meant_value: &str| Meant {
+        value_of: None,
         key: key.to_owned(),
         meant_key: meant_key.to_owned(),
         meant_value: meant_value.to_owned(),
@@ -133,6 +176,8 @@ fn without_dashes(text: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
+
     use super::*;
 
     fn selector(pairs: &[(&str, &str)]) -> LabelSelector {
@@ -169,6 +214,31 @@ mod tests {
             meant(&[("app", "cart")], &[("app.kubernetes.io/name", "cart")]),
             Some(vec!["app.kubernetes.io/name: cart".to_owned()])
         );
+    }
+
+    #[test]
+    fn a_typo_in_a_list_of_values_is_seen() {
+        let expression = LabelSelectorRequirement {
+            key: "app".to_owned(),
+            operator: "In".to_owned(),
+            values: Some(vec!["gateway".to_owned(), "wroker".to_owned()]),
+        };
+        let selector = LabelSelector {
+            match_labels: None,
+            match_expressions: Some(vec![expression]),
+        };
+        let found = |value: &str| {
+            let labels: Labels = [("app", value)].into_iter().collect();
+            nearest(&selector, std::iter::once(&labels))
+        };
+        let meant = found("worker").unwrap();
+        assert_eq!(meant[0].pair(), "app: worker");
+        let path = meant[0].path(&KeyPath::root().key("podSelector"));
+        assert_eq!(
+            path.to_string(),
+            "podSelector.matchExpressions[0].values[1]"
+        );
+        assert_eq!(found("database"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ringfence_engine::{Packet, Verdict};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, Exposure, Group, InternetReach, Unseen};
+use crate::context::{Asked, Context, DnsReach, Exposure, Group, InternetReach, Unseen};
 use crate::not_counted::{Doubt, NotCountedPolicy, Outside};
 
 /// How closed one namespace is. Pods are counted as the input has them: a template is
@@ -108,20 +108,48 @@ pub fn of(context: &Context<'_>) -> Vec<NamespacePosture> {
     postures
 }
 
+/// What the pods of a group can ask the name servers that they are told to ask. They may
+/// be told different ones.
 fn dns(context: &Context<'_>, group: &Group) -> Openness {
-    if !group.pods.iter().any(|pod| context.asks_cluster_dns(*pod)) {
-        // It has its node's resolver or one of its own, or is the resolver.
+    if group.host_network {
         return Openness::Open;
     }
+    let mut asked: Vec<Asked> = Vec::new();
+    for pod in &group.pods {
+        let of_pod = context.asked_by(*pod);
+        if !asked.contains(&of_pod) {
+            asked.push(of_pod);
+        }
+    }
+    Openness::of(asked.iter().map(|asked| match asked {
+        Asked::Cluster => cluster_dns(context, group),
+        Asked::Others(_) => {
+            let not_counted = &context.not_counted;
+            let mut policies = not_counted.about(context.snapshot, group.namespace);
+            match context.reach_of_others(group, asked) {
+                Some(reach) if policies.next().is_none() => by_protocol(reach),
+                _ => Openness::Unknown,
+            }
+        }
+    }))
+}
+
+fn cluster_dns(context: &Context<'_>, group: &Group) -> Openness {
     if queries_in_doubt(context, group) {
         return Openness::Unknown;
     }
     let reach = context.dns.resolves(context.engine, group);
     let cache = context.dns.reach_of_cache(context.engine, group);
     let past_the_cache = cache.is_some_and(|cache| cache != reach);
-    match (reach.udp, reach.tcp) {
+    match by_protocol(reach) {
         // Not the cache on their nodes, that they ask first.
-        (Verdict::Allowed, Verdict::Allowed) if past_the_cache => Openness::Partly,
+        Openness::Open if past_the_cache => Openness::Partly,
+        openness => openness,
+    }
+}
+
+fn by_protocol(reach: DnsReach) -> Openness {
+    match (reach.udp, reach.tcp) {
         (Verdict::Allowed, Verdict::Allowed) => Openness::Open,
         (Verdict::Denied, Verdict::Denied) => Openness::Closed,
         (Verdict::Allowed, _) | (_, Verdict::Allowed) => Openness::Partly,
@@ -181,7 +209,7 @@ fn known(
             }
         }
     };
-    let mut ways = context.unseen().get(index).into_iter().flatten();
+    let mut ways = context.unseen_ways().get(index).into_iter().flatten();
     let may_have_a_way = ways.any(leads_there);
     Known {
         without_doubt,

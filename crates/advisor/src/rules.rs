@@ -36,7 +36,7 @@ mod rf510_protocol_left_out;
 mod rf601_unjustified_allow;
 mod rf602_redundant;
 mod rf603_namespace_conflict;
-mod rf604_misspelt;
+mod rf604_not_counted;
 mod rf605_rejected;
 mod rf606_ignore_says_nothing;
 mod rf701_overrides;
@@ -82,7 +82,7 @@ pub const ALL: &[&Rule] = &[
     &rf601_unjustified_allow::RULE,
     &rf602_redundant::RULE,
     &rf603_namespace_conflict::RULE,
-    &rf604_misspelt::RULE,
+    &rf604_not_counted::RULE,
     &rf605_rejected::RULE,
     &rf606_ignore_says_nothing::RULE,
     &rf701_overrides::RULE,

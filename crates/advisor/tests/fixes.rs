@@ -79,9 +79,10 @@ fn repaired(firing: &Firing, text: &str) -> Repair {
 }
 
 fn occurrences(checked: &Checked, finding: &Finding) -> usize {
+    // Wherever it is said: of a policy that the fix has added it would be no better.
     let same = checked.report.findings.iter().filter(|other| {
         other.rule.code == finding.rule.code
-            && other.object == finding.object
+            && other.object.namespace == finding.object.namespace
             && other.message == finding.message
     });
     same.count()
@@ -254,4 +255,32 @@ fn repairing_ends_with_nothing_left_to_do() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_finding_that_comes_back_about_what_the_fix_has_added_is_not_fixed() {
+    let open = firing().into_iter().find(|f| f.name == "RF201/fires.yaml");
+    let firing = open.unwrap();
+    let original = check_text(&firing, &firing.text).report.findings;
+    let finding = original.iter().find(|f| f.rule.code.0 == 201).unwrap();
+    let done = repair(
+        input(&firing.name, &firing.text),
+        Safety::Unsafe,
+        |_| true,
+        |inputs| {
+            let mut checked = checked(inputs, &firing.words);
+            let documents = checked.sources.documents(FILE);
+            // The same is said as before, of something else.
+            let mut again = finding.clone();
+            again.object.kind = "NetworkPolicy".into();
+            again.object.namespace = Some("production".into());
+            again.object.name = format!("policy-{documents}").into();
+            checked.report.findings = vec![again];
+            checked
+        },
+    );
+    assert_eq!(done.fixed, 0);
+    assert!(done.changed.is_empty());
+    let why: Vec<&Refusal> = done.refused.iter().map(|refused| &refused.why).collect();
+    assert_eq!(why, [&Refusal::NoEffect]);
 }

@@ -12,17 +12,22 @@ mod loading;
 use std::path::Path;
 
 use ringfence_advisor::Report;
+use ringfence_advisor::posture::Openness;
 use ringfence_model::parse;
 use ringfence_model::snapshot::builder::BuildOptions;
 
 use crate::loading::Loaded;
 
 fn checked(text: &str) -> Report {
+    checked_with(text, "")
+}
+
+fn checked_with(text: &str, words: &str) -> Report {
     let input = parse::Input {
         name: "input.yaml".to_owned(),
         bytes: text.as_bytes().to_vec(),
     };
-    Loaded::of(vec![input], "", BuildOptions::default()).report()
+    Loaded::of(vec![input], words, BuildOptions::default()).report()
 }
 
 /// A manifest of the rules' tests.
@@ -252,4 +257,157 @@ fn a_workload_speaks_for_itself_alone_when_it_suppresses_a_finding() {
     let other = WHY.replace("RF501", "RF502");
     let report = checked(&opened("allow-https", [&other, &other]));
     assert_eq!(about_the_internet(&report), ["RF501 Warning"]);
+}
+
+/// The codes of findings that say that a rule is wide.
+fn about_width(report: &Report) -> Vec<String> {
+    let about = |code: u16| matches!(code, 501 | 503);
+    let findings = report.findings.iter();
+    findings
+        .filter(|finding| about(finding.rule.code.0))
+        .map(|finding| format!("{} {:?}", finding.rule.code, finding.severity))
+        .collect()
+}
+
+#[test]
+fn what_somebody_lives_with_does_not_come_back_under_another_code() {
+    let open = "
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: data, labels: {app: db}}
+spec: {containers: [{name: main, ports: [{containerPort: 443}]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {containers: [{name: main}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: open, namespace: shop, annotations: {IGNORE}}
+spec: {podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 443}]}]}
+";
+    let plain = open.replace("IGNORE", "");
+    assert_eq!(about_width(&checked(&plain)), ["RF501 Warning"]);
+    let lowered = checked_with(&plain, "--note RF501");
+    assert_eq!(about_width(&lowered), ["RF501 Note"]);
+    let ignored = open.replace("IGNORE", "ringfence.dev/ignore: RF501 calls the bank");
+    let ignored = checked(&ignored);
+    assert_eq!(about_width(&ignored), [""; 0]);
+    let mut suppressed = ignored.suppressed.iter();
+    assert!(suppressed.any(|s| s.finding.rule.code.0 == 501));
+}
+
+const OPERATED: &str = "
+apiVersion: postgresql.cnpg.io/v1
+kind: Cluster
+metadata: {name: orders, namespace: shop}
+spec: {instances: 3}
+";
+
+#[test]
+fn pods_that_an_operator_makes_are_a_question_until_the_input_has_them() {
+    let asked = "RF201 whether the pods of Cluster `shop/orders` are isolated, and what they reach";
+    assert_eq!(questions(&checked(OPERATED)), [asked]);
+    let pod = "
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: orders-1, namespace: shop, labels: {cnpg.io/cluster: orders}}
+spec: {containers: [{name: postgres}]}
+";
+    assert_eq!(questions(&checked(&format!("{OPERATED}{pod}"))), [""; 0]);
+    // Some are called after the part that they play.
+    let redis = OPERATED
+        .replace(
+            "postgresql.cnpg.io/v1",
+            "redis.redis.opstreelabs.in/v1beta2",
+        )
+        .replace("kind: Cluster", "kind: RedisCluster");
+    assert_eq!(questions(&checked(&redis)).len(), 1);
+    let leader = pod.replace("cnpg.io/cluster: orders", "app: orders-leader");
+    assert_eq!(questions(&checked(&format!("{redis}{leader}"))), [""; 0]);
+    // Another kind of that name, and one that nobody knows.
+    for other in ["cluster.x-k8s.io/v1beta1", "example.com/v1"] {
+        let text = OPERATED.replace("postgresql.cnpg.io/v1", other);
+        assert_eq!(questions(&checked(&text)), [""; 0], "{other}");
+    }
+}
+
+/// A closed namespace that may ask the name servers of the cluster, and a pod of it with
+/// this in its `spec`.
+fn asking(spec: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {{name: web, namespace: shop, labels: {{app: web}}}}
+spec: {{{spec}, containers: [{{name: main}}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: default-deny-all, namespace: shop}}
+spec:
+  podSelector: {{}}
+  policyTypes: [Ingress, Egress]
+  egress:
+    - to:
+        - namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: kube-system}}}}
+          podSelector: {{matchLabels: {{k8s-app: kube-dns}}}}
+      ports: [{{port: 53, protocol: UDP}}, {{port: 53, protocol: TCP}}]
+    - to: [{{ipBlock: {{cidr: 192.0.2.53/32}}}}]
+      ports: [{{port: 53, protocol: UDP}}, {{port: 53, protocol: TCP}}]
+"
+    )
+}
+
+#[test]
+fn dns_is_what_the_pods_ask_and_not_what_others_could() {
+    let none = |address: &str| format!("dnsPolicy: None, dnsConfig: {{nameservers: [{address}]}}");
+    for (spec, openness, asked) in [
+        ("dnsPolicy: ClusterFirst".to_owned(), Openness::Open, false),
+        (none("192.0.2.53"), Openness::Open, false),
+        (none("8.8.8.8"), Openness::Closed, true),
+        ("dnsPolicy: Default".to_owned(), Openness::Unknown, true),
+    ] {
+        let report = checked(&asking(&spec));
+        let mut postures = report.posture.iter();
+        let posture = postures.find(|p| &*p.namespace == "shop").unwrap();
+        assert_eq!(posture.dns, openness, "{spec}");
+        let expected: &[&str] = match asked {
+            true => &["RF301 whether shop/web can resolve names"],
+            false => &[],
+        };
+        assert_eq!(questions(&report), expected, "{spec}");
+    }
+    // Whom nobody isolates can ask whomever there is.
+    let open = asking("dnsPolicy: Default").replace("[Ingress, Egress]", "[Ingress]");
+    let report = checked(&open);
+    assert!(report.posture.iter().all(|p| p.dns == Openness::Open));
+}
+
+#[test]
+fn name_servers_that_are_closed_themselves_do_not_count_as_open() {
+    let text = "
+apiVersion: v1
+kind: Service
+metadata: {name: kube-dns, namespace: kube-system}
+spec: {selector: {k8s-app: kube-dns}, ports: [{port: 53, protocol: UDP}, {port: 53, name: t}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: coredns, namespace: kube-system}
+spec:
+  selector: {matchLabels: {k8s-app: kube-dns}}
+  template:
+    metadata: {labels: {k8s-app: kube-dns}}
+    spec: {dnsPolicy: Default, containers: [{name: coredns}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: default-deny-all, namespace: kube-system}
+spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
+";
+    let report = checked(text);
+    assert_eq!(report.posture.first().unwrap().dns, Openness::Closed);
 }

@@ -90,8 +90,13 @@ impl Cluster {
         self.must_have_objects("nothing to check")
     }
 
-    fn must_have_objects(&self, nothing: &str) -> Result<(), Stop> {
-        if !self.is_empty || diagnostics::is_incomplete(&self.diagnostics) {
+    /// Refuses an input that was named and has no object; none that was named at all is
+    /// fine.
+    ///
+    /// # Errors
+    /// If no object was read, and nothing that was left out says why.
+    pub(crate) fn must_have_objects(&self, nothing: &str) -> Result<(), Stop> {
+        if !self.is_empty || self.texts == 0 || diagnostics::is_incomplete(&self.diagnostics) {
             return Ok(());
         }
         let files = (0..).map(FileId).take(self.texts);

@@ -13,7 +13,7 @@ use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
 use crate::oracle::{Oracle, SideDecision, Step};
-use crate::packet::{Packet, Verdict};
+use crate::packet::{Packet, Peer, Verdict};
 use crate::profile::Profile;
 
 /// The verdict on one packet and everything that led to it.
@@ -39,6 +39,8 @@ pub struct Side {
     /// Whether the other end may be the node of this one: a pod and its own node reach
     /// each other whatever policies say.
     pub may_be_own_node: bool,
+    /// The node whose address this end has, where it is no pod.
+    pub node: Option<String>,
     /// Every policy that selects this end in this direction, in order of evaluation.
     pub reasons: Vec<Reason>,
 }
@@ -110,6 +112,13 @@ pub fn explain(snapshot: &Snapshot, profile: &Profile, packet: &Packet) -> Expla
         verdict: decision.verdict,
         decided_by: decision.decided_by,
         may_be_own_node: decision.may_be_own_node,
+        node: node_at(
+            snapshot,
+            match direction {
+                Direction::Egress => packet.source,
+                Direction::Ingress => packet.destination,
+            },
+        ),
         reasons: decision
             .steps
             .iter()
@@ -128,6 +137,13 @@ pub fn explain(snapshot: &Snapshot, profile: &Profile, packet: &Packet) -> Expla
         verdict: decision.verdict,
         egress: side(Direction::Egress, decision.egress),
         ingress: side(Direction::Ingress, decision.ingress),
+    }
+}
+
+fn node_at(snapshot: &Snapshot, end: Peer) -> Option<String> {
+    match end {
+        Peer::Pod(_) => None,
+        Peer::Address(address) => snapshot.node_name_with_address(address).map(str::to_owned),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod labels;
 pub mod metadata;
 pub mod object;
+pub mod operators;
 pub mod parse;
 pub mod policy;
 pub mod protocol;

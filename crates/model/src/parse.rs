@@ -10,6 +10,7 @@ mod document;
 mod expand;
 mod json;
 mod kinds;
+mod kustomize;
 mod list;
 mod masks;
 mod metadata;

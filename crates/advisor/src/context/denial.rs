@@ -1,5 +1,5 @@
 use ringfence_engine::explain::{DecidedBy, Effect, Reason};
-use ringfence_engine::{Packet, Verdict};
+use ringfence_engine::{Packet, RuleRef, Verdict};
 use ringfence_model::policy::{Action, Tier};
 use ringfence_model::tri::Tri;
 
@@ -26,6 +26,18 @@ impl Context<'_> {
         }
         let mut reasons = side.reasons.into_iter();
         reasons.find(|reason| reason.decisive && reason.effect == Effect::Denies)
+    }
+
+    /// A rule further down in the same policy that would deny a packet which this rule
+    /// accepts: it comes too late.
+    #[must_use]
+    pub fn denied_too_late(&self, rule: RuleRef, packet: &Packet) -> Option<RuleRef> {
+        let rules = self.egress_rules_matching(packet).into_iter();
+        let mut later = rules.filter(|m| {
+            m.rule.policy == rule.policy && m.rule.rule > rule.rule && m.matches == Tri::Yes
+        });
+        let denies = later.find(|m| m.action == Action::Deny)?;
+        Some(denies.rule)
     }
 
     /// What to do about a cluster-wide policy that denies `what`, as a sentence.

@@ -341,7 +341,7 @@ impl Dns {
 }
 
 /// The verdict on what can be had in two ways.
-fn better(a: Verdict, b: Verdict) -> Verdict {
+pub(super) fn better(a: Verdict, b: Verdict) -> Verdict {
     match (a, b) {
         (Verdict::Allowed, _) | (_, Verdict::Allowed) => Verdict::Allowed,
         (Verdict::Denied, Verdict::Denied) => Verdict::Denied,

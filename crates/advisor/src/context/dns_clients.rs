@@ -3,11 +3,26 @@
 
 use std::net::IpAddr;
 
+use ringfence_engine::{Packet, Peer, Verdict};
+use ringfence_model::address::IpFamily;
 use ringfence_model::object::ObjectRef;
+use ringfence_model::policy::PolicyBody;
+use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{PodId, PodKind};
+use ringfence_model::tri::Tri;
 
+use super::dns::{DnsReach, better};
 use super::inventory::Resolver;
 use super::{Context, Dns, Group};
+
+/// Whom a pod asks for names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The name servers of the cluster.
+    Cluster,
+    /// These, or where it names none, those that its node asks.
+    Others(Vec<IpAddr>),
+}
 
 /// The groups of a cluster, with those of their pods that ask the name servers of the
 /// cluster and that policies apply to; groups without any are left out.
@@ -47,6 +62,64 @@ impl Context<'_> {
             Some(Resolver::Node) => false,
             Some(Resolver::Named(named)) => named.iter().any(|n| answers_at(self, &self.dns, *n)),
         }
+    }
+
+    /// Whom a pod asks for names, if it is one that policies apply to. A name server is
+    /// looked at like any other pod of the cluster: whether it can ask the others.
+    #[must_use]
+    pub fn asked_by(&self, id: PodId) -> Asked {
+        match self.resolver_of(id) {
+            None | Some(Resolver::Cluster) => Asked::Cluster,
+            // The cluster's names do not come from itself.
+            Some(Resolver::Node) if self.dns.is_server(id) => Asked::Cluster,
+            Some(Resolver::Node) => Asked::Others(Vec::new()),
+            Some(Resolver::Named(named)) => {
+                match named.iter().any(|n| answers_at(self, &self.dns, *n)) {
+                    true => Asked::Cluster,
+                    false => Asked::Others(named.clone()),
+                }
+            }
+        }
+    }
+
+    /// What the pods of a group can ask of name servers outside the cluster: the best of
+    /// those that are named, and of those that their nodes ask, which are not known, what
+    /// is true of every address. `None` where that is not known.
+    #[must_use]
+    pub fn reach_of_others(&self, group: &Group, asked: &Asked) -> Option<DnsReach> {
+        let Asked::Others(named) = asked else {
+            return None;
+        };
+        let families = self.snapshot.families_of(self.snapshot.pod(group.first));
+        let packets = |protocol| {
+            let named = named.iter().copied();
+            let of_family = named.filter(|a| families.contains(&IpFamily::of(*a)));
+            of_family.map(move |address| Packet {
+                source: Peer::Pod(group.first),
+                destination: Peer::Address(address),
+                family: IpFamily::of(address),
+                protocol,
+                port: 53,
+                through_service: None,
+            })
+        };
+        let over = |protocol| {
+            let verdicts = packets(protocol).map(|packet| self.engine.can(&packet));
+            verdicts.reduce(better)
+        };
+        if let (Some(udp), Some(tcp)) = (over(Protocol::Udp), over(Protocol::Tcp)) {
+            return Some(DnsReach { udp, tcp });
+        }
+        let mut policies = self.snapshot.policies.iter();
+        let decided = policies.any(|policy| match &policy.body {
+            PolicyBody::Tiered(body) => !body.egress.is_empty(),
+            PolicyBody::Network(_) => false,
+        });
+        let is_open = group.egress_isolated == Tri::No && !decided;
+        is_open.then_some(DnsReach {
+            udp: Verdict::Allowed,
+            tcp: Verdict::Allowed,
+        })
     }
 
     /// What a pod says itself, or the workload that it is of.

@@ -39,7 +39,10 @@ impl Exposure {
                 .into_iter()
                 .find_map(|protocol| {
                     let (start, _) = *ports.ranges(protocol).first()?;
-                    Some((protocol, start))
+                    // The first of all ports is one that nobody uses.
+                    let served = self.served_on.iter().copied();
+                    let mut known = served.filter(|port| ports.contains(protocol, *port));
+                    Some((protocol, known.next().unwrap_or(start)))
                 })
         };
         let served_or_maybe = || {

@@ -223,20 +223,35 @@ impl Round {
         texts.collect()
     }
 
-    /// Whether each of the findings is found less often than before.
+    /// Whether each of the findings is found less often than before, and is not said of
+    /// another object of its namespace instead, such as one that the fix has added.
     fn is_gone(&self, before: &Report, after: &Report) -> bool {
-        let count = |report: &Report, wanted: &Identity| {
-            let same = report.findings.iter().filter(|f| identity(f) == *wanted);
+        self.is_fewer(before, after, identity) && self.is_fewer(before, after, what_is_said)
+    }
+
+    fn is_fewer<K: PartialEq>(
+        &self,
+        before: &Report,
+        after: &Report,
+        key: impl Fn(&Finding) -> K,
+    ) -> bool {
+        let count = |report: &Report, wanted: &K| {
+            let same = report.findings.iter().filter(|f| key(f) == *wanted);
             same.count()
         };
-        self.findings.iter().all(|(wanted, ..)| {
-            let mut of_round = 0;
-            for (identity, ..) in &self.findings {
-                of_round += usize::from(identity == wanted);
-            }
-            count(after, wanted) + of_round <= count(before, wanted)
+        self.findings.iter().all(|(_, finding, _)| {
+            let wanted = key(finding);
+            let of_round = self.findings.iter();
+            let of_round = of_round.filter(|(_, f, _)| key(f) == wanted).count();
+            count(after, &wanted) + of_round <= count(before, &wanted)
         })
     }
+}
+
+/// A finding by what it says, wherever.
+fn what_is_said(finding: &Finding) -> (Code, Option<Arc<str>>, String) {
+    let (code, message) = (finding.rule.code, finding.message.clone());
+    (code, namespace_of(finding), message)
 }
 
 fn is_spelling(fix: &Fix) -> bool {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use ringfence_engine::{Packet, Peer};
 use ringfence_model::diagnostic::Severity;
+use ringfence_model::labels::LabelValue;
 use ringfence_model::snapshot::{NamespaceId, PodKind, WorkloadId};
 
 use crate::context::{Context, Group, node_agent, pod_spec_path};
@@ -102,6 +103,10 @@ fn finding(
         .filter_map(|id| place(context, *id))
         .collect();
     let mut places = places.into_iter();
+    let bypassed = format!(
+        "{they} {}; to the policies of others {their} traffic is that of a node",
+        reached.join(", ")
+    );
     let mut pods = workloads
         .iter()
         .flat_map(|id| context.snapshot.workload(*id).pod_ids());
@@ -111,10 +116,14 @@ fn finding(
         rule: &RULE,
         severity,
         message: format!("{who} {bypass} every policy, in {network} (hostNetwork)"),
-        consequence: Some(format!(
-            "{they} {}; to the policies of others {their} traffic is that of a node",
-            reached.join(", ")
-        )),
+        consequence: Some(match refused_by(context, group) {
+            None => bypassed,
+            Some(level) => format!(
+                "the namespace enforces Pod Security `{level}`, which admits no such pod: the API \
+                 server refuses it, unless the namespace is exempt or the pod was there before; \
+                 {bypassed}"
+            ),
+        }),
         help: Some(match severity {
             Severity::Note => {
                 "agents of the node need this: keep what runs there few, patched and pinned to a \
@@ -140,6 +149,15 @@ fn finding(
         }),
         affected: workloads.to_vec(),
         fix: None,
+    }
+}
+
+/// The Pod Security level of the namespace of a group, if it admits no hostNetwork pods.
+fn refused_by<'a>(context: &'a Context<'_>, group: &Group) -> Option<&'a str> {
+    let labels = &context.snapshot.namespace(group.namespace).labels;
+    match labels.get("pod-security.kubernetes.io/enforce") {
+        LabelValue::Present(level @ ("baseline" | "restricted")) => Some(level),
+        _ => None,
     }
 }
 

@@ -5,7 +5,9 @@ use ringfence_engine::{Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use ringfence_model::labels::LabelValue;
 use ringfence_model::metadata;
+use ringfence_model::policy::{Direction, Policy, PolicyBody};
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::NamespaceId;
 use ringfence_model::source::KeyPath;
@@ -13,6 +15,7 @@ use ringfence_model::tri::Tri;
 
 use crate::context::{Context, Exposure, Group, InternetReach, Role};
 use crate::finding::{Edit, Finding, Fix, NotVerified, Place, Safety, Witness};
+use crate::nearest::{Meant, nearest};
 use crate::proposal;
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -71,6 +74,19 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             findings.push(finding);
         }
     }
+    for unseen in context.unseen_pods() {
+        let (object, maker) = (&unseen.of, unseen.operator.maker);
+        let namespace = object.namespace.as_deref().unwrap_or_default();
+        findings.not_verified(NotVerified {
+            code: RULE.code,
+            what: format!(
+                "whether the pods of {} `{namespace}/{}` are isolated, and what they reach",
+                object.kind, object.name
+            ),
+            why: format!("{maker} makes them, and the input does not have them"),
+            how: format!("add them to the input: `kubectl get pods -n {namespace} -o yaml`"),
+        });
+    }
     for alone in context.policies_alone() {
         if alone.isolating.is_empty() {
             let name = &context.snapshot.namespace(alone.namespace).name;
@@ -84,6 +100,43 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             });
         }
     }
+}
+
+/// A value that a policy asks for among others (`In`), that no pod has, and that was
+/// probably meant to be the label of one of these groups.
+struct Slip<'a> {
+    policy: &'a Policy,
+    written: &'a str,
+    meant: Meant,
+}
+
+fn slip<'a>(context: &'a Context<'_>, groups: &[&Group]) -> Option<Slip<'a>> {
+    let namespace = groups.first()?.namespace;
+    let policies = context.snapshot.policy_ids();
+    let mut policies = policies.filter(|(id, _)| {
+        context.namespace_of(*id) == Some(namespace)
+            && context.engine.covers(*id, Direction::Egress)
+    });
+    policies.find_map(|(_, policy)| {
+        let PolicyBody::Network(spec) = &policy.body else {
+            return None;
+        };
+        let selector = spec.pod_selector.as_ref()?;
+        let labels = groups.iter().map(|g| &context.snapshot.pod(g.first).labels);
+        let meant = nearest(selector, labels)?;
+        let [meant] = <[Meant; 1]>::try_from(meant).ok()?;
+        let (expression, value) = meant.value_of?;
+        let expression = selector.match_expressions.as_ref()?.get(expression)?;
+        let written = expression.values.as_ref()?.get(value)?;
+        let mut pods = context.snapshot.pods_in(namespace);
+        let is_there =
+            pods.any(|(_, pod)| pod.labels.get(&meant.key) == LabelValue::Present(written));
+        (!is_there).then_some(Slip {
+            policy,
+            written,
+            meant,
+        })
+    })
 }
 
 /// A group that is not isolated, and what it reaches outside of the cluster.
@@ -187,20 +240,38 @@ fn finding(context: &Context<'_>, namespace: NamespaceId, open: &[Open<'_>]) -> 
         .filter(is_allowed)
         .or_else(|| witnesses.find(is_allowed))
         .or(first);
+    let slip = slip(context, &groups);
+    let instead = slip.as_ref().map_or_else(String::new, |slip| {
+        format!(
+            "did you mean `{}` in the selector of `{}`, which asks for `{}`? Otherwise ",
+            slip.meant.pair(),
+            slip.policy.name,
+            slip.written
+        )
+    });
+    let slip_place = slip.as_ref().and_then(|slip| {
+        let selector = KeyPath::root().key("spec").key("podSelector");
+        let origin = slip.policy.origin.as_ref()?;
+        Some(Place::value(
+            origin,
+            slip.meant.path(&selector),
+            "no pod has this label",
+        ))
+    });
     Finding {
         rule: &RULE,
         severity: RULE.severity,
         message,
         consequence: Some(consequence(open)),
         help: Some(format!(
-            "add a default deny with `policyTypes: [Ingress, Egress]`, then allow what is \
-             needed, DNS first: `ringfence baseline {name}` writes the set"
+            "{instead}add a default deny with `policyTypes: [Ingress, Egress]`, then allow what is \
+             needed, DNS first: `ringfence baseline {name} -f PATH` writes the set"
         )),
         object: context.namespace_ref(namespace),
-        related: match &namespace_place {
-            Some(_) => primary.clone().into_iter().collect(),
-            None => Vec::new(),
-        },
+        related: slip_place
+            .into_iter()
+            .chain(namespace_place.as_ref().and(primary.clone()))
+            .collect(),
         primary: namespace_place.or(primary),
         witness,
         affected,

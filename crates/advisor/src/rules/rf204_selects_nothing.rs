@@ -27,6 +27,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     let mut without_pods: BTreeSet<String> = BTreeSet::new();
+    let mut with_unseen: BTreeSet<String> = BTreeSet::new();
     for (id, policy) in context.snapshot.policy_ids() {
         let PolicyBody::Network(spec) = &policy.body else {
             continue;
@@ -54,7 +55,21 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             without_pods.insert(format!("`{name}`"));
             continue;
         }
+        if context.has_unseen_pods(namespace) {
+            with_unseen.insert(format!("`{name}/{}`", policy.name));
+            continue;
+        }
         findings.push(finding(context, id, namespace, selector));
+    }
+    for policy in with_unseen {
+        findings.not_verified(NotVerified {
+            code: RULE.code,
+            what: format!("whether {policy} selects any pod"),
+            why: "none that the input has; an operator makes others there, which it does not \
+                  have"
+                .to_owned(),
+            how: "add the pods to the input".to_owned(),
+        });
     }
     if !without_pods.is_empty() {
         let names: Vec<String> = without_pods.into_iter().collect();
@@ -151,10 +166,7 @@ fn finding(
         primary: policy.origin.as_ref().map(|origin| {
             let pods = pod_selector();
             match meant.as_deref() {
-                Some([one]) => {
-                    let path = pods.key("matchLabels").key(&one.key);
-                    Place::value(origin, path, "no pod has this label")
-                }
+                Some([one]) => Place::value(origin, one.path(&pods), "no pod has this label"),
                 _ => Place::value(origin, pods, "no pod has these labels"),
             }
         }),
@@ -176,7 +188,7 @@ fn pod_selector() -> KeyPath {
 /// The changes that make a written selector what was meant.
 pub(super) fn label_edits(origin: &Origin, selector: &KeyPath, meant: &[Meant]) -> Vec<Edit> {
     let edit = |meant: &Meant| {
-        let path = selector.key("matchLabels").key(&meant.key);
+        let path = meant.path(selector);
         if meant.key == meant.meant_key {
             Edit::Set {
                 origin: origin.clone(),

@@ -170,8 +170,22 @@ fn fault(context: &Context<'_>, own: NamespaceId, peer: &NetworkPolicyPeer) -> O
         }
     };
     let selector = pods.unwrap_or(&everything);
+    let is_declared = |id: &NamespaceId| {
+        let namespace = context.snapshot.namespace(*id);
+        namespace.labels.unknown == UnknownKeys::None
+    };
     if selects_everything(selector) {
-        return None;
+        let of_all = peer
+            .namespace_selector
+            .as_ref()
+            .is_none_or(selects_everything);
+        let only_hosts = |id: &NamespaceId| {
+            let mut pods = context.snapshot.pods_in(*id).map(|(_, pod)| pod).peekable();
+            let has_unseen = context.has_unseen_pods(*id) || pods.peek().is_none();
+            is_declared(id) && !has_unseen && pods.all(|pod| pod.host_network)
+        };
+        let nobody = !of_all && !maybe_outside && namespaces.iter().all(only_hosts);
+        return nobody.then_some(Fault::OnlyHostNetwork);
     }
     let all = || {
         namespaces
@@ -203,13 +217,11 @@ fn fault(context: &Context<'_>, own: NamespaceId, peer: &NetworkPolicyPeer) -> O
         });
     // A chart has its own workloads and speaks of others in the same namespace. What brings
     // the namespace along is more than a chart.
-    let are_declared = is_whole_cluster(context)
-        || namespaces.iter().all(|id| {
-            let namespace = context.snapshot.namespace(*id);
-            namespace.labels.unknown == UnknownKeys::None
-        });
+    let are_declared = is_whole_cluster(context) || namespaces.iter().all(is_declared);
+    let has_unseen = namespaces.iter().any(|id| context.has_unseen_pods(*id));
     Some(
-        if !namespaces.iter().all(has_pods)
+        if has_unseen
+            || !namespaces.iter().all(has_pods)
             || meant.is_none() && (maybe_outside || !is_complete || !are_declared)
         {
             Fault::NotKnown
@@ -261,6 +273,7 @@ fn finding(context: &Context<'_>, at: &PeerAt<'_>, fault: Fault) -> Option<Findi
         Some(_) => "in the namespaces that it selects",
         None => "of its own namespace",
     };
+    let is_host_network = matches!(fault, Fault::OnlyHostNetwork);
     let (message, help, selector, meant, is_certain) = match fault {
         Fault::NotKnown => return None,
         Fault::OldNameLabel { namespace, certain } => {
@@ -279,6 +292,7 @@ fn finding(context: &Context<'_>, at: &PeerAt<'_>, fault: Fault) -> Option<Findi
                  `{METADATA_NAME}: {namespace}`"
             );
             let meant = Meant {
+                value_of: None,
                 key: OLD_NAME.to_owned(),
                 meant_key: METADATA_NAME.to_owned(),
                 meant_value: namespace,
@@ -315,7 +329,10 @@ fn finding(context: &Context<'_>, at: &PeerAt<'_>, fault: Fault) -> Option<Findi
             "such a pod has the address of its node: use an `ipBlock` with the addresses of \
              the nodes"
                 .to_owned(),
-            of_pods,
+            match &at.peer.pod_selector {
+                Some(_) => of_pods,
+                None => of_namespace,
+            },
             None,
             false,
         ),
@@ -353,12 +370,13 @@ fn finding(context: &Context<'_>, at: &PeerAt<'_>, fault: Fault) -> Option<Findi
         object: context.policy_ref(at.policy),
         primary: policy.origin.as_ref().map(|origin| {
             let path = match meant.as_deref() {
-                Some([one]) => selector.key("matchLabels").key(&one.key),
+                Some([one]) => one.path(&selector),
                 _ => selector.clone(),
             };
-            let label = match is_old_name && !is_certain {
-                true => "perhaps no namespace has this",
-                false => "nothing has this",
+            let label = match (is_host_network, is_old_name && !is_certain) {
+                (true, _) => "only hostNetwork pods are meant",
+                (_, true) => "perhaps no namespace has this",
+                (_, false) => "nothing has this",
             };
             Place::value(origin, path, label)
         }),

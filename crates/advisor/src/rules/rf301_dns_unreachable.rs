@@ -1,3 +1,5 @@
+mod other_resolvers;
+
 use std::collections::BTreeMap;
 
 use ringfence_engine::{Packet, Verdict};
@@ -91,6 +93,9 @@ fn only_at(context: &Context<'_>, group: &Group) -> Option<String> {
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     of_policies_alone(context, findings);
+    for question in other_resolvers::questions(context) {
+        findings.not_verified(question);
+    }
     let problems = context.dns_problems();
     if context.dns.servers.is_empty() && context.dns.cache.is_empty() {
         if !problems.is_empty() {
@@ -316,7 +321,17 @@ fn finding(
             format!("it is not known whether {who} can resolve names"),
         ),
     };
-    let fix = fix(context, namespace, groups, &isolating);
+    // Of a name server on whatever node nobody knows the address: a rule for the nodes that
+    // are known leaves it as doubtful as it was.
+    let mut servers = context.dns.servers.iter();
+    let is_somewhere = servers.any(|(pod, _)| {
+        let pod = context.snapshot.pod(*pod);
+        pod.host_network && pod.addresses.is_empty()
+    });
+    let fix = match (doubt, is_somewhere) {
+        (Doubt::Some, true) => None,
+        _ => fix(context, namespace, groups, &isolating),
+    };
     Some(Finding {
         rule: &RULE,
         severity,

@@ -190,6 +190,7 @@ fn without_pods(context: &Context<'_>, rule: &Alone) -> Option<Finding> {
     let (severity, consequence) = how_bad(
         is_named(context, rule.id, &addresses),
         !shown.unserved,
+        covered.iter().any(|c| c.port.0 == Protocol::Tcp),
         &provider,
     );
     let at = address_text(shown.address, shown.port);
@@ -235,7 +236,11 @@ fn others(addresses: &[IpAddr]) -> String {
 }
 
 /// How bad it is that the address can be reached for certain, and what follows from it.
-fn how_bad(is_named: bool, is_served: bool, provider: &str) -> (Severity, String) {
+fn how_bad(is_named: bool, is_served: bool, over_tcp: bool, provider: &str) -> (Severity, String) {
+    if !over_tcp {
+        let other = "credentials are served over HTTP, and no TCP port is open".to_owned();
+        return (Severity::Note, other);
+    }
     if is_named {
         let meant = format!(
             "the rule names the address, so it is probably meant; {provider} gives credentials \
@@ -313,11 +318,22 @@ fn finding(context: &Context<'_>, cause: Cause, openings: &[&Opening]) -> Option
             Cause::NotIsolated(_) => false,
         };
         let is_served = openings.iter().any(|o| o.certain && o.served);
-        how_bad(is_named, is_served, &provider)
+        let over_tcp = openings.iter().any(|o| o.protocol == Protocol::Tcp);
+        how_bad(is_named, is_served, over_tcp, &provider)
     };
     let blame = match cause {
         Cause::NotIsolated(namespace) => not_isolated(context, namespace, &affected),
-        Cause::Rule(rule, _) => by_rule(context, rule, shown.address, &addresses),
+        Cause::Rule(rule, _) => {
+            let mut blame = by_rule(context, rule, shown.address, &addresses);
+            if let Some(denies) = context.denied_too_late(rule, &witness.packet) {
+                blame.help = format!(
+                    "put the Deny first: egress rule {} of the same policy denies it, and comes \
+                     after this one",
+                    denies.rule + 1
+                );
+            }
+            blame
+        }
     };
     let undecided = openings.iter().any(|opening| {
         let group = context.groups().get(opening.group);

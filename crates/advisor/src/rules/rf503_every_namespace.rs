@@ -140,6 +140,15 @@ fn finding(
              connect",
         ),
     };
+    // Something else denies what it allows, as long as it is there.
+    let is_denied = witness.is_some_and(|witness| witness.verdict == Verdict::Denied);
+    let (severity, consequence) = match is_denied {
+        true => (
+            Severity::Note,
+            format!("something else denies these connections now; without that, {consequence}"),
+        ),
+        false => (severity, consequence.to_owned()),
+    };
     let path = rule.peer_path(index).key("namespaceSelector");
     let is_empty = peer
         .namespace_selector
@@ -153,7 +162,7 @@ fn finding(
         rule: &RULE,
         severity,
         message: format!("{} {verb} {who}", rule.name()),
-        consequence: Some(consequence.to_owned()),
+        consequence: Some(consequence),
         help: Some(
             "name the namespace: `matchLabels: {kubernetes.io/metadata.name: NAME}`; for the \
              policy's own namespace leave `namespaceSelector` out and write `podSelector: {}`"

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use ringfence_engine::explain::explain;
 use ringfence_engine::{Packet, Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
@@ -8,7 +9,7 @@ use ringfence_model::k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::selector::selects_everything;
-use ringfence_model::snapshot::ServiceEndpoint;
+use ringfence_model::snapshot::{PodId, ServiceEndpoint};
 use serde_json::json;
 
 use crate::context::{Context, Role, WrittenRule};
@@ -25,6 +26,9 @@ pub(super) static RULE: Rule = Rule {
     page: include_str!("../../../../docs/findings/RF504.md"),
     check,
 };
+
+/// How many kinds of pods are looked at.
+const TRIED: usize = 16;
 
 /// What the names of policies for the API server have in common.
 const NAMES: [&str; 5] = [
@@ -118,23 +122,13 @@ fn finding(
         return None;
     }
     let subjects = context.subjects(rule.id.policy);
-    let packet = |(to, address, port): &(Peer, Option<IpAddr>, u16)| {
-        let family = address.map_or(IpFamily::V4, IpFamily::of);
-        let source = subjects.iter().find(|pod| {
-            let pod = context.snapshot.pod(**pod);
-            context.snapshot.families_of(pod).contains(&family)
-        })?;
-        Some(context.witness(Packet {
-            source: Peer::Pod(*source),
-            destination: *to,
-            family,
-            protocol: Protocol::Tcp,
-            port: *port,
-            through_service: None,
-        }))
-    };
-    let witnesses: Vec<Witness> = server.endpoints.iter().filter_map(packet).collect();
-    if let Some(witness) = witnesses.iter().find(|w| w.verdict == Verdict::Allowed) {
+    let packets: Vec<Packet> = server
+        .endpoints
+        .iter()
+        .flat_map(|endpoint| packets(context, &subjects, endpoint))
+        .collect();
+    let judged: Vec<Witness> = packets.iter().map(|p| judged(context, p)).collect();
+    if let Some(witness) = judged.iter().find(|w| w.verdict == Verdict::Allowed) {
         return for_every_pod(
             context,
             rule,
@@ -143,7 +137,15 @@ fn finding(
             is_named || of_endpoint.is_some(),
         );
     }
-    let witness = *witnesses.iter().find(|w| w.verdict == Verdict::Denied)?;
+    let denied: Vec<Witness> = judged
+        .iter()
+        .filter(|witness| witness.verdict == Verdict::Denied)
+        .map(|witness| context.witness(witness.packet))
+        .collect();
+    // A pod that may be on the node of the API server reaches it from there whatever its
+    // policies say.
+    let not_there = denied.iter().find(|w| w.verdict == Verdict::Denied);
+    let witness = *not_there.or(denied.first())?;
     let (_, address, port) = server.endpoints.first()?;
     let address = (*address)?;
     let at = match address {
@@ -182,7 +184,12 @@ fn finding(
         rule: &RULE,
         severity: RULE.severity,
         message: format!("{} {what}: it answers at {at}", rule.name()),
-        consequence: Some(consequence.to_owned()),
+        consequence: Some(match witness.verdict {
+            Verdict::Denied => consequence.to_owned(),
+            Verdict::Allowed | Verdict::Unknown => {
+                format!("{consequence}, unless the pod is on the API server's own node")
+            }
+        }),
         help: Some(format!(
             "allow the endpoint: an `ipBlock` of {}, port {port}",
             host(address)
@@ -194,6 +201,45 @@ fn finding(
         affected: context.workloads_like(&subjects),
         fix,
     })
+}
+
+/// Connections to one endpoint, one of each kind of pod.
+fn packets(
+    context: &Context<'_>,
+    subjects: &[PodId],
+    (to, address, port): &(Peer, Option<IpAddr>, u16),
+) -> Vec<Packet> {
+    let family = address.map_or(IpFamily::V4, IpFamily::of);
+    let of_family = subjects.iter().filter(|pod| {
+        let pod = context.snapshot.pod(**pod);
+        context.snapshot.families_of(pod).contains(&family)
+    });
+    of_family
+        .take(TRIED)
+        .map(|source| Packet {
+            source: Peer::Pod(*source),
+            destination: *to,
+            family,
+            protocol: Protocol::Tcp,
+            port: *port,
+            through_service: None,
+        })
+        .collect()
+}
+
+/// What the policies say of a connection, wherever the pod runs: that it may happen to be
+/// on the node of the API server makes no rule right.
+fn judged(context: &Context<'_>, packet: &Packet) -> Witness {
+    let witness = context.witness(*packet);
+    let profile = context.engine.profile();
+    if witness.verdict == Verdict::Denied || !profile.pod_reaches_own_node {
+        return witness;
+    }
+    let by_policies = explain(context.snapshot, &profile.strict_own_node(), packet);
+    Witness {
+        verdict: by_policies.verdict,
+        ..witness
+    }
 }
 
 /// One address as a block.

@@ -176,6 +176,46 @@ fn is_metadata(context: &Context<'_>, rule: RuleRef, influence: &Influence) -> b
         })
 }
 
+/// Whether the influence is that name servers can be asked, and no more: what every pod
+/// needs is what an Admin tier is for.
+fn is_dns(context: &Context<'_>, rule: RuleRef, influence: &Influence) -> bool {
+    let ports: Vec<u16> = match influence.other {
+        Peer::Pod(other) => {
+            let servers = context.dns.servers.iter();
+            let of_pod = servers.filter(|(server, _)| *server == other);
+            of_pod.map(|(_, port)| *port).collect()
+        }
+        Peer::Address(address) if context.dns.cache.contains(&address) => vec![53],
+        Peer::Address(_) => Vec::new(),
+    };
+    let queries = ports.into_iter().flat_map(|port| {
+        [Protocol::Udp, Protocol::Tcp].map(|protocol| PortSet::range(protocol, port, port))
+    });
+    let queries = queries.fold(PortSet::none(), |all, one| all.union(&one));
+    rule.direction == Direction::Egress && influence.opens.is_subset(&queries)
+}
+
+/// That a rule of the same policy would deny some of it, and comes too late.
+fn too_late(context: &Context<'_>, rule: RuleRef, influences: &[Influence]) -> Option<String> {
+    influences.iter().take(TRIED).find_map(|influence| {
+        let (protocol, port) = context.telling_port(&influence.opens, influence.other)?;
+        let packet = Packet {
+            source: Peer::Pod(*influence.pods.first()?),
+            destination: influence.other,
+            family: influence.family,
+            protocol,
+            port,
+            through_service: None,
+        };
+        let denies = context.denied_too_late(rule, &packet)?;
+        Some(format!(
+            "put the Deny first: egress rule {} of the same policy denies some of this, and \
+             comes after it",
+            denies.rule + 1
+        ))
+    })
+}
+
 fn finding(
     context: &Context<'_>,
     rule: RuleRef,
@@ -189,6 +229,7 @@ fn finding(
     let concerned: Vec<Overridden<'_>> = influences
         .iter()
         .filter(|influence| !is_metadata(context, rule, influence))
+        .filter(|influence| action != Action::Accept || !is_dns(context, rule, influence))
         .filter_map(|influence| overridden(context, rule, action, influence))
         .collect();
     let (overridden, (witness, pod)) = concerned
@@ -242,7 +283,12 @@ fn finding(
         consequence: Some(consequence.to_owned()),
         help: Some(match action {
             Action::Accept => {
-                "use `Pass` to leave the decision to the namespace, or narrow the rule".to_owned()
+                let narrow =
+                    "use `Pass` to leave the decision to the namespace, or narrow the rule";
+                match too_late(context, rule, influences) {
+                    Some(first) => format!("{first}; otherwise {narrow}"),
+                    None => narrow.to_owned(),
+                }
             }
             Action::Deny | Action::Pass => {
                 "if it is meant to be final, take the rule out of the namespace's policy".to_owned()

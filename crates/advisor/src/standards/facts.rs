@@ -52,7 +52,8 @@ impl Fact {
         let mut said = Said::default();
         for (id, namespace) in context.snapshot.namespace_ids() {
             let mut groups = context.groups_in(id).filter(|group| !group.host_network);
-            if groups.next().is_none() {
+            let has_unseen = context.has_unseen_pods(id);
+            if groups.next().is_none() && !has_unseen {
                 continue;
             }
             let name = &namespace.name;
@@ -61,11 +62,13 @@ impl Fact {
                 Self::IngressOpen => ingress_open(context, id),
             };
             match found {
-                Found::Nothing => {}
-                Found::Unknown => said.open.push(Open {
+                // What isolates the pods that an operator makes is not known.
+                Found::Nothing if !has_unseen || self == Self::NoPolicy => {}
+                Found::Nothing | Found::Unknown => said.open.push(Open {
                     code: None,
                     what: format!("whether policies isolate the ingress of namespace `{name}`"),
-                    why: "it depends on labels or policies that the input does not say".to_owned(),
+                    why: "it depends on pods, labels or policies that the input does not have"
+                        .to_owned(),
                     how: "give the objects that are missing".to_owned(),
                 }),
                 Found::True(objection) => match self.acceptance(context, report, id) {

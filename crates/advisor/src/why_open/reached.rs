@@ -102,7 +102,7 @@ impl Reach {
             ingress: ingress(context, pod),
             cluster_wide: cluster_wide(context, pod),
             unseen: context
-                .unseen()
+                .unseen_ways()
                 .get(index)
                 .and_then(|ways| may_reach::in_words(context, ways)),
             not_counted: match group.host_network {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringfence_advisor::context::{Inventory, assumed_name_servers};
 use ringfence_advisor::{Input, Options, Report, check};
 use ringfence_engine::{Engine, Profile};
-use ringfence_model::diagnostic::Diagnostic;
+use ringfence_model::diagnostic::{Diagnostic, Severity};
 use ringfence_model::parse::{self, Limits, Sources};
 use ringfence_model::snapshot::Snapshot;
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
@@ -103,6 +103,10 @@ fn options(words: &str) -> Options {
         match option {
             "-n" => options.applied_to = Some(value.to_owned()),
             "--provider" => options.providers.push(value.parse().unwrap()),
+            "--note" => {
+                let code = value.parse().unwrap();
+                options.severities.insert(code, Severity::Note);
+            }
             other => panic!("{other} is not understood here"),
         }
     }

@@ -293,6 +293,10 @@ fn read(
         baseline::stand_ins(objects, namespaces, default_namespace, request.dns)
     })?;
     diagnostics::print(&cluster.diagnostics, &cluster.sources, printer);
+    // The file that is written to may be empty yet.
+    if !args.input.filenames.is_empty() {
+        cluster.must_have_objects("nothing to start from")?;
+    }
     Ok((cluster, facts))
 }
 

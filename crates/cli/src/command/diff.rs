@@ -104,6 +104,8 @@ pub(crate) fn run(args: &DiffArgs, printer: &mut Printer) -> Result<Exit, Stop> 
     };
     let old = Cluster::from_files(before, reading, printer);
     let new = Cluster::from_files(after, reading, printer);
+    old.must_have_objects("nothing to compare with")?;
+    new.must_have_objects("nothing to compare")?;
     let (old_engine, new_engine) = (old.engine(printer), new.engine(printer));
     let working = printer.working("comparing");
     let difference = diff::diff_with_doubts(

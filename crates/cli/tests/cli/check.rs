@@ -91,6 +91,16 @@ fn without_styles(page: &str) -> String {
 }
 
 #[test]
+fn what_is_not_verified_has_not_passed_in_junit() {
+    let run = ringfence_with("check -f - -o junit --select RF1", SMALL);
+    let of_101 = run.stdout.matches("classname=\"RF101\"");
+    assert_eq!(of_101.count(), 1, "{}", run.stdout);
+    assert!(!run.stdout.contains("RF101 policies"), "{}", run.stdout);
+    // What is certain to be fine has.
+    assert!(run.stdout.contains("RF103 host-network"), "{}", run.stdout);
+}
+
+#[test]
 fn what_does_not_fail_the_run_is_skipped_in_junit() {
     let with =
         |options: &str| ringfence_with(&format!("check -f - -o junit {RULES} {options}"), SMALL);

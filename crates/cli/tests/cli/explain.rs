@@ -362,3 +362,38 @@ fn what_hangs_on_the_node_of_a_pod_says_so() {
         run.stdout
     );
 }
+
+#[test]
+fn a_mixed_answer_of_which_all_is_known_is_not_unknown() {
+    let cluster = "apiVersion: v1
+kind: Node
+metadata: {name: control-plane}
+status: {addresses: [{type: InternalIP, address: 192.168.1.10}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: open, namespace: web, labels: {app: open}}
+spec: {containers: [{name: c}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: closed, namespace: web, labels: {app: closed}}
+spec: {containers: [{name: c}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: closed, namespace: web}
+spec: {podSelector: {matchLabels: {app: closed}}, policyTypes: [Egress]}
+";
+    let asked = |to: &str| ringfence_with(&format!("explain web/* {to} -f - -o json"), cluster);
+    let known = asked("8.8.8.8:443").json();
+    assert_eq!(known["verdict"], "Mixed");
+    assert_eq!(known["mixed"], true);
+    // Whether one of them is on that node is not in the input.
+    let doubtful = asked("192.168.1.10:6443").json();
+    assert_eq!(doubtful["verdict"], "Unknown");
+    let node = "it is node control-plane, where no policy for pods applies";
+    assert_eq!(doubtful["ingress"]["text"], node);
+    let run = ringfence_with("explain web/Pod/closed 8.8.8.8:443 -f -", cluster);
+    assert!(run.stdout.contains("outside the cluster"), "{}", run.stdout);
+}

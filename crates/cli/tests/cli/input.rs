@@ -67,6 +67,26 @@ fn an_input_without_any_object_is_never_a_good_answer() {
             assert!(run.stderr.contains(says), "{verb} {path}: {}", run.stderr);
         }
     }
+    let shop = scratch.file("shop.yaml", SMALL);
+    for (arguments, says) in [
+        (
+            format!("diff -f {empty} --to {shop}"),
+            "nothing to compare with",
+        ),
+        (
+            format!("diff -f {shop} --to {empty}"),
+            "nothing to compare:",
+        ),
+        (
+            format!("baseline web -f {other} --dns kube-dns"),
+            "nothing to start from",
+        ),
+    ] {
+        let run = ringfence(&arguments);
+        assert_eq!(run.code, Some(2), "{arguments}: {}", run.text());
+        assert_eq!(run.stdout, "", "{arguments}");
+        assert!(run.stderr.contains(says), "{arguments}: {}", run.stderr);
+    }
     let check = ringfence_with("check -f -", "");
     assert!(
         check.stderr.contains("nothing to check: no objects"),
@@ -81,6 +101,31 @@ fn policies_that_are_not_evaluated_alone_are_not_a_clean_input() {
     let run = ringfence_with("check -f -", foreign);
     assert_eq!(run.code, Some(2), "{}", run.text());
     assert!(run.stdout.contains("RF604"), "{}", run.text());
+    // GitHub shows few annotations of a step: one is enough.
+    let github = ringfence_with("check -f - -o github", &format!("{SMALL}---\n{foreign}"));
+    let annotations = github.stdout.lines().filter(|l| l.contains("Cilium"));
+    assert_eq!(annotations.count(), 1, "{}", github.stdout);
+}
+
+#[test]
+fn a_kustomization_that_was_not_built_is_not_a_whole_input() {
+    let scratch = Scratch::new("kustomize");
+    scratch.file("base/shop.yaml", SMALL);
+    let header = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n";
+    let base = format!("{header}resources: [shop.yaml]\n");
+    scratch.file("base/kustomization.yaml", &base);
+    let plain = ringfence(&format!("reach -f {}", scratch.path()));
+    assert_eq!(plain.code, Some(0), "{}", plain.text());
+    assert_eq!(plain.stderr, "");
+    let overlay = format!("{header}namespace: prod\nresources: [../base]\n");
+    scratch.file("prod/kustomization.yaml", &overlay);
+    for verb in ["check", "reach", "explain web/shop web/db"] {
+        let run = ringfence(&format!("{verb} -f {}", scratch.path()));
+        assert_eq!(run.code, Some(2), "{verb}: {}", run.text());
+        let says = format!("kustomize build {}/prod | ringfence", scratch.path());
+        assert!(run.stderr.contains(&says), "{verb}: {}", run.stderr);
+        assert!(run.stderr.contains("incomplete"), "{verb}: {}", run.stderr);
+    }
 }
 
 #[test]

@@ -119,3 +119,22 @@ fn a_control_that_fails_is_exit_code_1_unless_fail_on_asks_for_worse() {
     let run = ringfence(&format!("{OPEN} cis -o junit"));
     assert!(run.code == Some(2) && run.stderr.contains("the formats of --standard"));
 }
+
+#[test]
+fn a_namespace_of_pods_that_an_operator_makes_is_no_empty_one() {
+    let operated = format!(
+        "{SMALL}---\napiVersion: postgresql.cnpg.io/v1\nkind: Cluster\nmetadata: {{name: orders, \
+         namespace: data}}\nspec: {{}}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: \
+         data}}\n"
+    );
+    let run = ringfence_with("check -f - --standard cis -o json", &operated);
+    let report = run.json();
+    let mut found = controls(&report).into_iter();
+    let control = found.find(|c| c["number"] == "5.3.2").unwrap();
+    assert_eq!(control["status"], "fail", "{control}");
+    assert!(
+        run.stdout.contains("namespace `data` has no NetworkPolicy"),
+        "{}",
+        run.text()
+    );
+}

@@ -3,7 +3,7 @@
 //! The cells of the sides that have the rule are judged again without it. Nothing is
 //! compiled again.
 
-use ringfence_model::address::{IpFamily, from_number};
+use ringfence_model::address::{IpFamily, from_number, public_internet};
 use ringfence_model::policy::{Direction, Tier};
 use ringfence_model::snapshot::{PodId, PolicyId};
 use ringfence_model::tri::Tri;
@@ -361,6 +361,12 @@ impl Engine {
         let pod = pods.min_by_key(is_assumed).map(|pod| Peer::Pod(*pod));
         #[expect(clippy::indexing_slicing, reason = "two families, an array of two")]
         let addresses = self.atoms[family_index(family)].addresses(&cell.peers.to_set());
+        // A public one where there is one: nobody expects an address of 0.0.0.0/8.
+        let public = addresses.intersection(public_internet(family));
+        let addresses = match public.is_empty() {
+            true => addresses,
+            false => public,
+        };
         let address = addresses.ranges().first().map(|(start, end)| {
             // The first address of a block is its network's: nobody has it.
             let number = if start < end { start + 1 } else { *start };

@@ -12,7 +12,7 @@ use super::sources::SourceFile;
 use super::split::{DocumentRange, Syntax};
 use super::suggest::one_slip;
 use super::tree::{Remark, RemarkKind, SyntaxError, Tree};
-use super::{Limits, Object, json, list, objects, syntax_help, yaml};
+use super::{Limits, Object, json, kustomize, list, objects, syntax_help, yaml};
 use crate::diagnostic::{Bounded, Severity};
 use crate::source::{FileId, KeyPath, Origin};
 
@@ -148,6 +148,9 @@ pub(crate) fn read_document(
             return reporter.into();
         }
     };
+    if let Some(outcome) = kustomize::read(file, &tree) {
+        return outcome;
+    }
     let origin = Origin {
         file: id,
         document: u32::try_from(index).unwrap_or(u32::MAX),

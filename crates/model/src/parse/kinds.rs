@@ -5,6 +5,7 @@ use super::report::Reporter;
 use super::suggest::nearest;
 use super::syntax_help;
 use crate::diagnostic::Severity;
+use crate::operators::{self, Operator};
 use crate::policy::PolicyFamily;
 
 /// `apiVersion` and `kind`.
@@ -155,9 +156,6 @@ const FOREIGN_KINDS: &[&str] = &[
 
 /// Files that are part of other tools' input.
 const COMPANION_FILES: &[&str] = &[
-    "kustomization.yaml",
-    "kustomization.yml",
-    "Kustomization",
     "Chart.yaml",
     "Chart.lock",
     "requirements.yaml",
@@ -300,9 +298,29 @@ pub(crate) fn classify(
     if is_mistyped(header, node, reporter) {
         return None;
     }
-    node.at(&["spec", "template", "spec", "containers"])
-        .filter(|containers| containers.is_sequence())
-        .map(|_| Class::OtherWorkload)
+    let containers = node.at(&["spec", "template", "spec", "containers"]);
+    if containers.is_some_and(Node::is_sequence) {
+        return Some(Class::OtherWorkload);
+    }
+    if let Some(operator) = operators::find(&header.api_version, kind) {
+        pods_of_others(kind, operator, node, reporter);
+    }
+    None
+}
+
+/// Says of an object that its pods are made by an operator, and are not seen in it.
+fn pods_of_others(kind: &str, operator: &Operator, node: &Node<'_>, reporter: &mut Reporter<'_>) {
+    reporter
+        .report(
+            Severity::Note,
+            operators::UNSEEN_PODS,
+            node.get("kind").map_or_else(|| node.head(), Node::head),
+            format!(
+                "the pods that {} makes of this {kind} are not in it",
+                operator.maker
+            ),
+        )
+        .help("they are seen where the input has them: add `kubectl get pods -o yaml`");
 }
 
 /// Whose policy it is, if it is one that we do not evaluate.

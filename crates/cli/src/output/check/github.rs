@@ -2,14 +2,27 @@
 
 use std::io::{self, Write};
 
-use ringfence_model::diagnostic::Severity;
+use ringfence_advisor::code_of;
+use ringfence_model::diagnostic::{Diagnostic, Severity};
 
 use super::{Printed, words};
 use crate::output::github::{Annotation, Level};
 use crate::output::incomplete;
 
 pub(super) fn write(printed: &Printed<'_>, out: &mut dyn Write) -> io::Result<()> {
-    incomplete::github(printed.diagnostics, out)?;
+    // What is a finding has its annotation as one.
+    let is_finding = |diagnostic: &Diagnostic| {
+        let code = code_of(diagnostic);
+        let mut findings = printed.report.findings.iter();
+        findings.any(|finding| {
+            Some(finding.rule.code) == code
+                && finding.message == diagnostic.message
+                && diagnostic.object.as_ref() == Some(&finding.object)
+        })
+    };
+    let problems = printed.diagnostics.iter();
+    let problems: Vec<Diagnostic> = problems.filter(|d| !is_finding(d)).cloned().collect();
+    incomplete::github(&problems, out)?;
     for finding in &printed.report.findings {
         let level = match finding.severity {
             Severity::Error => Level::Error,

@@ -1,7 +1,7 @@
 //! `Explanation` as a value.
 
 use ringfence_engine::explain::{Side, explain};
-use ringfence_engine::{Packet, Peer, Profile};
+use ringfence_engine::{Packet, Peer, Profile, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::parse::Sources;
 use ringfence_model::snapshot::Snapshot;
@@ -26,8 +26,9 @@ use crate::packets::{Outcome, Party};
 /// labels) are one outcome: see its `alike`.
 ///
 /// `verdict`, `egress` and `ingress` summarise: the verdict is the common one of all
-/// outcomes, or `Unknown` with `mixed` set when they differ; the sides are those of the
-/// first outcome that is not allowed, or of the first.
+/// outcomes; when they differ, with `mixed` set, it is `Unknown` if one of them is and
+/// `Mixed` if all are known. The sides are those of the first outcome that is not allowed,
+/// or of the first.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(title = "Explanation")]
@@ -41,7 +42,7 @@ pub(crate) struct ExplanationOut<'a> {
     pub(crate) from: String,
     /// The destination as it was typed.
     pub(crate) to: String,
-    pub(crate) verdict: VerdictOut,
+    pub(crate) verdict: SummaryOut,
     /// The outcomes differ: see each of them.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub(crate) mixed: bool,
@@ -59,6 +60,35 @@ pub(crate) struct ExplanationOut<'a> {
 pub(crate) enum ExplanationKind {
     #[default]
     Explanation,
+}
+
+/// The verdicts of all outcomes in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) enum SummaryOut {
+    /// Certainly, each of them.
+    Allowed,
+    /// Certainly not, any of them.
+    Denied,
+    /// Some are and some are not, all certainly.
+    Mixed,
+    /// Of some, or of all, it depends on something that the input does not say.
+    Unknown,
+}
+
+impl SummaryOut {
+    fn of(outcomes: &[Outcome]) -> Self {
+        let has = |wanted| outcomes.iter().any(|outcome| outcome.verdict == wanted);
+        match (
+            has(Verdict::Allowed),
+            has(Verdict::Denied),
+            has(Verdict::Unknown),
+        ) {
+            (true, false, false) => Self::Allowed,
+            (false, true, false) => Self::Denied,
+            (true, true, false) => Self::Mixed,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// Packets that share a verdict.
@@ -232,7 +262,7 @@ pub(crate) fn document<'a>(report: &'a Report<'a>) -> ExplanationOut<'a> {
     let common = report.answer.common_verdict();
     let telling = outcomes
         .iter()
-        .find(|outcome| outcome.verdict != ringfence_engine::Verdict::Allowed)
+        .find(|outcome| outcome.verdict != Verdict::Allowed)
         .or(outcomes.first());
     let sides = telling.map(|outcome| explain(report.snapshot, report.profile, &outcome.packet));
     let side = |side: Option<&Side>| match side {
@@ -252,7 +282,7 @@ pub(crate) fn document<'a>(report: &'a Report<'a>) -> ExplanationOut<'a> {
         problems: problems(report.diagnostics),
         from: report.from.to_owned(),
         to: report.to.to_owned(),
-        verdict: common.map_or(VerdictOut::Unknown, VerdictOut::from),
+        verdict: SummaryOut::of(outcomes),
         mixed: common.is_none(),
         egress: side(sides.as_ref().map(|s| &s.egress)),
         ingress: side(sides.as_ref().map(|s| &s.ingress)),
@@ -347,7 +377,7 @@ pub(crate) fn side_out(snapshot: &Snapshot, sources: &Sources, side: &Side) -> S
             _ => None,
         },
         decided_by: decided_by_name(side.decided_by).to_owned(),
-        text: decided_by(side).to_owned(),
+        text: decided_by(side).into_owned(),
         reasons: side
             .reasons
             .iter()

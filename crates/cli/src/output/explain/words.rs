@@ -1,5 +1,7 @@
 //! The sentences that all formats of `explain` share.
 
+use std::borrow::Cow;
+
 use ringfence_engine::explain::{DecidedBy, Effect, Reason, Side, Suggester, Suggestion};
 use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Packet, Peer, Profile, Verdict};
@@ -87,7 +89,15 @@ pub(crate) fn verdict(verdict: Verdict) -> &'static str {
 }
 
 /// Why a side is as it is, without its policies.
-pub(crate) fn decided_by(side: &Side) -> &'static str {
+pub(crate) fn decided_by(side: &Side) -> Cow<'static, str> {
+    if let (DecidedBy::NotAPod, Some(node)) = (side.decided_by, &side.node) {
+        let node = visible::line(node);
+        return format!("it is node {node}, where no policy for pods applies").into();
+    }
+    Cow::Borrowed(decided(side))
+}
+
+fn decided(side: &Side) -> &'static str {
     let end = |egress, ingress| match side.direction {
         Direction::Egress => egress,
         Direction::Ingress => ingress,
