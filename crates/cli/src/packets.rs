@@ -10,7 +10,7 @@ pub(crate) use outcome::{Answer, Outcome, Party, Via};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use ringfence_engine::reach::OutsideRegion;
+use ringfence_engine::reach::{OpenPorts, OutsideRegion};
 use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Engine, Peer};
 use ringfence_model::address::IpFamily;
@@ -147,6 +147,7 @@ fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mu
                         destination: ends.1,
                         addresses: None,
                         family,
+                        is_of_unseen_family: false,
                         via: via.as_ref(),
                         asked: ports,
                         open: match via {
@@ -179,12 +180,13 @@ fn from_pod(engine: &Engine, source: PodId, destination: &Destination, into: &mu
                 nets,
                 by_word: *by_word,
             };
-            for (region, address, family) in regions(engine, source, Direction::Egress, outside) {
+            for region in regions(engine, source, Direction::Egress, outside) {
                 into.add(&Judged {
                     source: Peer::Pod(source),
-                    destination: Peer::Address(address),
+                    destination: Peer::Address(region.address),
                     addresses: Some(&region.addresses),
-                    family,
+                    family: region.family,
+                    is_of_unseen_family: region.is_of_unseen_family,
                     via: via.as_ref(),
                     asked: ports,
                     open: region.open,
@@ -212,6 +214,7 @@ fn to_addresses_of_service(
                 destination,
                 addresses: Some(std::slice::from_ref(net)),
                 family,
+                is_of_unseen_family: false,
                 via: Some(via),
                 asked: ports,
                 open: engine.ports_through_service(source, destination, family, protocol, frontend),
@@ -227,12 +230,13 @@ fn from_addresses(
     via: Option<&Via>,
     into: &mut Collector<'_>,
 ) {
-    for (region, address, family) in regions(engine, pod, Direction::Ingress, outside) {
+    for region in regions(engine, pod, Direction::Ingress, outside) {
         into.add(&Judged {
-            source: Peer::Address(address),
+            source: Peer::Address(region.address),
             destination: Peer::Pod(pod),
             addresses: Some(&region.addresses),
-            family,
+            family: region.family,
+            is_of_unseen_family: region.is_of_unseen_family,
             via,
             asked: ports,
             open: region.open,
@@ -249,20 +253,63 @@ struct Outside<'a> {
     by_word: bool,
 }
 
-/// How a pod and the addresses get along, each with an address that stands for the
-/// region. Together the regions are every address that the pod has a family for.
-fn regions(
-    engine: &Engine,
-    pod: PodId,
-    direction: Direction,
-    outside: Outside<'_>,
-) -> Vec<(OutsideRegion, IpAddr, IpFamily)> {
-    let mut found = Vec::new();
-    for family in family::towards(engine.snapshot(), pod, outside.nets, outside.by_word) {
+/// Addresses outside the cluster that a pod gets along with alike.
+struct Region {
+    addresses: Vec<IpNet>,
+    /// One that stands for all of them.
+    address: IpAddr,
+    family: IpFamily,
+    is_of_unseen_family: bool,
+    open: OpenPorts,
+}
+
+impl Region {
+    fn new(region: OutsideRegion, family: IpFamily) -> Option<Self> {
+        let address = outcome::representative(&region.addresses)?;
+        Some(Self {
+            addresses: region.addresses,
+            address,
+            family,
+            is_of_unseen_family: false,
+            open: region.open,
+        })
+    }
+}
+
+/// How a pod and the addresses get along. Together the regions are every address that the
+/// pod has a family for; behind a word, those of a family that nothing in the input shows
+/// are among them where more is open to them.
+fn regions(engine: &Engine, pod: PodId, direction: Direction, outside: Outside<'_>) -> Vec<Region> {
+    let snapshot = engine.snapshot();
+    let of_family = |family: IpFamily| {
         let regions = engine.outside(pod, direction, family, outside.nets);
-        found.extend(regions.into_iter().filter_map(|region| {
-            let address = outcome::representative(&region.addresses)?;
-            Some((region, address, family))
+        regions
+            .into_iter()
+            .filter_map(move |region| Region::new(region, family))
+    };
+    let families = family::towards(snapshot, pod, outside.nets, outside.by_word);
+    let mut found: Vec<Region> = families.into_iter().flat_map(of_family).collect();
+    if !outside.by_word {
+        return found;
+    }
+    let open = found.iter().map(|region| &region.open.allow);
+    let open = open.fold(PortSet::none(), |all, ports| all.union(ports));
+    for family in snapshot.unseen_families(snapshot.pod(pod)) {
+        found.extend(of_family(family).filter_map(|region| {
+            let maybe = region
+                .open
+                .allow
+                .union(&region.open.maybe)
+                .difference(&open);
+            let unseen = Region {
+                is_of_unseen_family: true,
+                open: OpenPorts {
+                    allow: PortSet::none(),
+                    maybe,
+                },
+                ..region
+            };
+            (!unseen.open.maybe.is_empty()).then_some(unseen)
         }));
     }
     found

@@ -101,13 +101,26 @@ fn names(policies: &[NotCountedPolicy]) -> Vec<String> {
 /// What is said of an outcome beside its verdict.
 pub(crate) fn remark(outcome: &Outcome) -> Option<String> {
     let policies = &outcome.not_counted;
+    if policies.is_empty() {
+        let family = outcome.packet.family;
+        return outcome
+            .is_of_unseen_family
+            .then(|| format!("nothing in the input shows that the pod has {family}"));
+    }
     let unread = policies.iter().any(|policy| policy.why == Why::NotRead);
-    (!policies.is_empty()).then(|| {
-        let why = if unread {
-            ", which could not be read"
-        } else {
-            ""
-        };
-        format!("this does not count {}{why}", names(policies).join(", "))
+    let why = match unread {
+        true => ", which could not be read",
+        false => "",
+    };
+    let names = names(policies).join(", ");
+    Some(format!("this does not count {names}{why}"))
+}
+
+/// The same, as what stands before what the policies that do count say.
+pub(crate) fn introduction(outcome: &Outcome) -> Option<String> {
+    let remark = remark(outcome)?;
+    Some(match outcome.not_counted.is_empty() {
+        true => format!("{remark}; if it has:"),
+        false => format!("{remark}; without it:"),
     })
 }

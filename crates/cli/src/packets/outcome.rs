@@ -84,6 +84,9 @@ pub(crate) struct Outcome {
     /// Policies that no verdict counts and that could change this one, which is unknown
     /// for that reason.
     pub(crate) not_counted: Vec<NotCountedPolicy>,
+    /// Whether it is unknown because nothing in the input shows that the pod has this
+    /// family, and it would be another one if it had.
+    pub(crate) is_of_unseen_family: bool,
 }
 
 /// A pair of ends that was judged for all ports.
@@ -93,6 +96,8 @@ pub(super) struct Judged<'a> {
     /// The addresses that the end outside the cluster stands for.
     pub(super) addresses: Option<&'a [IpNet]>,
     pub(super) family: IpFamily,
+    /// Whether nothing in the input shows that the pod has the family.
+    pub(super) is_of_unseen_family: bool,
     pub(super) via: Option<&'a Via>,
     /// The ports that were asked for.
     pub(super) asked: &'a PortSet,
@@ -216,6 +221,7 @@ fn outcome(judged: &Judged<'_>, ends: &Ends, verdict: Verdict, ports: PortSet) -
         },
         has_siblings: false,
         not_counted: Vec::new(),
+        is_of_unseen_family: judged.is_of_unseen_family,
     }
 }
 
@@ -233,6 +239,7 @@ fn join_families(outcomes: Vec<Outcome>) -> Vec<Outcome> {
                 && known.verdict == outcome.verdict
                 && known.ports == outcome.ports
                 && known.via == outcome.via
+                && known.is_of_unseen_family == outcome.is_of_unseen_family
                 && same_or_addresses(&known.from, &outcome.from)
                 && same_or_addresses(&known.to, &outcome.to)
         });

@@ -188,3 +188,33 @@ fn pods_without_ipv4_may_reach_it_through_a_translator_in_all_of_ipv6() {
     assert!(questions(&run).is_empty(), "{}", run.stdout);
     assert_eq!(vault(&run), ["closed", "open"]);
 }
+
+#[test]
+fn what_is_open_in_a_family_that_nothing_shows_is_unknown_to_explain_and_assert() {
+    let open = policy("to: [{ipBlock: {cidr: \"::/0\"}}]");
+    let input = format!("{CLOSED}---\n{open}");
+    let directory = tempfile::tempdir().unwrap();
+    let assertions = directory.path().join("assert.yaml");
+    let text = "apiVersion: ringfence.dev/v1alpha1\nkind: Assertions\nforbids:\n\
+                - {from: vault/signer, to: internet}\n- {from: vault/signer, to: metadata}\n";
+    std::fs::write(&assertions, text).unwrap();
+    let assertions = assertions.display();
+    for (families, code, verdict) in [
+        ("", 1, "Unknown"),
+        ("--ip-family ipv4", 0, "Denied"),
+        ("--ip-family ipv6", 1, "Allowed"),
+    ] {
+        let run = ringfence_with(&format!("assert -f - {families} {assertions}"), &input);
+        assert_eq!(run.code, Some(code), "{families}: {}", run.stdout);
+        for word in ["internet", "metadata"] {
+            let question = format!("explain -f - {families} vault/signer {word} -o json");
+            let run = ringfence_with(&question, &input);
+            assert!(run.stdout.contains(verdict), "{question}: {}", run.stdout);
+        }
+    }
+    // What is open anyway is not asked about.
+    let both = policy("to: [{ipBlock: {cidr: 0.0.0.0/0}}, {ipBlock: {cidr: \"::/0\"}}]");
+    let input = format!("{CLOSED}---\n{both}");
+    let run = ringfence_with("explain -f - vault/signer internet", &input);
+    assert!(!run.stdout.contains("NOT KNOWN"), "{}", run.stdout);
+}

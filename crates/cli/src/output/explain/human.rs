@@ -16,7 +16,7 @@ use crate::output::layout::count;
 use crate::output::snippet::{Marked, render, untitled};
 use crate::output::{Theme, incomplete};
 use crate::packets::{Outcome, Party};
-use crate::unread::remark;
+use crate::unread::introduction;
 
 pub(super) fn write(
     report: &Report<'_>,
@@ -185,9 +185,9 @@ impl Human<'_> {
         if let Some(others) = group.others(&self.speaker) {
             writeln!(out, "  {others}")?;
         }
-        if let Some(remark) = remark(outcome) {
+        if let Some(remark) = introduction(outcome) {
             let style = self.theme.warning;
-            writeln!(out, "  {style}{remark}{style:#}; without it:")?;
+            writeln!(out, "  {style}{remark}{style:#}")?;
         }
         writeln!(out)?;
         let snapshot = self.report.snapshot;

@@ -9,7 +9,7 @@ use super::alike::{MOST_EXPLAINED, alike, rest};
 use super::words::{Missing, Speaker, decided_by, location, reason_title, verdict};
 use crate::output::markdown::cell;
 use crate::output::{incomplete, visible};
-use crate::unread::remark;
+use crate::unread::introduction;
 
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     incomplete::markdown(report.diagnostics, out)?;
@@ -27,8 +27,8 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
             speaker.connection(outcome).replace('`', "'"),
             verdict(outcome.verdict)
         )?;
-        if let Some(remark) = remark(outcome) {
-            writeln!(out, "**Not certain:** {}; without it:\n", cell(&remark))?;
+        if let Some(remark) = introduction(outcome) {
+            writeln!(out, "**Not certain:** {}\n", cell(&remark))?;
         }
         let explanation = explain(snapshot, report.profile, &outcome.packet);
         side(
