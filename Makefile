@@ -20,7 +20,7 @@ demo: build ## run the verbs on the shipped examples and say what one learns
 	@RINGFENCE=$(RINGFENCE) scripts/demo.sh
 
 test: ## format, lints and all tests
-	@scripts/ensure-tools.sh rust
+	@scripts/ensure-tools.sh rust busybox
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the named tools where they are missing: rust, cargo-deny, cargo-fuzz.
+# Installs the named tools where they are missing: rust, busybox, cargo-deny, cargo-fuzz.
 # Debian and its derivatives; elsewhere it says what to install.
 set -eu
 
@@ -38,9 +38,18 @@ ensure_rust() {
     }
 }
 
+# What runs in the pods of the lab: wget, nslookup, ping.
+ensure_busybox() {
+    command -v busybox >/dev/null || apt busybox || {
+        echo "ringfence: busybox is needed (on Debian: apt-get install busybox)" >&2
+        exit 1
+    }
+}
+
 for tool in "$@"; do
     case $tool in
     rust) ensure_rust ;;
+    busybox) ensure_busybox ;;
     cargo-deny | cargo-fuzz)
         command -v "$tool" >/dev/null || cargo install --locked "$tool"
         ;;

@@ -148,7 +148,7 @@ pub(crate) struct ReadingOptions {
 
     /// The address families of pods whose addresses are not known [default: told from
     /// known addresses and pod ranges, otherwise ipv4]
-    #[arg(long, value_name = "FAMILY")]
+    #[arg(long, alias = "families", value_name = "FAMILY")]
     pub(crate) ip_family: Option<FamilyChoice>,
 
     /// How the data plane reads what the specification leaves open

@@ -1,6 +1,7 @@
 //! From the options to a snapshot, with the input's problems told on the way.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ringfence_advisor::context::{Inventory, assumed_name_servers};
@@ -279,8 +280,16 @@ impl Cluster {
 /// # Errors
 /// If one cannot be read at all.
 pub(crate) fn read_files(options: &InputOptions, printer: &mut Printer) -> Result<Files, Stop> {
+    read_paths(&options.filenames, printer)
+}
+
+/// Reads these files.
+///
+/// # Errors
+/// If one cannot be read at all.
+pub(crate) fn read_paths(paths: &[PathBuf], printer: &mut Printer) -> Result<Files, Stop> {
     let working = printer.working("reading files");
-    let files = input::read(&options.filenames, &Limits::default());
+    let files = input::read(paths, &Limits::default());
     drop(working);
     files.map_err(|errors| stop(&errors, printer))
 }

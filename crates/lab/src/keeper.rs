@@ -4,6 +4,10 @@
 //! standard output when the lab is there. After that it listens on a socket in the
 //! lab's folder, one line of JSON a request and one a reply.
 
+mod held;
+
+pub use held::Named;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -16,7 +20,7 @@ use nix::unistd::geteuid;
 use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
-use ringfence_model::parse::{self, Input, Limits};
+use ringfence_model::parse::Sources;
 use ringfence_model::snapshot::Snapshot;
 use ringfence_model::snapshot::builder::BuildOptions;
 use serde::{Deserialize, Serialize};
@@ -31,6 +35,8 @@ use crate::schedule::{DNS_NAMESPACE, Options, Schedule, schedule};
 use crate::session::{Building, Policies, Running, runtime};
 use crate::state::{HostState, PodState, State, folder, root, started, sweep};
 use crate::topology::Cni;
+
+use held::Held;
 
 /// What a lab is to be made of, as one process tells another.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -67,14 +73,20 @@ pub struct Manifest {
     pub text: String,
 }
 
-/// What is to become of the manifests of a lab that stays up.
+/// What is to become of the objects of a lab that stays up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Change {
     /// The manifests.
     pub manifests: Vec<Manifest>,
+    /// The namespace of objects that name none; `None`: that of the lab.
+    pub namespace: Option<String>,
     /// Whether they take the place of all that the lab has, or are added to them; an
     /// object of the same name is replaced.
     pub replace: bool,
+    /// Whether they are taken away instead.
+    pub delete: bool,
+    /// Objects that are taken away by their names.
+    pub named: Vec<Named>,
 }
 
 /// What became of a request.
@@ -82,6 +94,8 @@ pub struct Change {
 pub struct Reply {
     /// What went wrong; `None` if nothing did.
     pub error: Option<String>,
+    /// What became of each object.
+    pub done: Vec<String>,
     /// What is not as the manifests say.
     pub notes: Vec<String>,
 }
@@ -89,12 +103,7 @@ pub struct Reply {
 const SOCKET: &str = "control";
 
 impl Request {
-    fn schedule(&self) -> Result<Schedule, LabError> {
-        let inputs = self.manifests.iter().map(|manifest| Input {
-            name: manifest.name.clone(),
-            bytes: manifest.text.clone().into_bytes(),
-        });
-        let loaded = parse::load(inputs.collect(), &Limits::default());
+    fn schedule(&self, held: &Held) -> Result<Schedule, LabError> {
         let families: Vec<IpFamily> = self
             .families
             .iter()
@@ -117,12 +126,9 @@ impl Request {
             replicas: self.replicas,
             ..Options::default()
         };
-        Ok(schedule(
-            &loaded.objects,
-            &build,
-            &loaded.sources,
-            &options,
-        )?)
+        // What is wrong with the texts was said where they were read first.
+        let sources = Sources::default();
+        Ok(schedule(held.objects(), &build, &sources, &options)?)
     }
 
     fn building(&self) -> Building {
@@ -189,7 +195,7 @@ pub fn keep(name: &str) -> Result<(), LabError> {
     kept.and(swept.map(|_| ()))
 }
 
-async fn hold(name: &str, folder: &Path, mut request: Request) -> Result<(), LabError> {
+async fn hold(name: &str, folder: &Path, request: Request) -> Result<(), LabError> {
     let failed = |error: std::io::Error| LabError::File {
         path: folder.display().to_string(),
         reason: error.to_string(),
@@ -203,12 +209,17 @@ async fn hold(name: &str, folder: &Path, mut request: Request) -> Result<(), Lab
         ends.push(signal(kind).map_err(failed)?);
     }
     let building = request.building();
-    let mut running = Running::start(request.schedule()?, &building).await?;
+    let mut held = Held::default();
+    for object in Held::read(&request.manifests, &request.namespace) {
+        held.put(object);
+    }
+    let mut running = Running::start(request.schedule(&held)?, &building).await?;
+    held.note_addresses(&running.lab.schedule().snapshot);
     let listener = UnixListener::bind(folder.join(SOCKET)).map_err(failed)?;
     state(name, &running.lab)?.write()?;
     tell(&Reply {
-        error: None,
         notes: running.lab.schedule().notes.clone(),
+        ..Reply::default()
     })
     .map_err(failed)?;
     let [mut terminate, mut interrupt, mut hangup] =
@@ -221,13 +232,14 @@ async fn hold(name: &str, folder: &Path, mut request: Request) -> Result<(), Lab
             accepted = listener.accept() => accepted.map_err(failed)?.0,
         };
         // Who asks and leaves has nothing to complain of.
-        let _ = answer(stream, &mut request, &mut running, &building).await;
+        let _ = answer(stream, &request, &mut held, &mut running, &building).await;
     }
 }
 
 async fn answer(
     stream: tokio::net::UnixStream,
-    held: &mut Request,
+    request: &Request,
+    held: &mut Held,
     running: &mut Running,
     building: &Building,
 ) -> std::io::Result<()> {
@@ -236,11 +248,18 @@ async fn answer(
     stream.read_line(&mut line).await?;
     let changed = match serde_json::from_str(&line) {
         Err(error) => Err(LabError::Bug(format!("a request: {error}"))),
-        Ok(change) => change_to(change, held, running, building).await,
+        Ok(change) => change_to(&change, request, held, running, building).await,
     };
-    let reply = Reply {
-        error: changed.err().map(|error| error.to_string()),
-        notes: running.lab.schedule().notes.clone(),
+    let reply = match changed {
+        Err(error) => Reply {
+            error: Some(error.to_string()),
+            ..Reply::default()
+        },
+        Ok(done) => Reply {
+            error: None,
+            done,
+            notes: running.lab.schedule().notes.clone(),
+        },
     };
     let mut text = serde_json::to_vec(&reply)?;
     text.push(b'\n');
@@ -248,19 +267,18 @@ async fn answer(
 }
 
 async fn change_to(
-    change: Change,
-    held: &mut Request,
+    change: &Change,
+    request: &Request,
+    held: &mut Held,
     running: &mut Running,
     building: &Building,
-) -> Result<(), LabError> {
+) -> Result<Vec<String>, LabError> {
     let mut next = held.clone();
-    match change.replace {
-        true => next.manifests = change.manifests,
-        false => next.manifests.extend(change.manifests),
-    }
-    running.update(next.schedule()?, building).await?;
+    let done = next.change(change, &request.namespace)?;
+    running.update(request.schedule(&next)?, building).await?;
+    next.note_addresses(&running.lab.schedule().snapshot);
     *held = next;
-    Ok(())
+    Ok(done)
 }
 
 /// Says on standard output that the lab is there. Nobody needs to listen any more.
@@ -271,11 +289,11 @@ fn tell(reply: &Reply) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Changes the manifests of a lab that stays up.
+/// Changes the objects of a lab that stays up.
 ///
 /// # Errors
 /// If it cannot be asked. That it refuses is said in the reply.
-pub fn apply(name: &str, change: &Change) -> Result<Reply, LabError> {
+pub fn change(name: &str, change: &Change) -> Result<Reply, LabError> {
     State::read(name)?;
     let path = folder(name)?.join(SOCKET);
     let failed = |error: std::io::Error| LabError::File {

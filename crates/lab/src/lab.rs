@@ -1,6 +1,7 @@
 //! A running lab: the network, what answers in it, and what holds the policies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -142,20 +143,11 @@ impl Lab {
     /// # Errors
     /// If it differs in pods or nodes, which would be another lab.
     pub async fn update(&mut self, schedule: Schedule) -> Result<(), LabError> {
-        let pods = |schedule: &Schedule| -> Vec<_> {
-            let snapshot = &schedule.snapshot;
-            let pods = snapshot.pods.iter().map(|pod| {
-                let namespace = Arc::clone(&snapshot.namespace(pod.namespace).name);
-                let name = Arc::clone(&pod.name);
-                (namespace, name, pod.addresses.clone(), pod.node.clone())
-            });
-            pods.collect()
-        };
-        if pods(&schedule) != pods(&self.schedule) || schedule.nodes != self.schedule.nodes {
-            return Err(LabError::Unsupported(
-                "these manifests change pods or nodes: start a lab of their own for them"
-                    .to_owned(),
-            ));
+        if let Some(other) = difference(&self.schedule, &schedule) {
+            return Err(LabError::Unsupported(format!(
+                "in a lab that is up, pods and nodes stay as they are, and {other}: nothing is \
+                 changed; for other pods start another lab, with `ringfence lab up`"
+            )));
         }
         for index in 0..schedule.nodes.len() {
             if let Some(node) = self.network.node(index) {
@@ -166,6 +158,55 @@ impl Lab {
         self.schedule = schedule;
         Ok(())
     }
+}
+
+/// What differs in the pods or the nodes of two schedules, as the end of a sentence.
+fn difference(old: &Schedule, new: &Schedule) -> Option<String> {
+    type Place = (Vec<IpAddr>, Option<Arc<str>>, bool);
+    let pods = |schedule: &Schedule| -> BTreeMap<String, Place> {
+        let snapshot = &schedule.snapshot;
+        let pods = snapshot.pods.iter().map(|pod| {
+            let namespace = &snapshot.namespace(pod.namespace).name;
+            let place = (pod.addresses.clone(), pod.node.clone(), pod.host_network);
+            (format!("{namespace}/{}", pod.name), place)
+        });
+        pods.collect()
+    };
+    let (before, after) = (pods(old), pods(new));
+    let named = |names: Vec<&String>, what: &str| {
+        let (first, more) = names.split_first()?;
+        let more = match more.len() {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        Some(format!("this would {what} the pod {first}{more}"))
+    };
+    let only = |one: &'_ BTreeMap<String, Place>, other: &BTreeMap<String, Place>, what: &str| {
+        let names = one.keys().filter(|name| !other.contains_key(*name));
+        named(names.collect(), what)
+    };
+    let moved = || {
+        let differs = before.iter().filter(|(name, place)| {
+            let now = after.get(*name);
+            now.is_some_and(|now| now != *place)
+        });
+        named(differs.map(|(name, _)| name).collect(), "move")
+    };
+    let order = |schedule: &Schedule| -> Vec<Arc<str>> {
+        let pods = schedule.snapshot.pods.iter();
+        pods.map(|pod| Arc::clone(&pod.name)).collect()
+    };
+    let nodes = || {
+        let differ = old.nodes != new.nodes
+            || old.families != new.families
+            // What is built is known by the number of the pod.
+            || order(old) != order(new);
+        differ.then(|| "this would change the nodes".to_owned())
+    };
+    only(&after, &before, "add")
+        .or_else(|| only(&before, &after, "take away"))
+        .or_else(nodes)
+        .or_else(moved)
 }
 
 /// What each namespace answers on.

@@ -42,7 +42,7 @@ pub const NAME_SERVER: Host = Host {
 };
 
 /// The hosts of the lab's internet that have names.
-pub const HOSTS: [Host; 5] = [
+pub const HOSTS: [Host; 6] = [
     WEB,
     Host {
         name: "example.com",
@@ -52,6 +52,12 @@ pub const HOSTS: [Host; 5] = [
         name: "api.example.com",
         v4: Ipv4Addr::new(203, 0, 113, 20),
         v6: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x20),
+    },
+    // What people look up to see whether names are answered.
+    Host {
+        name: "google.com",
+        v4: Ipv4Addr::new(203, 0, 113, 30),
+        v6: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x30),
     },
     NAME_SERVER,
     Host {

@@ -1,6 +1,7 @@
 //! `lab`: manifests as real packets, in network namespaces of this machine.
 
 mod apply;
+mod delete;
 mod down;
 mod exec;
 mod keep;
@@ -37,6 +38,7 @@ enum LabVerb {
     Up(up::UpArgs),
     Exec(exec::ExecArgs),
     Apply(apply::ApplyArgs),
+    Delete(delete::DeleteArgs),
     Down(down::DownArgs),
     List(list::ListArgs),
     #[command(hide = true)]
@@ -57,6 +59,7 @@ pub(crate) fn run(args: &LabArgs, printer: &mut Printer) -> Result<Exit, Stop> {
         LabVerb::Up(args) => up::run(args, printer),
         LabVerb::Exec(args) => exec::run(args),
         LabVerb::Apply(args) => apply::run(args, printer),
+        LabVerb::Delete(args) => delete::run(args, printer),
         LabVerb::Down(args) => down::run(args, printer),
         LabVerb::List(args) => list::run(args, printer),
         LabVerb::Keep(args) => keep::run(args),

@@ -42,15 +42,24 @@ fn denied() -> String {
 }
 
 /// A lab that stays up until the test ends, however it ends.
-struct Up(String);
+pub(crate) struct Up(pub(crate) String);
 
 impl Up {
     fn new(test: &str, yaml: &str) -> Self {
-        let name = format!("test-{}-{test}", std::process::id());
-        let up = Self(name);
-        let run = ringfence_with(&format!("lab up --name {} --nodes 1 -f -", up.0), yaml);
+        let up = Self::with(test, "--nodes 1 -f -", yaml);
+        assert!(
+            ringfence("lab list").stdout.contains(&up.0),
+            "{} is not there",
+            up.0
+        );
+        up
+    }
+
+    /// A lab with a name of its own, with these options of `lab up`.
+    pub(crate) fn with(test: &str, options: &str, stdin: &str) -> Self {
+        let up = Self(format!("test-{}-{test}", std::process::id()));
+        let run = ringfence_with(&format!("lab up --name {} {options}", up.0), stdin);
         assert_eq!(run.code, Some(0), "{}", run.text());
-        assert!(run.stdout.contains("duo/client"), "{}", run.text());
         up
     }
 
@@ -97,7 +106,7 @@ impl Drop for Up {
 
 #[test]
 fn packets_do_what_is_predicted() {
-    let run = ringfence_with("lab run --families dual -f -", &denied());
+    let run = ringfence_with("lab run --ip-family dual -f -", &denied());
     assert_eq!(run.code, Some(0), "{}", run.text());
     assert!(run.stdout.contains("none differs"), "{}", run.text());
     assert!(run.stdout.contains("denied and dropped"), "{}", run.text());
@@ -105,7 +114,11 @@ fn packets_do_what_is_predicted() {
 
 #[test]
 fn a_plugin_that_knows_no_policies_is_noticed() {
-    let run = ringfence_with("lab run --no-enforce -o json -f -", &denied());
+    // As it was called first.
+    let run = ringfence_with(
+        "lab run --families ipv4 --no-enforce -o json -f -",
+        &denied(),
+    );
     assert_eq!(run.code, Some(1), "{}", run.text());
     assert!(run.json()["differ"].as_u64().unwrap() > 10);
 }
@@ -150,14 +163,47 @@ fn commands_run_in_pods_and_policies_come_and_go() {
     assert!(own.stdout.contains("10.244."), "{}", own.text());
     let run = ringfence(&format!("lab apply --name {} -f {deny}", up.0));
     assert_eq!(run.code, Some(0), "{}", run.text());
+    assert_eq!(run.stdout, "networkpolicy \"deny\" created\n");
     assert!(!up.resolves());
     let run = ringfence(&format!("lab apply --name {} --replace -f {open}", up.0));
     assert_eq!(run.code, Some(0), "{}", run.text());
+    assert!(run.stdout.contains("\"deny\" deleted"), "{}", run.text());
     assert!(up.comes_to_resolve());
-    // Other pods are another lab.
+    // Away by the file that it came from, and by its name.
+    for way in [format!("-f {deny}"), "-n duo netpol deny".to_owned()] {
+        let run = ringfence(&format!("lab apply --name {} -f {deny}", up.0));
+        assert_eq!(run.code, Some(0), "{}", run.text());
+        assert!(!up.resolves());
+        let run = ringfence(&format!("lab delete --name {} {way}", up.0));
+        assert_eq!(run.code, Some(0), "{}", run.text());
+        assert_eq!(run.stdout, "networkpolicy \"deny\" deleted\n");
+        assert!(up.comes_to_resolve());
+    }
+    let run = ringfence(&format!("lab delete --name {} -n duo netpol deny", up.0));
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(run.stderr.contains("is not there"), "{}", run.text());
+}
+
+#[test]
+fn a_lab_that_is_up_says_which_pods_it_will_not_change() {
+    let scratch = Scratch::new("lab-pods");
+    let up = Up::new("pods", TWO);
     let other = scratch.file("other.yaml", &TWO.replace("name: server", "name: other"));
     let run = ringfence(&format!("lab apply --name {} -f {other}", up.0));
     assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(
+        run.stderr.contains("add the pod duo/other"),
+        "{}",
+        run.text()
+    );
+    let run = ringfence(&format!("lab delete --name {} -n duo pod server", up.0));
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    let told = run.stderr.contains("take away the pod duo/server");
+    assert!(told, "{}", run.text());
+    // Nothing of it came to be.
+    let open = scratch.file("open.yaml", TWO);
+    let run = ringfence(&format!("lab apply --name {} -f {open}", up.0));
+    assert_eq!(run.code, Some(0), "{}", run.text());
     assert!(up.comes_to_resolve());
 }
 

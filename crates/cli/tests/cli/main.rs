@@ -23,6 +23,7 @@ mod may_reach;
 mod not_counted;
 mod page;
 mod reach;
+mod recipe;
 mod sarif;
 mod schema;
 mod standards;

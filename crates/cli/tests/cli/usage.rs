@@ -14,6 +14,7 @@ fn help_is_stable() {
         "lab up",
         "lab exec",
         "lab apply",
+        "lab delete",
         "lab down",
         "lab list",
         "completions",

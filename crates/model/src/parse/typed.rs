@@ -84,6 +84,81 @@ impl TypedObject {
         }
     }
 
+    /// `apiVersion`; empty for a workload of a kind that only its template is known of.
+    #[must_use]
+    pub fn api_version(&self) -> &'static str {
+        match self {
+            Self::Namespace(_)
+            | Self::Node(_)
+            | Self::Pod(_)
+            | Self::ReplicationController(_)
+            | Self::Service(_)
+            | Self::Endpoints(_) => "v1",
+            Self::Deployment(_)
+            | Self::StatefulSet(_)
+            | Self::DaemonSet(_)
+            | Self::ReplicaSet(_) => "apps/v1",
+            Self::Job(_) | Self::CronJob(_) => "batch/v1",
+            Self::OtherWorkload { .. } => "",
+            Self::EndpointSlice(_) => "discovery.k8s.io/v1",
+            Self::Ingress(_) => "networking.k8s.io/v1",
+            Self::Policy(policy) => policy.family.api_version(),
+        }
+    }
+
+    /// `metadata.name`. An object without one goes by its `generateName`, which no real
+    /// name can equal; it is empty if there is neither.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        if let Self::Policy(policy) = self {
+            return &policy.name;
+        }
+        let metadata = self.metadata();
+        let name = metadata.and_then(|metadata| metadata.name.as_deref());
+        name.filter(|name| !name.is_empty())
+            .or_else(|| metadata?.generate_name.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// `metadata.namespace`, if it names one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        let written = match self {
+            Self::Policy(policy) => policy.namespace.as_deref(),
+            _ => self.metadata().and_then(|m| m.namespace.as_deref()),
+        };
+        written.filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Puts it into a namespace, unless it names one or its kind is in none.
+    pub fn put_into(&mut self, namespace: &str) {
+        if !self.is_namespaced() || self.namespace().is_some() {
+            return;
+        }
+        let metadata = match self {
+            Self::Policy(policy) => {
+                policy.namespace = Some(namespace.into());
+                return;
+            }
+            Self::Namespace(object) => &mut object.metadata,
+            Self::Node(object) => &mut object.metadata,
+            Self::Pod(object) => &mut object.metadata,
+            Self::Deployment(object) => &mut object.metadata,
+            Self::StatefulSet(object) => &mut object.metadata,
+            Self::DaemonSet(object) => &mut object.metadata,
+            Self::ReplicaSet(object) => &mut object.metadata,
+            Self::ReplicationController(object) => &mut object.metadata,
+            Self::Job(object) => &mut object.metadata,
+            Self::CronJob(object) => &mut object.metadata,
+            Self::OtherWorkload { metadata, .. } => metadata,
+            Self::Service(object) => &mut object.metadata,
+            Self::Endpoints(object) => &mut object.metadata,
+            Self::EndpointSlice(object) => &mut object.metadata,
+            Self::Ingress(object) => &mut object.metadata,
+        };
+        metadata.namespace = Some(namespace.to_owned());
+    }
+
     /// Whether objects of its kind are in a namespace.
     #[must_use]
     pub fn is_namespaced(&self) -> bool {

@@ -12,7 +12,13 @@ use crate::output::Printer;
 /// Give a lab that stays up more policies and Services, or others
 ///
 /// Objects are added; one of the same kind, namespace and name is replaced. Pods and nodes
-/// stay as they are.
+/// stay as they are, and so do the ports that pods listen on. Without `-n`, objects that
+/// name no namespace are in that of the lab.
+///
+/// Examples:
+///
+///     sudo ringfence lab apply -f default-deny.yaml
+///     sudo ringfence lab apply --replace -f manifests/
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ApplyArgs {
@@ -32,14 +38,25 @@ pub(crate) fn run(args: &ApplyArgs, printer: &mut Printer) -> Result<Exit, Stop>
     let (manifests, complete) = checked(files, printer);
     let change = Change {
         manifests,
+        namespace: args.input.reading.namespace.clone(),
         replace: args.replace,
+        ..Change::default()
     };
-    let reply = keeper::apply(&args.name.name, &change)?;
+    make(&args.name, &change, printer)?;
+    Ok(if complete { Exit::Fine } else { Exit::BadInput })
+}
+
+/// Makes a change, and prints what became of each object.
+pub(super) fn make(name: &NameOption, change: &Change, printer: &mut Printer) -> Result<(), Stop> {
+    let reply = keeper::change(&name.name, change)?;
     if let Some(error) = reply.error {
         return Err(anyhow::anyhow!("{error}").into());
     }
     for note in &reply.notes {
         printer.note(note);
     }
-    Ok(if complete { Exit::Fine } else { Exit::BadInput })
+    for done in &reply.done {
+        writeln!(printer.out(), "{done}")?;
+    }
+    Ok(())
 }

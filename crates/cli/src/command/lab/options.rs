@@ -20,10 +20,6 @@ pub(crate) struct BuildOptions {
     #[arg(long, value_name = "KIND", default_value = "routed")]
     pub(crate) cni: CniChoice,
 
-    /// The address families [default: as the manifests tell, otherwise ipv4]
-    #[arg(long, value_name = "FAMILIES")]
-    pub(crate) families: Option<FamiliesChoice>,
-
     /// How many pods of one workload run at most
     #[arg(long, value_name = "N", default_value_t = 2)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -50,23 +46,10 @@ pub(crate) enum CniChoice {
     Bridge,
 }
 
-/// `--families`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FamiliesChoice {
-    Ipv4,
-    Ipv6,
-    Dual,
-}
-
 impl BuildOptions {
-    /// The families that were asked for, by this option or the one of all verbs.
+    /// The families that were asked for.
     pub(crate) fn families(&self) -> Option<Vec<IpFamily>> {
-        let own = self.families.map(|choice| match choice {
-            FamiliesChoice::Ipv4 => vec![IpFamily::V4],
-            FamiliesChoice::Ipv6 => vec![IpFamily::V6],
-            FamiliesChoice::Dual => IpFamily::ALL.to_vec(),
-        });
-        own.or_else(|| self.input.reading.families())
+        self.input.reading.families()
     }
 
     pub(crate) fn cni(&self) -> Cni {

@@ -33,7 +33,7 @@ use crate::output::lab::{Format, Report, print};
 /// Examples:
 ///
 ///     sudo ringfence lab run -f manifests/
-///     sudo ringfence lab run -f manifests/ --families dual --nodes 3
+///     sudo ringfence lab run -f manifests/ --ip-family dual --nodes 3
 ///     sudo ringfence lab run -f manifests/ --audit
 ///     sudo ringfence lab run -f manifests/ --no-enforce
 ///     sudo ringfence lab run -f manifests/ -o junit > report.xml

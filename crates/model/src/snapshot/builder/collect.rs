@@ -5,7 +5,6 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rustc_hash::FxHashMap;
 
 use super::interner::Interner;
@@ -13,7 +12,7 @@ use super::notices::{Notices, Subject};
 use super::templates::{self, WorkloadObject};
 use crate::object::ObjectRef;
 use crate::parse::{Object, TypedObject};
-use crate::policy::{Policy, PolicyFamily};
+use crate::policy::Policy;
 use crate::source::Origin;
 
 /// An object with its identity settled: it has a name, a namespaced one has a
@@ -136,82 +135,15 @@ impl Collected {
     }
 }
 
-/// The name of an object as a user would say it; an object without `metadata.name`
-/// goes by its `generateName`, which no real name can equal.
+/// The name of an object as a user would say it.
 fn identify(typed: &TypedObject, default_namespace: &str, interner: &mut Interner) -> ObjectRef {
-    let (api_version, kind, namespaced) = kind_of(typed);
-    let (namespace, name) = match typed {
-        TypedObject::Policy(policy) => (policy.namespace.as_deref(), &*policy.name),
-        _ => {
-            let metadata = metadata_of(typed);
-            let generated = metadata.and_then(|m| m.generate_name.as_deref());
-            let name = metadata.and_then(|m| m.name.as_deref());
-            (
-                metadata.and_then(|m| m.namespace.as_deref()),
-                name.filter(|name| !name.is_empty())
-                    .or(generated)
-                    .unwrap_or_default(),
-            )
-        }
-    };
-    let namespace = namespaced.then(|| {
-        interner.name(
-            namespace
-                .filter(|namespace| !namespace.is_empty())
-                .unwrap_or(default_namespace),
-        )
-    });
+    let namespace = typed
+        .is_namespaced()
+        .then(|| interner.name(typed.namespace().unwrap_or(default_namespace)));
     ObjectRef {
-        api_version: interner.name(api_version),
-        kind: interner.name(kind),
+        api_version: interner.name(typed.api_version()),
+        kind: interner.name(typed.kind()),
         namespace,
-        name: name.into(),
+        name: typed.name().into(),
     }
-}
-
-/// `apiVersion`, `kind` and whether the kind is namespaced.
-fn kind_of(typed: &TypedObject) -> (&'static str, &str, bool) {
-    match typed {
-        TypedObject::Namespace(_) => ("v1", "Namespace", false),
-        TypedObject::Node(_) => ("v1", "Node", false),
-        TypedObject::Pod(_) => ("v1", "Pod", true),
-        TypedObject::Deployment(_) => ("apps/v1", "Deployment", true),
-        TypedObject::StatefulSet(_) => ("apps/v1", "StatefulSet", true),
-        TypedObject::DaemonSet(_) => ("apps/v1", "DaemonSet", true),
-        TypedObject::ReplicaSet(_) => ("apps/v1", "ReplicaSet", true),
-        TypedObject::ReplicationController(_) => ("v1", "ReplicationController", true),
-        TypedObject::Job(_) => ("batch/v1", "Job", true),
-        TypedObject::CronJob(_) => ("batch/v1", "CronJob", true),
-        TypedObject::OtherWorkload { kind, .. } => ("", kind, true),
-        TypedObject::Service(_) => ("v1", "Service", true),
-        TypedObject::Endpoints(_) => ("v1", "Endpoints", true),
-        TypedObject::EndpointSlice(_) => ("discovery.k8s.io/v1", "EndpointSlice", true),
-        TypedObject::Ingress(_) => ("networking.k8s.io/v1", "Ingress", true),
-        TypedObject::Policy(policy) => (
-            policy.family.api_version(),
-            policy.family.kind(),
-            policy.family == PolicyFamily::NetworkPolicy,
-        ),
-    }
-}
-
-fn metadata_of(typed: &TypedObject) -> Option<&ObjectMeta> {
-    Some(match typed {
-        TypedObject::Namespace(object) => &object.metadata,
-        TypedObject::Node(object) => &object.metadata,
-        TypedObject::Pod(object) => &object.metadata,
-        TypedObject::Deployment(object) => &object.metadata,
-        TypedObject::StatefulSet(object) => &object.metadata,
-        TypedObject::DaemonSet(object) => &object.metadata,
-        TypedObject::ReplicaSet(object) => &object.metadata,
-        TypedObject::ReplicationController(object) => &object.metadata,
-        TypedObject::Job(object) => &object.metadata,
-        TypedObject::CronJob(object) => &object.metadata,
-        TypedObject::OtherWorkload { metadata, .. } => metadata,
-        TypedObject::Service(object) => &object.metadata,
-        TypedObject::Endpoints(object) => &object.metadata,
-        TypedObject::EndpointSlice(object) => &object.metadata,
-        TypedObject::Ingress(object) => &object.metadata,
-        TypedObject::Policy(_) => return None,
-    })
 }
