@@ -1,5 +1,6 @@
 //! The shared corpus in the kernel: the cluster of every fixture, as a scheduler would lay
-//! it out, does with real packets what the oracle says.
+//! it out, does with real packets what the fixture knows, and of all other packets what the
+//! oracle says; and so say the engine and the interpreter of the rulesets.
 //!
 //! Makes network namespaces and fails where that is not permitted.
 #![allow(
@@ -11,15 +12,20 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+#[path = "support/answers.rs"]
+mod answers;
+#[path = "support/asked.rs"]
+mod asked;
 #[path = "support/trial.rs"]
 mod trial;
 
 use std::path::Path;
 
-use ringfence_lab::topology::Cni;
+use answers::ask;
+use asked::{Asked, Counts};
 use ringfence_testkit::fixture::{clusters, find_fixtures};
 use tokio::task::JoinSet;
-use trial::{Trial, check};
+use trial::{Outcome, check};
 
 const AT_ONCE: usize = 4;
 
@@ -36,40 +42,43 @@ async fn every_fixture_does_in_the_kernel_what_the_oracle_says() {
         let stages = clusters(fixture).expect("a fixture that can be read");
         stages.into_iter().map(move |stage| (name.clone(), stage))
     });
-    let (mut trials, mut packets, mut wrong) = (0, 0, Vec::new());
+    let (mut trials, mut packets, mut known, mut wrong) = (0, 0, 0, Vec::new());
+    let mut counts = Counts::default();
     let mut running = JoinSet::new();
     loop {
         while running.len() < AT_ONCE
             && let Some((fixture, stage)) = stages.next()
         {
-            // The data plane judges after the address of a Service is translated.
-            if stage.profile.judges_before_dnat {
-                continue;
-            }
             running.spawn(async move {
-                let step = stage.step.map_or(String::new(), |step| format!(", {step}"));
-                let trial = Trial {
-                    name: format!("{fixture}{step}"),
-                    objects: &stage.loaded.objects,
-                    build: stage.options,
-                    profile: stage.profile,
-                    cni: Cni::Routed,
-                    seed: 0,
+                let trial = answers::trial(&fixture, &stage);
+                let asked = Asked::new(&trial);
+                let answers = ask(&trial.name, &stage, &asked);
+                // The data plane judges after the address of a Service is translated.
+                let mut outcome = match stage.profile.judges_before_dnat {
+                    true => Outcome::default(),
+                    false => check(&trial, asked, &answers.for_kernel).await,
                 };
-                (trial.name.clone(), check(&trial).await)
+                outcome.failures.insert_str(0, &answers.failures);
+                outcome.counts.add(answers.counts);
+                (trial.name.clone(), answers.for_kernel.len(), outcome)
             });
         }
         let Some(done) = running.join_next().await else {
             break;
         };
-        let (name, (sent, failures)) = done.expect("a lab runs to its end");
-        trials += 1;
-        packets += sent;
-        if !failures.is_empty() {
-            wrong.push(format!("{name}:\n{failures}"));
+        let (name, of_fixture, outcome) = done.expect("a lab runs to its end");
+        trials += u64::from(outcome.sent > 0);
+        packets += outcome.sent;
+        known += of_fixture;
+        counts.add(outcome.counts);
+        if !outcome.failures.is_empty() {
+            wrong.push(format!("{name}:\n{}", outcome.failures));
         }
     }
-    println!("{trials} clusters of fixtures, {packets} packets");
+    println!(
+        "{trials} clusters of fixtures, {packets} packets, {known} of them of fixtures, {counts:?}"
+    );
     assert!(trials > 200 && packets > trials * 20, "{trials}, {packets}");
+    assert!(known > 3000, "{known}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -7,11 +7,13 @@ mod endpoint;
 pub mod expected;
 mod report;
 mod run;
+mod stage;
 mod table;
 
 pub use endpoint::EndpointError;
 pub use report::{FixtureReport, Mismatch};
-pub use run::{Deciders, StageCluster, clusters, find_fixtures, run_fixture};
+pub use run::{Deciders, find_fixtures, run_fixture};
+pub use stage::{Answered, StageCluster, clusters};
 pub use table::TableError;
 
 use std::path::PathBuf;
