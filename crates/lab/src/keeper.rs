@@ -213,7 +213,16 @@ async fn hold(name: &str, folder: &Path, request: Request) -> Result<(), LabErro
     for object in Held::read(&request.manifests, &request.namespace) {
         held.put(object);
     }
-    let mut running = Running::start(request.schedule(&held)?, &building).await?;
+    let [mut terminate, mut interrupt, mut hangup] =
+        <[_; 3]>::try_from(ends).map_err(|_| LabError::Bug("three signals".to_owned()))?;
+    // Building takes its time, and what is not wanted any more is not finished.
+    let started = tokio::select! {
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+        _ = hangup.recv() => return Ok(()),
+        started = Running::start(request.schedule(&held)?, &building) => started,
+    };
+    let mut running = started?;
     held.note_addresses(&running.lab.schedule().snapshot);
     let listener = UnixListener::bind(folder.join(SOCKET)).map_err(failed)?;
     state(name, &running.lab)?.write()?;
@@ -222,8 +231,6 @@ async fn hold(name: &str, folder: &Path, request: Request) -> Result<(), LabErro
         ..Reply::default()
     })
     .map_err(failed)?;
-    let [mut terminate, mut interrupt, mut hangup] =
-        <[_; 3]>::try_from(ends).map_err(|_| LabError::Bug("three signals".to_owned()))?;
     loop {
         let stream = tokio::select! {
             _ = terminate.recv() => return Ok(()),

@@ -3,6 +3,7 @@
 //! [`plan`] says what there is to be, without a kernel; [`build`] makes it.
 
 mod build;
+mod neighbours;
 pub mod plan;
 mod settings;
 

@@ -203,6 +203,11 @@ async fn without_policies_everything_is_answered() {
             "{purpose:?}"
         );
     }
+    // The metadata of clouds, in both families.
+    for address in ["169.254.169.254", "fd00:ec2::254"] {
+        let mut rows = report.rows.iter();
+        assert!(rows.any(|row| row.question.to.name == address), "{address}");
+    }
     // A port that nobody declares is closed, and that is seen to have arrived.
     let to_client = |row: &&ringfence_lab::run::Row| row.question.to.name == "shop/client";
     let closed = report.rows.iter().filter(to_client);
@@ -264,5 +269,39 @@ async fn audit_mode_denies_nothing() {
     let report = report(&yaml, &dual(2), Cni::Routed, Mode::Audit).await;
     for row in &report.rows {
         assert_eq!(row.observation.observed.passed(), Some(true), "{row:?}");
+    }
+}
+
+/// What became of `www.example.com by name`, from the client in both families.
+fn by_name(report: &Report) -> Vec<Observed> {
+    let rows = report.rows.iter().filter(|row| {
+        let question = &row.question;
+        question.to.name == "www.example.com by name" && question.from.name == "shop/client"
+    });
+    rows.map(|row| row.observation.observed).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_is_not_answered_is_told_from_a_connection_that_is_not() {
+    let dns = "
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: allow-dns, namespace: shop}
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  egress:
+  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}]
+    ports: [{port: 53, protocol: UDP}]
+";
+    for (yaml, observed) in [
+        (SHOP.to_owned(), Observed::Allowed),
+        (format!("{SHOP}{DENY}"), Observed::DnsFailed),
+        (format!("{SHOP}{DENY}{dns}"), Observed::Dropped),
+    ] {
+        let report = report(&yaml, &dual(2), Cni::Routed, Mode::Enforce).await;
+        assert_all_agree(&report);
+        assert_eq!(by_name(&report), [observed; 2]);
     }
 }

@@ -1,4 +1,4 @@
-//! A lab of fifty pods does what is predicted; how long it takes is printed, not asserted.
+//! Labs of fifty pods do what is predicted; how long it takes is printed, not asserted.
 //!
 //! These tests make network namespaces and fail where that is not permitted.
 #![allow(
@@ -44,6 +44,16 @@ fn fifty_pods() -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_pods_are_probed_and_none_does_anything_else() {
+    probe_fifty_pods(Cni::Routed, 3).await;
+}
+
+/// Fifty hosts of one network have more neighbours than the kernel remembers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_pods_on_one_bridge_are_probed_and_none_does_anything_else() {
+    probe_fifty_pods(Cni::Bridge, 1).await;
+}
+
+async fn probe_fifty_pods(cni: Cni, nodes: usize) {
     let loaded = parse::load(
         vec![Input {
             name: "fifty.yaml".to_owned(),
@@ -53,13 +63,13 @@ async fn fifty_pods_are_probed_and_none_does_anything_else() {
     );
     assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
     let options = Options {
-        nodes: 3,
+        nodes,
         ..Options::default()
     };
     let build = BuildOptions::default();
     let made = schedule(&loaded.objects, &build, &loaded.sources, &options).unwrap();
     let started = Instant::now();
-    let lab = Lab::build(made, Cni::Routed, Settings::default()).await;
+    let lab = Lab::build(made, cni, Settings::default()).await;
     let lab = lab.expect("network namespaces can be made: root is needed");
     println!("built in {:?}", started.elapsed());
     let started = Instant::now();

@@ -91,7 +91,7 @@ impl Up {
         run.stdout.contains("203.0.113.10")
     }
 
-    fn pid(&self) -> String {
+    pub(crate) fn pid(&self) -> String {
         let path = format!("/run/ringfence-lab/{}/state.json", self.0);
         let state: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         state["pid"].to_string()
@@ -207,21 +207,82 @@ fn a_lab_that_is_up_says_which_pods_it_will_not_change() {
     assert!(up.comes_to_resolve());
 }
 
+/// A network namespace, which we hold as well: the kernel gives the number of one that is
+/// gone to another.
+pub(crate) struct Held {
+    name: String,
+    _file: std::fs::File,
+}
+
+/// The network namespaces that a process holds, but for the one that it came from.
+pub(crate) fn namespaces_of(pid: &str) -> Vec<Held> {
+    let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let ours = ours.display().to_string();
+    let mut all = Vec::new();
+    // It may end while we look.
+    for path in open_files(pid) {
+        let Ok(link) = std::fs::read_link(&path) else {
+            continue;
+        };
+        let name = link.display().to_string();
+        // Threads that work in a namespace remember the one that they came from.
+        if name.starts_with("net:")
+            && name != ours
+            && let Ok(file) = std::fs::File::open(&path)
+        {
+            all.push(Held { name, _file: file });
+        }
+    }
+    all
+}
+
+fn open_files(pid: &str) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let files = files.into_iter().flatten().filter_map(Result::ok);
+    files.map(|file| file.path()).collect()
+}
+
+/// Nobody else is in one of these namespaces, or holds one; in the end, because a process
+/// that is just being started has what we have for a moment.
+pub(crate) fn assert_gone(namespaces: &[Held]) {
+    let mut last = None;
+    for _ in 0..100 {
+        last = holder(namespaces);
+        if last.is_none() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{last:?}");
+}
+
+fn holder(namespaces: &[Held]) -> Option<String> {
+    let ours = std::process::id().to_string();
+    for process in std::fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
+        let pid = process.file_name().to_string_lossy().into_owned();
+        if pid == ours || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let mut paths = open_files(&pid);
+        paths.push(process.path().join("ns/net"));
+        for path in paths {
+            let link = std::fs::read_link(&path);
+            let name = link.map(|link| link.display().to_string());
+            let is_one = |held: &&Held| name.as_ref().is_ok_and(|name| *name == held.name);
+            if let Some(held) = namespaces.iter().find(is_one) {
+                return Some(format!("{} is {}", path.display(), held.name));
+            }
+        }
+    }
+    None
+}
+
 #[test]
 fn nothing_is_left_of_a_lab_that_was_killed() {
     let up = Up::new("killed", TWO);
     let pid = up.pid();
-    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
-    let links = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
-    let links: Vec<String> = links.map(|link| link.display().to_string()).collect();
-    // Threads that work in a namespace remember the one that they came from.
-    let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
-    let ours = ours.display().to_string();
-    let namespaces: Vec<&String> = links
-        .iter()
-        .filter(|link| link.starts_with("net:") && **link != ours)
-        .collect();
-    assert!(namespaces.len() >= 5, "{links:?}");
+    let namespaces = namespaces_of(&pid);
+    assert!(namespaces.len() >= 5, "{}", namespaces.len());
     let killed = std::process::Command::new("kill")
         .args(["-9", &pid])
         .status();
@@ -229,13 +290,7 @@ fn nothing_is_left_of_a_lab_that_was_killed() {
     while std::path::Path::new(&format!("/proc/{pid}/ns")).exists() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    for process in std::fs::read_dir("/proc").unwrap() {
-        let own = std::fs::read_link(process.unwrap().path().join("ns/net"));
-        let own = own
-            .map(|link| link.display().to_string())
-            .unwrap_or_default();
-        assert!(!namespaces.contains(&&own), "{own}");
-    }
+    assert_gone(&namespaces);
     let run = up.exec("duo/client", &["true"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("is gone"), "{}", run.text());

@@ -98,6 +98,7 @@ pub fn questions(lab: &Lab, engine: &Engine) -> Vec<(Question, Verdict)> {
             asking.pods(&source);
             asking.services(&source);
             asking.outside(&source);
+            asking.by_name(&source);
         }
     }
     asking.asked
@@ -304,6 +305,49 @@ impl Asking<'_> {
                 port,
             };
             self.ask(source, target, Kind::Connection, verdict);
+        }
+    }
+
+    /// A host of the internet by its name, which is looked up first.
+    fn by_name(&mut self, source: &Source<'_>) {
+        let web = world::WEB;
+        let (address, port) = (web.address(source.family), 80);
+        let snapshot = &self.lab.schedule().snapshot;
+        let services = snapshot.service_ids().find_map(|(id, service)| {
+            let namespace = &*snapshot.namespace(service.namespace).name;
+            let answers = service.ports.iter();
+            let mut answers = answers.filter(|p| (p.port, p.protocol) == (53, Protocol::Udp));
+            let mut ips = service.cluster_ips.iter().copied();
+            let ip = ips.find(|ip| IpFamily::of(*ip) == source.family)?;
+            let is_dns = matches!(namespace, "kube-system" | "openshift-dns") && !service.headless;
+            Some((id, answers.next()?, ip)).filter(|_| is_dns)
+        });
+        let Some((id, dns, server)) = services else {
+            return;
+        };
+        let looked_up = self.through(source, id, dns);
+        let to = Peer::Address(address);
+        let verdict = match (
+            looked_up,
+            self.verdict(source, to, Protocol::Tcp, port, None),
+        ) {
+            (Verdict::Denied, _) | (_, Verdict::Denied) => Verdict::Denied,
+            (Verdict::Allowed, Verdict::Allowed) => Verdict::Allowed,
+            _ => Verdict::Unknown,
+        };
+        let name = format!("{} by name", web.name);
+        let target = Target {
+            purpose: Purpose::Internet,
+            name: name.clone(),
+            group: name,
+            station: Some(self.lab.network().plan.world),
+            address,
+            protocol: Protocol::Tcp,
+            port,
+        };
+        self.ask(source, target, Kind::Connection, verdict);
+        if let Some((question, _)) = self.asked.last_mut() {
+            question.probe.name = Some((web.name.to_owned(), server));
         }
     }
 

@@ -11,6 +11,7 @@ use nlink::{Connection, Ipv4Address, Ipv4Route, Ipv6Address, Ipv6Route};
 use ringfence_model::address::IpFamily;
 use ringfence_model::snapshot::PodId;
 
+use super::neighbours::are_too_many;
 use super::plan::{Cni, Interface, Plan, PlannedNamespace, Route};
 use crate::error::LabError;
 use crate::namespace::Namespace;
@@ -36,6 +37,7 @@ impl Network {
         if cni == Cni::Bridge {
             bridges_must_be_filtered()?;
             bridges_must_have_ranges(schedule)?;
+            bridges_must_not_be_crowded(schedule)?;
         }
         let names: Vec<String> = plan.namespaces.iter().map(|n| n.name.clone()).collect();
         let namespaces = Namespace::create(&names)?;
@@ -153,6 +155,18 @@ fn bridges_must_have_ranges(schedule: &Schedule) -> Result<(), LabError> {
     }
 }
 
+/// Everybody on a bridge has everybody else for a neighbour.
+fn bridges_must_not_be_crowded(schedule: &Schedule) -> Result<(), LabError> {
+    match are_too_many(schedule) {
+        false => Ok(()),
+        true => Err(LabError::Unsupported(
+            "--cni bridge: there are too many pods on one bridge; use --cni routed, or more \
+             --nodes"
+                .to_owned(),
+        )),
+    }
+}
+
 struct Building {
     /// By namespace.
     connections: Vec<Routes>,
@@ -182,7 +196,11 @@ impl Building {
             .await
             .map_err(refused("lo"))?;
         for bridge in &planned.bridges {
-            let made = routes.add_link(BridgeLink::new(&bridge.name)).await;
+            let mut link = BridgeLink::new(&bridge.name);
+            if let Some(hardware) = bridge.hardware {
+                link = link.address(hardware);
+            }
+            let made = routes.add_link(link).await;
             made.map_err(refused(&bridge.name))?;
         }
         self.connections.push(routes);

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, from_number, to_number};
 use ringfence_model::snapshot::PodId;
 
+use super::neighbours::{Linked, write_down};
 use super::settings::{families, host_wishes, unfiltered_bridges};
 use crate::schedule::{Schedule, ScheduledNode};
 
@@ -94,13 +95,10 @@ pub struct Route {
 /// The gateway of every pod, an address of no network: the node answers for it.
 const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
 const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
-/// As Calico has it: every pod's gateway has the same hardware address.
-const NODE_HARDWARE: [u8; 6] = [0xee; 6];
-/// The kernel remembers a thousand neighbours in all namespaces together, two for each pod
-/// and family: in larger clusters they are written down, and are not counted.
-const MOST_THAT_ASK: usize = 150;
+/// As Calico has it: every pod's gateway has the same hardware address, also on a bridge.
+pub(super) const NODE_HARDWARE: [u8; 6] = [0xee; 6];
 const SWITCH_BRIDGE: &str = "br0";
-const POD_BRIDGE: &str = "cni0";
+pub(super) const POD_BRIDGE: &str = "cni0";
 
 impl Plan {
     /// The plan of a scheduled cluster.
@@ -137,6 +135,7 @@ impl Plan {
     /// A namespace and a link for each pod.
     fn pods_of(&mut self, schedule: &Schedule, cni: Cni) {
         let snapshot = &schedule.snapshot;
+        let mut linked = Vec::new();
         for (id, pod) in snapshot.pod_ids() {
             let (node, on) = self.node_of(schedule, id);
             if pod.host_network {
@@ -151,19 +150,14 @@ impl Plan {
                 ..PlannedNamespace::default()
             });
             let interface = format!("pod{}", id.0);
-            let hardware = hardware_address(0x02, id.0);
-            let (mut own, mut nodes) = match cni {
+            let (own, nodes) = match cni {
                 Cni::Routed => routed(&pod.addresses, on, &interface),
                 Cni::Bridge => bridged(schedule, &pod.addresses, on, &interface),
             };
-            if cni == Cni::Routed && snapshot.pods.len() > MOST_THAT_ASK {
-                let hosts = pod.addresses.iter().map(|address| (*address, hardware));
-                nodes.neighbours = hosts.collect();
-                let gateways = pod.addresses.iter().map(|address| gateway(*address));
-                own.neighbours = gateways
-                    .map(|(address, _)| (address, NODE_HARDWARE))
-                    .collect();
-            }
+            linked.push(Linked {
+                pod: id,
+                link: self.links.len(),
+            });
             self.interfaces
                 .push((cni == Cni::Routed).then(|| interface.clone()));
             self.pods.push(namespace);
@@ -172,12 +166,13 @@ impl Plan {
                 second: (
                     namespace,
                     Interface {
-                        hardware: Some(hardware),
+                        hardware: Some(pod_hardware(id)),
                         ..own
                     },
                 ),
             });
         }
+        write_down(self, schedule, cni, &linked);
     }
 
     fn node_of<'a>(&self, schedule: &'a Schedule, id: PodId) -> (usize, Option<&'a ScheduledNode>) {
@@ -256,7 +251,7 @@ impl Plan {
 }
 
 /// The gateway of a pod with this address, and the length of the gateway's network.
-fn gateway(address: IpAddr) -> (IpAddr, u8) {
+pub(super) fn gateway(address: IpAddr) -> (IpAddr, u8) {
     match address {
         IpAddr::V4(_) => (GATEWAY_V4, 32),
         IpAddr::V6(_) => (GATEWAY_V6, 64),
@@ -352,7 +347,11 @@ fn bridged(
 }
 
 /// The address of a node's bridge: the first of its range that no pod has.
-fn bridge_address(schedule: &Schedule, ranges: &[IpNet], family: IpFamily) -> Option<(IpAddr, u8)> {
+pub(super) fn bridge_address(
+    schedule: &Schedule,
+    ranges: &[IpNet],
+    family: IpFamily,
+) -> Option<(IpAddr, u8)> {
     let mut ranges = ranges.iter();
     let range = ranges.find(|range| IpFamily::of(range.addr()) == family)?;
     let (first, last) = (to_number(range.network()), to_number(range.broadcast()));
@@ -402,6 +401,7 @@ fn node_namespace(schedule: &Schedule, node: &ScheduledNode, cni: Cni) -> Planne
             });
         bridges.push(Interface {
             name: POD_BRIDGE.to_owned(),
+            hardware: Some(NODE_HARDWARE),
             addresses: own.collect(),
             routes: routes.collect(),
             ..Interface::default()
@@ -456,6 +456,11 @@ fn full_length(address: IpAddr) -> u8 {
         IpAddr::V4(_) => 32,
         IpAddr::V6(_) => 128,
     }
+}
+
+/// The hardware address of a pod.
+pub(super) fn pod_hardware(pod: PodId) -> [u8; 6] {
+    hardware_address(0x02, pod.0)
 }
 
 /// A local hardware address with this number; `kind` has its second bit set.
