@@ -55,6 +55,8 @@ pub struct Request {
     pub replicas: u32,
     /// Whether pods are on bridges.
     pub bridge: bool,
+    /// Whether every node has a name server of its own.
+    pub node_local_dns: bool,
     /// Whether policies hold, are only told about, or are not known: `enforce`, `audit`,
     /// `none`.
     pub policies: String,
@@ -124,6 +126,7 @@ impl Request {
             nodes: self.nodes,
             families: (!families.is_empty()).then_some(families),
             replicas: self.replicas,
+            node_local_dns: self.node_local_dns,
             ..Options::default()
         };
         // What is wrong with the texts was said where they were read first.
@@ -349,7 +352,10 @@ fn state(name: &str, lab: &Lab) -> Result<State, LabError> {
         started: started(pid).ok_or_else(|| LabError::Bug("we do not run".to_owned()))?,
         pods,
         hosts: hosts.filter(|host| !host.name.contains('/')).collect(),
-        name_servers: name_servers(snapshot),
+        name_servers: match lab.schedule().node_local_dns {
+            Some(address) => vec![address],
+            None => name_servers(snapshot),
+        },
     })
 }
 

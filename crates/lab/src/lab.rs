@@ -16,6 +16,7 @@ use crate::error::LabError;
 use crate::probe::{Prober, Settings};
 use crate::schedule::Schedule;
 use crate::schedule::is_name_server;
+use crate::schedule::node_local::is_cache;
 use crate::services;
 use crate::station::{Arrivals, Listening, Station};
 use crate::topology::{Cni, Network};
@@ -218,7 +219,7 @@ fn listening(schedule: &Schedule, network: &Network) -> Vec<Listening> {
         let Some(own) = station.and_then(|station| all.get_mut(station)) else {
             continue;
         };
-        let names = is_name_server(snapshot, pod);
+        let names = is_name_server(snapshot, pod) || is_cache(snapshot, pod);
         for port in pod.ports.iter() {
             own.ports.insert((port.protocol, port.port));
             if names && matches!(port.port, 53 | 5353) {

@@ -5,6 +5,7 @@
 //! server and a cluster DNS. No packet and no kernel here.
 
 mod addresses;
+pub(crate) mod node_local;
 mod nodes;
 mod objects;
 mod pods;
@@ -37,6 +38,8 @@ pub struct Options {
     pub replicas: u32,
     /// Whether a cluster DNS and an API server are added where the manifests have none.
     pub system: bool,
+    /// Whether every node has a name server of its own, which pods ask first.
+    pub node_local_dns: bool,
     /// More pods than this are refused.
     pub most_pods: usize,
     /// More nodes than this are refused.
@@ -50,6 +53,7 @@ impl Default for Options {
             families: None,
             replicas: 2,
             system: true,
+            node_local_dns: false,
             most_pods: 1000,
             most_nodes: 32,
         }
@@ -69,6 +73,8 @@ pub struct Schedule {
     pub families: Vec<IpFamily>,
     /// Where the API server answers.
     pub api_server: Vec<IpAddr>,
+    /// Where the name server of each node answers, if nodes have one.
+    pub node_local_dns: Option<IpAddr>,
     /// What is not as the input says, a sentence each.
     pub notes: Vec<String>,
     /// What building the snapshots had to say.
@@ -130,23 +136,34 @@ pub fn schedule(
     builder.add(objects.iter().cloned());
     let (mut original, mut diagnostics) = builder.build(sources);
 
+    let families: Vec<IpFamily> = options
+        .families
+        .clone()
+        .filter(|families| !families.is_empty())
+        .unwrap_or_else(|| original.default_families.clone());
+    let has_v4 = families.contains(&IpFamily::V4);
+    let node_local_dns = options.node_local_dns && has_v4;
+    if options.node_local_dns && !has_v4 {
+        let address = node_local::ADDRESS;
+        notes.push(format!(
+            "no node has a name server of its own: {address} is an IPv4 address"
+        ));
+    }
     // First what every cluster has, so that its addresses stay whatever is added.
     let mut all = match options.system {
         true => services::system(&original),
         false => Vec::new(),
     };
+    if node_local_dns {
+        all.extend(node_local::caches(&original));
+    }
     all.extend(objects.iter().cloned());
-    if options.system {
+    if options.system || node_local_dns {
         let mut builder = SnapshotBuilder::new(build.clone());
         builder.add(all.iter().cloned());
         original = builder.build(sources).0;
     }
 
-    let families = options
-        .families
-        .clone()
-        .filter(|families| !families.is_empty())
-        .unwrap_or_else(|| original.default_families.clone());
     let mut addresses = Addresses::new(&families, &original, &build.pod_cidrs);
     let nodes = nodes::place(&all, &original, options, &mut addresses, &mut notes)?;
     let pods = pods::place(&original, &nodes, options, &mut addresses, &mut notes)?;
@@ -217,6 +234,7 @@ pub fn schedule(
         nodes,
         families,
         api_server,
+        node_local_dns: node_local_dns.then_some(node_local::ADDRESS),
         notes,
         diagnostics,
     })

@@ -99,6 +99,7 @@ pub fn questions(lab: &Lab, engine: &Engine) -> Vec<(Question, Verdict)> {
             asking.services(&source);
             asking.outside(&source);
             asking.by_name(&source);
+            asking.node_local_dns(&source);
         }
     }
     asking.asked
@@ -322,10 +323,12 @@ impl Asking<'_> {
             let is_dns = matches!(namespace, "kube-system" | "openshift-dns") && !service.headless;
             Some((id, answers.next()?, ip)).filter(|_| is_dns)
         });
-        let Some((id, dns, server)) = services else {
-            return;
+        let on_node = self.name_server_on_node(source);
+        let (looked_up, server) = match (on_node, services) {
+            (Some((server, verdict)), _) => (verdict, server),
+            (None, Some((id, dns, server))) => (self.through(source, id, dns), server),
+            (None, None) => return,
         };
-        let looked_up = self.through(source, id, dns);
         let to = Peer::Address(address);
         let verdict = match (
             looked_up,
@@ -349,6 +352,35 @@ impl Asking<'_> {
         if let Some((question, _)) = self.asked.last_mut() {
             question.probe.name = Some((web.name.to_owned(), server));
         }
+    }
+
+    /// The name server on the pod's own node, and what the policies say of it.
+    fn name_server_on_node(&self, source: &Source<'_>) -> Option<(IpAddr, Verdict)> {
+        let server = self.lab.schedule().node_local_dns?;
+        (IpFamily::of(server) == source.family).then(|| {
+            let to = Peer::Address(server);
+            (server, self.verdict(source, to, Protocol::Udp, 53, None))
+        })
+    }
+
+    fn node_local_dns(&mut self, source: &Source<'_>) {
+        // What a node asks itself goes through no policy.
+        let Some((server, verdict)) = self
+            .name_server_on_node(source)
+            .filter(|_| !source.pod.host_network)
+        else {
+            return;
+        };
+        let target = Target {
+            purpose: Purpose::Dns,
+            name: "node-local-dns".to_owned(),
+            group: "node-local-dns".to_owned(),
+            station: None,
+            address: server,
+            protocol: Protocol::Udp,
+            port: 53,
+        };
+        self.ask(source, target, Kind::Question, verdict);
     }
 
     fn verdict(

@@ -89,7 +89,7 @@ fn with_usual_addresses(mut service: Service, usual: [&str; 2], snapshot: &Snaps
     service
 }
 
-fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(super) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let owned = pairs
         .iter()
         .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));

@@ -188,8 +188,11 @@ impl Plan {
     fn switch_ports(&mut self, schedule: &Schedule, switch: usize) {
         let hosts = schedule.nodes.iter().zip(self.nodes.clone());
         let hosts = hosts.map(|(node, namespace)| (node.addresses.clone(), namespace));
-        let mut hosts: Vec<(Vec<IpAddr>, usize)> = hosts.collect();
-        hosts.push((schedule.api_server.clone(), self.world));
+        // The world first. Where both ends of a cable have the same number in their namespaces,
+        // the kernel takes up to a second to see that it is plugged in; the first port of the
+        // switch has number 3, as `eth0` of a node with a bridge.
+        let world = (schedule.api_server.clone(), self.world);
+        let hosts: Vec<(Vec<IpAddr>, usize)> = std::iter::once(world).chain(hosts).collect();
         for (index, (addresses, namespace)) in hosts.iter().enumerate() {
             let mut routes = Vec::new();
             for (others, other) in &hosts {
@@ -408,12 +411,17 @@ fn node_namespace(schedule: &Schedule, node: &ScheduledNode, cni: Cni) -> Planne
         });
         settings.extend(unfiltered_bridges("1"));
     }
+    let own_name_server = schedule.node_local_dns.into_iter().map(IpNet::from);
+    if schedule.node_local_dns.is_some() {
+        // It answers from an address that no interface has.
+        settings.push(("net.ipv4.ip_nonlocal_bind", "1".to_owned()));
+    }
     PlannedNamespace {
         name: node.name.to_string(),
         settings,
         wishes: host_wishes(),
         bridges,
-        local: Vec::new(),
+        local: own_name_server.collect(),
     }
 }
 

@@ -25,6 +25,11 @@ pub(crate) struct BuildOptions {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) replicas: u32,
 
+    /// Give every node a name server of its own at 169.254.20.10, as NodeLocal DNSCache does;
+    /// pods ask it instead of the cluster DNS
+    #[arg(long)]
+    pub(crate) node_local_dns: bool,
+
     /// Deny nothing: show what would be denied
     #[arg(long, conflicts_with = "no_enforce")]
     pub(crate) audit: bool,
@@ -72,6 +77,7 @@ impl BuildOptions {
             nodes: usize::from(self.nodes),
             families: self.families(),
             replicas: self.replicas,
+            node_local_dns: self.node_local_dns,
             ..Options::default()
         }
     }

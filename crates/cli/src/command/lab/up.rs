@@ -57,6 +57,7 @@ pub(crate) fn run(args: &UpArgs, printer: &mut Printer) -> Result<Exit, Stop> {
         nodes: usize::from(args.build.nodes),
         replicas: args.build.replicas,
         bridge: args.build.cni() == Cni::Bridge,
+        node_local_dns: args.build.node_local_dns,
         policies: match (args.build.audit, args.build.no_enforce) {
             (true, _) => "audit",
             (_, true) => "none",
