@@ -8,6 +8,7 @@ use ringfence_model::snapshot::{PodId, PodKind, Snapshot};
 use ringfence_model::tri::Tri;
 use rustc_hash::FxHashMap;
 
+use crate::journal::Journal;
 use crate::packet::{Packet, Peer, Verdict};
 use crate::profile::Profile;
 use crate::reach::IngressIndex;
@@ -43,6 +44,7 @@ pub struct Engine {
     pub(crate) addresses_of_pods: OnceLock<[IpRangeSet; 2]>,
     /// The same.
     pub(crate) ingress_indices: OnceLock<Arc<[IngressIndex; 2]>>,
+    pub(crate) journal: Journal,
 }
 
 /// How large a compiled snapshot is.
@@ -102,14 +104,17 @@ impl Engine {
             outcomes: Interner::default(),
             addresses_of_pods: OnceLock::new(),
             ingress_indices: OnceLock::new(),
+            journal: Journal::default(),
         };
         engine.build_sides(0..engine.classes.len());
         engine.leave_room();
         engine
     }
 
-    /// Forgets what was made from the tables, which are about to change.
-    pub(crate) fn forget_derived(&mut self) {
+    /// Begins a change: what was made from the tables is forgotten, and what happens to
+    /// them is written down.
+    pub(crate) fn begin_change(&mut self) {
+        self.journal.begin();
         self.addresses_of_pods.take();
         self.ingress_indices.take();
     }

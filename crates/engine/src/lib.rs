@@ -9,6 +9,7 @@ pub mod diff;
 mod engine;
 pub mod explain;
 mod inspect;
+mod journal;
 pub mod oracle;
 pub mod packet;
 pub mod profile;
@@ -22,7 +23,8 @@ mod update;
 
 pub use engine::{Engine, Size};
 pub use inspect::{Influence, MatchingRule, RuleRef, Tie};
+pub use journal::{EngineChanges, Revision};
 pub use packet::{Frontend, Packet, Peer, Verdict};
 pub use profile::Profile;
-pub use tables::{PeerGroup, PodTable};
+pub use tables::{PeerGroup, PodTable, PortsId};
 pub use update::Affected;

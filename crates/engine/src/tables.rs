@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::reach::{OpenPorts, open};
 use crate::resolve::atoms::FIRST_ATOM;
 use crate::resolve::classes::family_index;
+use crate::sets::OutcomeId;
 use crate::side::{Cell, Side};
 
 /// One side of the connections of some pods: those with equal [`PodTable::id`] share it.
@@ -30,6 +31,11 @@ pub struct PeerGroup<'a> {
     cell: &'a Cell,
     family: IpFamily,
 }
+
+/// Stands for what some peers get, in all tables of one engine: equal ones are the same
+/// ports. They do not change with the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortsId(OutcomeId);
 
 impl Engine {
     /// The table of a pod; `None` for a host-networked one, to which no policy applies.
@@ -54,6 +60,18 @@ impl Engine {
 }
 
 impl Engine {
+    /// The table with this [`PodTable::id`]; `None` where no table ever had it.
+    #[must_use]
+    pub fn table_with_id(&self, id: u32, family: IpFamily) -> Option<PodTable<'_>> {
+        let side = self.sides.get(id as usize)?;
+        Some(PodTable {
+            engine: self,
+            side,
+            family,
+            id,
+        })
+    }
+
     /// What a pod can open to itself through a Service, after translation: only
     /// cluster-wide policies come between (ClusterNetworkPolicy rule 9).
     #[must_use]
@@ -77,7 +95,26 @@ impl<'a> PodTable<'a> {
     /// What every peer gets that is in no group.
     #[must_use]
     pub fn others(&self) -> OpenPorts {
-        open(self.engine.outcomes.get(self.side.rest))
+        self.ports(self.others_id())
+    }
+
+    /// What stands for [`PodTable::others`].
+    #[must_use]
+    pub fn others_id(&self) -> PortsId {
+        PortsId(self.side.rest)
+    }
+
+    /// What stands for what a pod gets that is the other end, whether it is in a group or
+    /// not.
+    #[must_use]
+    pub fn peer_id(&self, pod: PodId) -> PortsId {
+        PortsId(self.side.outcome(self.engine.class_of(pod)))
+    }
+
+    /// What an id stands for.
+    #[must_use]
+    pub fn ports(&self, id: PortsId) -> OpenPorts {
+        open(self.engine.outcomes.get(id.0))
     }
 
     /// The groups; no peer is in two of them.
@@ -96,6 +133,12 @@ impl<'a> PeerGroup<'a> {
     #[must_use]
     pub fn ports(&self) -> OpenPorts {
         open(self.engine.outcomes.get(self.cell.outcome))
+    }
+
+    /// What stands for it.
+    #[must_use]
+    pub fn ports_id(&self) -> PortsId {
+        PortsId(self.cell.outcome)
     }
 
     /// The pods among its peers.

@@ -40,7 +40,7 @@ impl Engine {
     /// Puts `policy` in the place of the one with the same family, namespace and name,
     /// or adds it.
     pub fn upsert_policy(&mut self, policy: Policy) -> Affected {
-        self.forget_derived();
+        self.begin_change();
         let mut affected = self.cut_for(&policy);
         let (position, exists) = match self
             .snapshot
@@ -96,7 +96,7 @@ impl Engine {
     /// Removes the policy with the family, namespace and name of `policy`; nothing is
     /// affected if there is none.
     pub fn remove_policy(&mut self, policy: &Policy) -> Affected {
-        self.forget_derived();
+        self.begin_change();
         let mut affected = Affected::default();
         let found = self
             .snapshot
@@ -118,8 +118,9 @@ impl Engine {
     /// addresses. It must be of the same namespace and workload, and may not change
     /// between host network and its own.
     pub fn replace_pod(&mut self, id: PodId, pod: Pod) -> Affected {
-        self.forget_derived();
+        self.begin_change();
         let snapshot = Arc::make_mut(&mut self.snapshot);
+        self.journal.moved(id, snapshot.pod(id));
         let families = snapshot.default_families.clone();
         snapshot.replace_pod(id, pod);
         if snapshot.default_families == families {
@@ -233,8 +234,13 @@ impl Engine {
 
     /// Moves a pod to the class of its features, which may be a new one.
     fn reclassify(&mut self, id: PodId) -> Affected {
-        let features = classes::features(&self.snapshot, &self.atoms, self.snapshot.pod(id));
+        let pod = self.snapshot.pod(id);
+        let features = classes::features(&self.snapshot, &self.atoms, pod);
+        let from = self.classes.class_of(id);
         let moved = self.classes.move_pod(id, features);
+        if moved.to != from {
+            self.journal.moved(id, pod);
+        }
         if moved.is_new {
             self.introduce(moved.to);
         }
@@ -289,6 +295,7 @@ impl Engine {
                 continue;
             }
             side.add(class, signature, &mut growth, |side, signature| {
+                self.journal.grown(index);
                 let outcome = self.judge(&side.key, &side.sets, &side.names, [signature]);
                 let outcome = outcome.into_iter().next();
                 self.outcomes

@@ -37,6 +37,7 @@ impl Engine {
         let mut todo: Vec<(Arc<SideKey>, u32)> = Vec::new();
         let mut next = u32::try_from(self.sides.len()).unwrap_or(u32::MAX);
         for class in classes {
+            self.journal.placed(class);
             for direction in [Direction::Egress, Direction::Ingress] {
                 for family in IpFamily::ALL {
                     let key = self.side_key(class, direction, family);
@@ -66,6 +67,7 @@ impl Engine {
         let built: Vec<_> = todo.par_iter().map(|(key, _)| self.cells_of(key)).collect();
         let mut shared = SharedPeers::default();
         for ((key, id), built) in todo.into_iter().zip(built) {
+            self.journal.built(id);
             self.sides_with.insert(id, &built.sets);
             let rest = self.outcomes.intern(built.rest);
             let cells = built
