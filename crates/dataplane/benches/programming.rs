@@ -12,17 +12,25 @@
     reason = "a benchmark that cannot go on says so by panicking"
 )]
 
+use std::alloc::System;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nlink::netlink::namespace::Netns;
 use ringfence_dataplane::compile::{Compiled, Node};
-use ringfence_dataplane::nft::{Table, TableName};
+use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::labels::Labels;
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 use ringfence_model::snapshot::{Pod, PodId, Snapshot};
 use ringfence_testkit::generate::scale::Shape;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+/// Counts what is allocated.
+#[global_allocator]
+static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const CHANGES: usize = 1001;
 
 /// Every pod of the cluster is on this node: the worst that a node can have.
 fn node(snapshot: &Snapshot) -> Node {
@@ -34,17 +42,43 @@ fn node(snapshot: &Snapshot) -> Node {
         let endpoints = Node::from_snapshot(snapshot, name.as_deref()).endpoints;
         all.endpoints.extend(endpoints);
     }
+    for (number, endpoint) in all.endpoints.iter_mut().enumerate() {
+        Arc::make_mut(endpoint).interface = Some(format!("pod{number}"));
+    }
     all
-}
-
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let start = Instant::now();
-    let value = work();
-    (value, start.elapsed())
 }
 
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
+}
+
+/// Durations of one thing that is done again and again.
+#[derive(Default)]
+struct Times(Vec<Duration>);
+
+impl Times {
+    fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let value = work();
+        self.0.push(start.elapsed());
+        value
+    }
+
+    fn add_to_last(&mut self, time: Duration) {
+        *self.0.last_mut().unwrap() += time;
+    }
+
+    /// The median, the 99th percentile and the worst.
+    fn told(&mut self, what: &str) {
+        self.0.sort_unstable();
+        let at = |percent: usize| ms(self.0[(self.0.len() - 1) * percent / 100]);
+        println!(
+            "  {what:<44} p50 {:>8.3} ms  p99 {:>8.3} ms  worst {:>8.3} ms",
+            at(50),
+            at(99),
+            at(100)
+        );
+    }
 }
 
 /// A pod that takes another deployment's labels.
@@ -56,92 +90,137 @@ fn relabelled(snapshot: &Snapshot, step: usize) -> (PodId, Pod) {
     (PodId(u32::try_from(from).unwrap()), pod)
 }
 
-fn resident() -> u64 {
+/// What this process has allocated and not given back, in MiB.
+fn allocated() -> f64 {
+    let stats = GLOBAL.stats();
+    let in_use = stats.bytes_allocated - stats.bytes_deallocated;
+    in_use as f64 / f64::from(1 << 20)
+}
+
+/// The resident memory of this process in MiB: with what the generator gave back, which
+/// the allocator keeps.
+fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+    kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+fn snapshot(deployments: usize, replicas: usize) -> Arc<Snapshot> {
+    let shape = Shape {
+        namespaces: (deployments / 20).max(1),
+        deployments,
+        replicas,
+        ..Shape::default()
+    };
+    let mut builder = SnapshotBuilder::new(BuildOptions::default());
+    builder.add(shape.objects());
+    Arc::new(builder.build(&Default::default()).0)
+}
+
+/// One cluster; each has a process of its own, so that no memory of another is counted.
+async fn measure(deployments: usize, replicas: usize) {
+    let before = allocated();
+    let snapshot = snapshot(deployments, replicas);
+    let with_snapshot = allocated();
+    let node = node(&snapshot);
+    let mut times = [Times::default(), Times::default(), Times::default()];
+    let [compile_engine, compile, load] = &mut times;
+    let mut engine = compile_engine.time(|| Engine::compile(&snapshot, Profile::default()));
+    drop(snapshot);
+    let with_engine = allocated();
+    let mut held = compile.time(|| Compiled::new(&engine, &node, &Compiled::default()));
+    let with_ruleset = allocated();
+    let name = format!("rf-bench-{}", std::process::id());
+    let namespace = Netns::create(&name).expect("root is needed");
+    let table = Table::in_namespace(&namespace, TableName::default()).expect("a socket");
+    let start = Instant::now();
+    table.replace(&held.ruleset).await.expect("it is loaded");
+    load.0.push(start.elapsed());
+    println!(
+        "{} pods, {} policies: {} elements, {} chains, {} rules",
+        node.endpoints.len(),
+        engine.snapshot().policies.len(),
+        held.ruleset.elements(),
+        held.ruleset.chains.len(),
+        held.ruleset.rules()
+    );
+    compile_engine.told("snapshot to engine");
+    compile.told("engine to ruleset");
+    load.told("ruleset to kernel");
+    let mut steps: [Times; 5] = Default::default();
+    let [mutate, update, commit, verify, total] = &mut steps;
+    let mut elements = 0;
+    for step in 0..CHANGES {
+        let (id, pod) = relabelled(engine.snapshot(), step);
+        let all = Instant::now();
+        mutate.time(|| engine.replace_pod(id, pod));
+        let changes = update.time(|| held.update(&engine, &node)).changes;
+        elements += changes.elements();
+        commit.0.push(Duration::ZERO);
+        for part in changes.in_parts(&held.ruleset) {
+            let start = Instant::now();
+            let applied = table.apply(&part, &held.ruleset).await;
+            applied.expect("a change");
+            commit.add_to_last(start.elapsed());
+        }
+        let start = Instant::now();
+        let verified = table.verify_changes(&changes, &held.ruleset).await;
+        verified.expect("as written");
+        verify.0.push(start.elapsed());
+        total.0.push(all.elapsed());
+    }
+    let changed = f64::from(u32::try_from(elements).unwrap()) / CHANGES as f64;
+    println!("  one pod's labels changed {CHANGES} times, {changed:.1} elements each:");
+    mutate.told("engine follows the pod");
+    update.told("ruleset follows the engine");
+    commit.told("kernel follows the ruleset");
+    verify.told("reading back");
+    total.told("all of it");
+    table.verify(&held.ruleset).await.expect("as written");
+    let with_changes = allocated();
+    drop((held, table));
+    let table = Table::in_namespace(&namespace, TableName::default()).expect("a socket");
+    let connections = Connections::in_namespace(&namespace).expect("a socket");
+    let start = Instant::now();
+    let started = Enforcer::start(table, connections, &engine, &node).await;
+    let (mut enforcer, _) = started.expect("the table is taken over");
+    let mut taken_over = Times(vec![start.elapsed()]);
+    taken_over.told("a table of this size taken over");
+    let mut total = Times::default();
+    for step in CHANGES..2 * CHANGES {
+        let (id, pod) = relabelled(engine.snapshot(), step);
+        let start = Instant::now();
+        engine.replace_pod(id, pod);
+        enforcer.update(&engine, &node).await.expect("a change");
+        total.0.push(start.elapsed());
+    }
+    total.told("engine and enforcer, one pod changed");
+    println!(
+        "  memory in use: {:.1} MiB; of it the snapshot {:.1}, the node and the engine {:.1}, the \
+         ruleset {:.1}, what {CHANGES} changes left {:.1} (resident, with what the generator \
+         gave back: {:.1})",
+        allocated(),
+        with_snapshot - before,
+        with_engine - with_snapshot,
+        with_ruleset - with_engine,
+        with_changes - with_ruleset,
+        resident(),
+    );
+    namespace.delete().expect("it goes away");
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    println!(
-        "{:>7} {:>9} {:>9} {:>7} {:>7} {:>11} {:>9} {:>11} {:>11} {:>11} {:>11} {:>8}",
-        "pods",
-        "policies",
-        "elements",
-        "chains",
-        "rules",
-        "compile ms",
-        "load ms",
-        "recompile",
-        "changed",
-        "commit p50",
-        "commit p99",
-        "RSS MiB"
-    );
-    for (deployments, replicas) in [(10, 10), (100, 10), (1_000, 1), (1_000, 10)] {
-        let shape = Shape {
-            namespaces: (deployments / 20).max(1),
-            deployments,
-            replicas,
-            ..Shape::default()
-        };
-        let mut builder = SnapshotBuilder::new(BuildOptions::default());
-        builder.add(shape.objects());
-        let (snapshot, _) = builder.build(&Default::default());
-        let snapshot = Arc::new(snapshot);
-        let node = node(&snapshot);
-        let mut engine = Engine::compile(&snapshot, Profile::default());
-        drop(snapshot);
-        let (mut held, compile) = timed(|| Compiled::new(&engine, &node, &Compiled::default()));
-        let name = format!("rf-bench-{}", std::process::id());
-        let namespace = Netns::create(&name).expect("root is needed");
-        let table = Table::in_namespace(&namespace, TableName::default()).expect("a socket");
-        let start = Instant::now();
-        let loaded = table.replace(&held.ruleset).await;
-        let load = start.elapsed();
-        if let Err(error) = &loaded {
-            println!("not loaded: {error}");
-        }
-        let resident = resident();
-        let (mut recompiles, mut commits, mut elements) = (Vec::new(), Vec::new(), 0);
-        for step in 0..1001 {
-            let (id, pod) = relabelled(engine.snapshot(), step);
-            engine.replace_pod(id, pod);
-            let ((next, changes), recompile) = timed(|| {
-                let next = Compiled::new(&engine, &node, &held);
-                let changes = next.changes_from(&held);
-                (next, changes)
-            });
-            elements += changes.elements();
-            let start = Instant::now();
-            table
-                .apply(&changes, &held.ruleset)
-                .await
-                .expect("a change");
-            commits.push(start.elapsed());
-            recompiles.push(recompile);
-            held = next;
-        }
-        table.verify(&held.ruleset).await.expect("as written");
-        recompiles.sort_unstable();
-        commits.sort_unstable();
-        println!(
-            "{:>7} {:>9} {:>9} {:>7} {:>7} {:>11.1} {:>9.1} {:>11.1} {:>11.1} {:>11.2} {:>11.2} {:>8}",
-            node.endpoints.len(),
-            engine.snapshot().policies.len(),
-            held.ruleset.elements(),
-            held.ruleset.chains.len(),
-            held.ruleset.rules(),
-            ms(compile),
-            ms(load),
-            ms(recompiles[500]),
-            f64::from(u32::try_from(elements).unwrap()) / 1001.0,
-            ms(commits[500]),
-            ms(commits[990]),
-            resident,
-        );
-        namespace.delete().expect("it goes away");
+    let shape = std::env::var("RINGFENCE_SHAPE").ok();
+    if let Some((deployments, replicas)) = shape.as_deref().and_then(|s| s.split_once('x')) {
+        measure(deployments.parse().unwrap(), replicas.parse().unwrap()).await;
+        return;
+    }
+    for shape in ["10x10", "100x10", "1000x1", "1000x10"] {
+        let this = std::env::current_exe().expect("this program has a path");
+        let mut child = std::process::Command::new(this);
+        let status = child.env("RINGFENCE_SHAPE", shape).status();
+        assert!(status.expect("it runs").success());
     }
 }

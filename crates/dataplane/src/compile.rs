@@ -2,27 +2,46 @@
 //!
 //! Pure: nothing is read from the node itself. What packets are judged by is taken from
 //! [`Engine::table`]; no selector and no rule is interpreted here.
+//!
+//! [`Compiled::new`] compiles everything. [`Compiled::update`] follows an engine that
+//! changed: it asks the engine what changed ([`Engine::changes_since`]) and compares the
+//! node's endpoints with those it holds, compiles the tables anew that are concerned, and
+//! changes its ruleset in place. Both go the same way; for the first all tables are new.
+//!
+//! A packet may meet the rules of the ruleset before and the elements of the one after. So
+//! the numbers in rules never change their meaning for anybody:
+//! - a set of peers keeps its number while all who ask for it have it changed alike, or for
+//!   those for whom it did not change at all; who parts from a set gets the number of an
+//!   equal one that exists, or one that nobody had in the ruleset before;
+//! - a chain never changes: whoever is judged otherwise is led to another chain;
+//! - a number that was given back is not given again in the same change.
 
 mod base;
 mod chains;
+mod endpoints;
+mod family;
+mod itself;
+mod judges;
 mod node;
 mod numbers;
 mod peers;
 mod ports;
-mod sides;
+mod sets;
+mod state;
+mod tables;
 
 pub use node::{Endpoint, Enforcement, MODE_LABEL, Node, Settings};
+pub(crate) use ports::{PORT_SET, port_set};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use ringfence_engine::Engine;
+use ringfence_engine::{Engine, EngineChanges, Revision};
 use ringfence_model::address::IpFamily;
 use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::PodId;
 
-use crate::ruleset::{Changes, Name, Ruleset};
-use numbers::Numbers;
-use sides::PeerSetOwner;
+use crate::ruleset::{Chain, Changes, Edit, Name, Ruleset};
+use state::State;
 
 /// The ruleset of one node, and what the next one is compiled from.
 #[derive(Clone, Debug, Default)]
@@ -36,15 +55,44 @@ pub struct Compiled {
     /// what was compiled.
     epoch: u32,
     mark_mask: u32,
-    /// The pods that each chain is for.
-    chain_pods: BTreeMap<Name, Vec<PodId>>,
-    peer_sets: [Numbers<PeerSetOwner>; 2],
-    chains: [[Numbers<Name>; 2]; 2],
-    to_itself: [Numbers<Name>; 2],
+    /// What it was compiled from; nothing, where somebody else compiled it.
+    from: Option<From>,
 }
 
+/// What a ruleset was compiled from.
+#[derive(Clone, Debug)]
+struct From {
+    revision: Revision,
+    /// The node, without its endpoints.
+    node: Node,
+    state: State,
+}
+
+/// What became of a ruleset that followed a change.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The steps from the ruleset as it was to what it is.
+    pub changes: Changes,
+    /// The generation before.
+    pub epoch: u32,
+    before: Before,
+}
+
+/// What it takes to go back.
+#[derive(Clone, Debug)]
+enum Before {
+    /// The ruleset.
+    Whole(Box<Ruleset>),
+    /// The chains that changed or went, besides what the steps say.
+    Chains(Vec<(Name, Chain)>),
+}
+
+/// With more addresses that pods have or had than this, all tables are compiled anew: it is cheaper.
+const FOLLOWED: usize = 64;
+
 impl Compiled {
-    /// Compiles what `node` is to enforce, as near to `previous` as can be.
+    /// Compiles what `node` is to enforce, all of it. What is equal to something of
+    /// `previous` gets its numbers; they have no other meaning than there.
     ///
     /// The mark of judged connections changes with every change of the ruleset, so that
     /// each connection is judged again by its next packet.
@@ -55,63 +103,103 @@ impl Compiled {
             unknown: BTreeSet::new(),
             epoch: previous.epoch,
             mark_mask: node.settings.mark_mask,
-            chain_pods: BTreeMap::new(),
-            peer_sets: previous.peer_sets.clone(),
-            chains: previous.chains.clone(),
-            to_itself: previous.to_itself.clone(),
+            from: None,
         };
-        let mut ruleset = Ruleset::default();
-        for family in IpFamily::ALL {
-            sides::compile(engine, node, family, &mut next, &mut ruleset);
-        }
-        base::sets(engine, node, &mut ruleset);
-        base::chains(engine, node, &mut ruleset);
-        base::set_epoch(&node.settings, previous.epoch, &mut ruleset);
-        if ruleset != previous.ruleset {
+        base::sets(node, &mut next.ruleset);
+        base::chains(engine, node, &mut next.ruleset);
+        let mut edit = Edit::unrecorded(&mut next.ruleset);
+        let mut state = State::new(node, &previous.ruleset);
+        state.read(engine, &mut edit);
+        let everything = EngineChanges::default();
+        state.follow(engine, node, &everything, &mut next.unknown, &mut edit);
+        base::set_epoch(&node.settings, previous.epoch, &mut edit);
+        // Nobody knows what connections were judged by where somebody else did it.
+        if previous.from.is_none() || *edit.ruleset() != previous.ruleset {
             next.epoch = node.settings.epoch_after(previous.epoch);
-            base::set_epoch(&node.settings, next.epoch, &mut ruleset);
+            base::set_epoch(&node.settings, next.epoch, &mut edit);
         }
-        next.ruleset = ruleset;
+        next.ruleset.pack();
+        next.from = Some(From {
+            revision: engine.revision(),
+            node: without_endpoints(node),
+            state,
+        });
         next
+    }
+
+    /// Compiles what changed in the engine and in the node.
+    ///
+    /// Where the engine does not know any more what changed, everything is compiled. The
+    /// same, if so much changed that it costs less.
+    pub fn update(&mut self, engine: &Engine, node: &Node) -> Update {
+        let held = self.from.as_ref();
+        let changes = held
+            .filter(|from| is_same_but_endpoints(&from.node, node))
+            .and_then(|from| engine.changes_since(from.revision))
+            .filter(|changes| {
+                let moved = changes.moved.values();
+                moved.map(|before| before.len() + 1).sum::<usize>() <= FOLLOWED
+            });
+        let (Some(changes), Some(from)) = (changes, self.from.as_mut()) else {
+            let next = Self::new(engine, node, self);
+            let changes = next.changes_from(self);
+            let before = std::mem::replace(self, next);
+            return Update {
+                changes,
+                epoch: before.epoch,
+                before: Before::Whole(Box::new(before.ruleset)),
+            };
+        };
+        let epoch = self.epoch;
+        let mut edit = Edit::new(&mut self.ruleset);
+        let state = &mut from.state;
+        state.follow(engine, node, &changes, &mut self.unknown, &mut edit);
+        from.revision = engine.revision();
+        let (mut changes, mut replaced) = edit.finish();
+        if !changes.is_empty() {
+            self.epoch = node.settings.epoch_after(self.epoch);
+            let mut edit = Edit::new(&mut self.ruleset);
+            base::set_epoch(&node.settings, self.epoch, &mut edit);
+            let (mark, marks) = edit.finish();
+            changes.steps.extend(mark.steps);
+            replaced.extend(marks);
+        }
+        Update {
+            changes,
+            epoch,
+            before: Before::Chains(replaced),
+        }
+    }
+
+    /// Takes the last update back: the ruleset is as it was before. The next update compiles
+    /// everything.
+    pub fn take_back(&mut self, update: Update) {
+        match update.before {
+            Before::Whole(ruleset) => self.ruleset = *ruleset,
+            Before::Chains(replaced) => self.ruleset.take_back(&update.changes, replaced),
+        }
+        let ruleset = std::mem::take(&mut self.ruleset);
+        *self = Self::resumed(ruleset, update.epoch);
     }
 
     /// What the table of another process holds, which marked connections with this
     /// generation. Whom its numbers were given to is not known.
     #[must_use]
     pub fn resumed(ruleset: Ruleset, epoch: u32) -> Self {
-        let mut resumed = Self {
+        Self {
+            ruleset,
             epoch,
             ..Self::default()
-        };
-        for family in IpFamily::ALL {
-            let index = family_index(family);
-            let numbers = |name: &str| numbers_in(&ruleset, &named(name, family));
-            let groups: Vec<u32> = numbers("peers")
-                .into_iter()
-                .chain(numbers("blocks"))
-                .collect();
-            #[expect(clippy::indexing_slicing, reason = "two families, two directions")]
-            {
-                resumed.peer_sets[index].reserve(groups);
-                for direction in [Direction::Egress, Direction::Ingress] {
-                    let map = match direction {
-                        Direction::Egress => "egress_chains",
-                        Direction::Ingress => "ingress_chains",
-                    };
-                    resumed.chains[direction_index(direction)][index].reserve(numbers(map));
-                }
-            }
-            let itself = named("itself", family);
-            let itself = ruleset.chains.keys().filter_map(|name| {
-                let number = name.strip_prefix(&*itself)?.strip_prefix('_')?;
-                number.parse().ok()
-            });
-            let itself: Vec<u32> = itself.collect();
-            #[expect(clippy::indexing_slicing, reason = "two families")]
-            resumed.to_itself[index].reserve(itself);
         }
-        resumed.ruleset = ruleset;
-        resumed
+    }
+
+    /// The sets that every ruleset has, whatever is in them: what a table of another process
+    /// is read by.
+    #[must_use]
+    pub fn kinds() -> Ruleset {
+        let mut kinds = Ruleset::default();
+        base::sets(&Node::default(), &mut kinds);
+        kinds
     }
 
     /// The bits of connections' marks that are ours.
@@ -123,10 +211,15 @@ impl Compiled {
     /// The pods that chains are for.
     #[must_use]
     pub fn concerned_by(&self, chains: &BTreeSet<String>) -> BTreeSet<PodId> {
-        let pods = chains
-            .iter()
-            .filter_map(|name| self.chain_pods.get(name.as_str()));
-        pods.flatten().copied().collect()
+        let state = self.from.as_ref().map(|from| &from.state);
+        state.map_or_else(BTreeSet::new, |state| state.judged_by(chains))
+    }
+
+    /// The pods to and from which nothing passes.
+    #[must_use]
+    pub fn closed(&self) -> BTreeSet<PodId> {
+        let state = self.from.as_ref().map(|from| &from.state);
+        state.map_or_else(BTreeSet::new, State::closed)
     }
 
     /// The generation of verdicts that judged connections are marked with.
@@ -142,15 +235,23 @@ impl Compiled {
     }
 }
 
-/// The numbers that the keys of a set begin with.
-fn numbers_in(ruleset: &Ruleset, set: &str) -> BTreeSet<u32> {
-    let elements = ruleset
-        .sets
-        .get(set)
-        .into_iter()
-        .flat_map(|set| set.elements.keys());
-    let numbers = elements.filter_map(|key| key.bytes.get(..4)?.try_into().ok());
-    numbers.map(u32::from_ne_bytes).collect()
+fn without_endpoints(node: &Node) -> Node {
+    Node {
+        endpoints: Vec::new(),
+        addresses: node.addresses.clone(),
+        pod_ranges: node.pod_ranges.clone(),
+        settings: node.settings.clone(),
+    }
+}
+
+fn is_same_but_endpoints(held: &Node, node: &Node) -> bool {
+    let Node {
+        endpoints: _,
+        addresses,
+        pod_ranges,
+        settings,
+    } = node;
+    (&held.addresses, &held.pod_ranges, &held.settings) == (addresses, pod_ranges, settings)
 }
 
 fn family_index(family: IpFamily) -> usize {

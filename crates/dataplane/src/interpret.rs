@@ -194,7 +194,7 @@ impl Run<'_> {
                 Operand::Mapped(field, map) | Operand::Numbered(field, map) => {
                     let from = key::bytes(&self.load(*field)?);
                     match self.look_up(map, &from)? {
-                        Value::Bytes(bytes) => bytes.clone(),
+                        Value::Bytes(bytes) => key::bytes(bytes),
                         _ => return None,
                     }
                 }
@@ -274,11 +274,8 @@ enum Step {
 
 fn in_ranges<'a>(elements: &'a BTreeMap<Key, Value>, key: &Key) -> Option<&'a Value> {
     // Ranges do not overlap: the last one that begins no later is the only candidate.
-    let bound = Key {
-        bytes: key.bytes.clone(),
-        end: Some(vec![u8::MAX; key.bytes.len() + 1].into()),
-    };
+    let bound = key::range(&key.bytes, &vec![u8::MAX; key.bytes.len() + 1]);
     let (range, value) = elements.range(..=bound).next_back()?;
-    let last = range.end.as_deref().unwrap_or(&range.bytes);
-    (key.bytes.as_slice() <= last).then_some(value)
+    let (_, last) = range.bounds();
+    (key.bytes <= last.bytes).then_some(value)
 }

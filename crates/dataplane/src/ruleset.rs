@@ -5,12 +5,14 @@
 //! interpreter, the text form and the kernel read the same thing.
 
 mod changes;
+mod edit;
 pub mod key;
 mod rule;
 mod text;
 
 pub use changes::{Change, Changes};
-pub use key::{Key, KeyType};
+pub(crate) use edit::Edit;
+pub use key::{Key, KeyType, Word};
 pub use rule::{ConnectionState, DESTINATION_TRANSLATED, Field, Operand, Rule, Statement, Target};
 
 use std::collections::BTreeMap;
@@ -32,6 +34,17 @@ pub type Name = Arc<str>;
 /// read back by who takes the table over.
 pub const EPOCH: &str = "epoch";
 
+/// What the names of the sets begin with that have the addresses of this node's pods.
+pub(crate) const ENDPOINTS: &str = "endpoints";
+
+/// What leads an address to the chain that drops everything.
+pub(crate) fn closed() -> Value {
+    Value::Bytes(Word::number(CLOSED))
+}
+
+/// The number of that chain.
+pub(crate) const CLOSED: u32 = u32::MAX;
+
 /// A set or a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
@@ -43,6 +56,17 @@ pub struct Set {
     pub lookup: Lookup,
     /// Its elements. A set that packets add to is empty here.
     pub elements: BTreeMap<Key, Value>,
+}
+
+impl Set {
+    /// The elements whose keys begin with a number, ascending.
+    pub(crate) fn numbered<'a>(
+        &'a self,
+        number: &'a [u8],
+    ) -> impl Iterator<Item = (&'a Key, &'a Value)> + 'a {
+        let from = self.elements.range(key::bytes(number)..);
+        from.take_while(|(key, _)| key.bytes.starts_with(number))
+    }
 }
 
 /// What the elements of a set lead to.
@@ -80,7 +104,7 @@ pub enum Value {
     /// A chain.
     Verdict(Target),
     /// Other bytes.
-    Bytes(Key),
+    Bytes(Word),
 }
 
 /// A chain.
@@ -109,6 +133,13 @@ impl Ruleset {
     #[must_use]
     pub fn elements(&self) -> usize {
         self.sets.values().map(|set| set.elements.len()).sum()
+    }
+
+    /// Lets all sets take as little memory as they can, after elements came one by one.
+    pub(crate) fn pack(&mut self) {
+        for set in self.sets.values_mut() {
+            set.elements = std::mem::take(&mut set.elements).into_iter().collect();
+        }
     }
 
     /// How many rules all chains have.

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nlink::netlink::namespace::Netns;
@@ -65,7 +66,7 @@ fn compile(cluster: &Cluster, previous: &Compiled) -> Compiled {
         node.addresses.extend(of_node.addresses);
     }
     for (number, endpoint) in node.endpoints.iter_mut().enumerate() {
-        endpoint.interface = Some(format!("pod{number}"));
+        Arc::make_mut(endpoint).interface = Some(format!("pod{number}"));
     }
     Compiled::new(&engine, &node, previous)
 }

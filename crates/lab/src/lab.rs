@@ -103,6 +103,7 @@ impl Lab {
         node.pod_ranges = scheduled.pod_ranges.clone();
         for endpoint in &mut node.endpoints {
             let interface = self.network.plan.interfaces.get(endpoint.pod.0 as usize);
+            let endpoint = Arc::make_mut(endpoint);
             endpoint.interface = interface.cloned().flatten();
             if audit {
                 endpoint.enforcement = Enforcement::Audit;

@@ -70,6 +70,7 @@ fn ours(network: &Network, shape: Shape, enforcement: Enforcement) -> Kind {
         node.endpoints.extend(endpoints);
     }
     for endpoint in &mut node.endpoints {
+        let endpoint = Arc::make_mut(endpoint);
         endpoint.enforcement = enforcement;
         let pods = network.pods.iter();
         let ours = pods.map(|(name, _)| format!("shop/{name}"));

@@ -11,11 +11,11 @@ use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 
 use super::chains::{Flow, denial, denied};
-use super::node::{Enforcement, Node, Settings};
-use super::{named, ports::protocol_number, sides::peer_address};
+use super::node::{Node, Settings};
+use super::{named, ports::protocol_number};
 use crate::ruleset::{
-    Chain, ConnectionState, DESTINATION_TRANSLATED, EPOCH, Field, Hook, Key, KeyType, Lookup, Name,
-    Operand, Rule, Ruleset, Set, Statement, Target, Value, ValueType, key,
+    Chain, ConnectionState, DESTINATION_TRANSLATED, EPOCH, Edit, Field, Hook, Key, KeyType, Lookup,
+    Name, Operand, Rule, Ruleset, Set, Statement, Target, Value, ValueType, key,
 };
 
 /// The types of neighbour discovery: router and neighbour solicitations and
@@ -31,82 +31,64 @@ const LOGGED: Lookup = Lookup::Rate {
     timeout: 60,
 };
 
-/// Adds the sets that base chains ask.
-pub(super) fn sets(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
-    let mut add = |name: Name, key: Vec<KeyType>, lookup: Lookup, keys: Vec<Key>| {
-        let elements: BTreeMap<Key, Value> =
-            keys.into_iter().map(|key| (key, Value::None)).collect();
+/// Adds the sets that base chains ask, and those that lead to other chains. What follows
+/// from the pods is not in them yet.
+pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
+    let mut add = |name: Name, key: Vec<KeyType>, value, lookup, keys: Vec<Key>| {
+        let keys = keys.into_iter().map(|key| (key, Value::None));
         let set = Set {
             key,
-            value: ValueType::None,
+            value,
             lookup,
-            elements,
+            elements: keys.collect(),
         };
         ruleset.sets.insert(name, set);
     };
     for family in IpFamily::ALL {
-        let address = vec![KeyType::Address(family)];
-        let own = || {
-            let endpoints = node.endpoints.iter();
-            endpoints.filter_map(move |endpoint| Some((endpoint, endpoint.address(family)?)))
+        let address = KeyType::Address(family);
+        let mut exact = |name: &str, key: &[KeyType], value, keys| {
+            let key = key.to_vec();
+            add(named(name, family), key, value, Lookup::Exact, keys);
         };
-        let mut exact = |name, keys: Vec<Key>| {
-            add(named(name, family), address.clone(), Lookup::Exact, keys);
-        };
-        exact("endpoints", own().map(|(_, a)| key::address(a)).collect());
-        let audited = own().filter(|(endpoint, _)| endpoint.enforcement == Enforcement::Audit);
-        exact("audited", audited.map(|(_, a)| key::address(a)).collect());
-        let pods = engine.snapshot().pod_ids();
-        let pods = pods.filter_map(|(pod, _)| peer_address(engine, pod, family));
-        exact("pods", pods.map(key::address).collect());
+        for name in ["endpoints", "audited", "bound", "pods"] {
+            exact(name, &[address], ValueType::None, Vec::new());
+        }
         let of_family = |address: &IpAddr| IpFamily::of(*address) == family;
         let secret = metadata::secret_addresses().into_iter().filter(of_family);
-        exact("metadata", secret.map(key::address).collect());
+        let secret = secret.map(key::address).collect();
+        exact("metadata", &[address], ValueType::None, secret);
         let nodes = node.addresses.iter().copied().filter(of_family);
-        exact("node_addresses", nodes.map(key::address).collect());
-        add(
-            named("logged_egress", family),
-            address.clone(),
-            LOGGED,
-            Vec::new(),
-        );
-        add(
-            named("logged_ingress", family),
-            address.clone(),
-            LOGGED,
-            Vec::new(),
-        );
-        let bound = own().filter(|(endpoint, _)| endpoint.interface.is_some());
-        let bound = bound.map(|(_, address)| key::address(address));
-        add(
-            named("bound", family),
-            address.clone(),
-            Lookup::Exact,
-            bound.collect(),
-        );
-        let sources = own().filter_map(|(endpoint, address)| {
-            let interface = key::interface(endpoint.interface.as_deref()?);
-            Some(interface.then(&key::address(address)))
-        });
-        let of_interface = vec![KeyType::Interface, KeyType::Address(family)];
-        add(
-            named("sources", family),
-            of_interface,
-            Lookup::Exact,
-            sources.collect(),
-        );
+        let nodes = nodes.map(key::address).collect();
+        exact("node_addresses", &[address], ValueType::None, nodes);
+        let sources = [KeyType::Interface, address];
+        exact("sources", &sources, ValueType::None, Vec::new());
+        for name in ["peers", "blocks"] {
+            let member = [KeyType::PeerSet, address];
+            exact(name, &member, ValueType::None, Vec::new());
+        }
+        for map in ["egress", "first", "node", "ingress"] {
+            let number = ValueType::Bytes(KeyType::PeerSet);
+            exact(map, &[address], number, Vec::new());
+            let chains = format!("{map}_chains");
+            let number = [KeyType::PeerSet];
+            exact(&chains, &number, ValueType::Verdict, Vec::new());
+        }
+        exact("itself", &[address; 2], ValueType::Verdict, Vec::new());
+        let pieces = named("pieces", family);
+        let piece = ValueType::Bytes(address);
+        add(pieces, vec![address], piece, Lookup::Interval, Vec::new());
+        for name in ["logged_egress", "logged_ingress"] {
+            let name = named(name, family);
+            add(name, vec![address], ValueType::None, LOGGED, Vec::new());
+        }
     }
-    let interfaces = node
-        .endpoints
-        .iter()
-        .filter_map(|endpoint| endpoint.interface.as_deref());
-    let interfaces = interfaces.map(key::interface).collect();
-    add(
-        Name::from("interfaces"),
-        vec![KeyType::Interface],
-        Lookup::Exact,
-        interfaces,
-    );
+    for (name, key) in [
+        ("interfaces", KeyType::Interface),
+        (EPOCH, KeyType::PeerSet),
+    ] {
+        let name = Name::from(name);
+        add(name, vec![key], ValueType::None, Lookup::Exact, Vec::new());
+    }
 }
 
 /// Adds the base chains, and those that packets of all pods meet.
@@ -353,15 +335,10 @@ fn admit() -> Vec<Rule> {
 /// Every change writes this. The kernel walks the whole table again after a change of a
 /// rule that leads somewhere or asks a set, so here is none: an element, and a rule that
 /// does nothing but mark.
-pub(super) fn set_epoch(settings: &Settings, epoch: u32, ruleset: &mut Ruleset) {
+pub(super) fn set_epoch(settings: &Settings, epoch: u32, edit: &mut Edit<'_>) {
     let mark = settings.mark(epoch);
-    let current = Set {
-        key: vec![KeyType::PeerSet],
-        value: ValueType::None,
-        lookup: Lookup::Exact,
-        elements: BTreeMap::from([(key::peer_set(mark), Value::None)]),
-    };
-    ruleset.sets.insert(Name::from(EPOCH), current);
+    let current = BTreeMap::from([(key::peer_set(mark), Value::None)]);
+    edit.set_elements(&Name::from(EPOCH), current);
     let rule = Rule::new([Statement::SetMark {
         mask: settings.mark_mask,
         value: mark,
@@ -370,7 +347,7 @@ pub(super) fn set_epoch(settings: &Settings, epoch: u32, ruleset: &mut Ruleset) 
         hook: None,
         rules: vec![rule],
     };
-    ruleset.chains.insert(Name::from("mark"), marks);
+    edit.set_chain(&Name::from("mark"), marks);
 }
 
 fn closed(settings: &Settings, prefix: &str) -> Vec<Rule> {

@@ -6,8 +6,8 @@ use ringfence_model::policy::Direction;
 
 use super::named;
 use super::node::Settings;
-use super::ports;
-use crate::ruleset::{Chain, Field, Name, Operand, Rule, Ruleset, Statement, Target, key};
+use super::ports::{self, PortSets};
+use crate::ruleset::{Edit, Field, Name, Operand, Rule, Statement, Target, key};
 
 /// What a chain judges: where it finds who opens what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,16 +53,18 @@ impl Flow {
 }
 
 /// What one side of the connections of some pods is judged by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Content {
-    /// Sets of peers and what they get.
+    /// Sets of peers and what they get, in the order of what they get.
     pub(super) groups: Vec<Group>,
     /// What everybody else gets.
     pub(super) others: PortSet,
+    /// What connections that were translated on their way to a metadata service need.
+    pub(super) metadata: Needed,
 }
 
 /// A set of peers, and what it gets.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Group {
     pub(super) ports: PortSet,
     /// Its number.
@@ -73,33 +75,58 @@ pub(super) struct Group {
     pub(super) has_blocks: bool,
 }
 
-/// Who a chain belongs to: the pods that are judged by it.
-#[derive(Clone, Debug)]
-pub(super) struct ChainOwners {
-    pub(super) direction: Direction,
-    pub(super) family: IpFamily,
-    pub(super) number: u32,
+/// What a flow needs to be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Needed {
+    /// Nothing is denied.
+    Nothing,
+    /// Everything is.
+    Denial,
+    /// It depends.
+    Chain,
 }
 
-impl ChainOwners {
-    /// The name of the chain for a flow.
-    pub(super) fn name(&self, flow: Flow) -> Name {
+/// One side of connections in a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Half {
+    pub(super) direction: Direction,
+    pub(super) family: IpFamily,
+}
+
+impl Half {
+    /// The flows that are judged on this side.
+    pub(super) fn flows(self) -> &'static [Flow] {
+        match self.direction {
+            Direction::Egress => &[Flow::Connection, Flow::FirstDestination, Flow::Packet],
+            Direction::Ingress => &[Flow::Connection],
+        }
+    }
+
+    /// The name of the map from addresses of pods to numbers of chains, and the first
+    /// word of the chains' names.
+    pub(super) fn map(self, flow: Flow) -> Name {
         let word = match (flow, self.direction) {
             (Flow::Connection, Direction::Egress) => "egress",
             (Flow::Connection, Direction::Ingress) => "ingress",
             (Flow::FirstDestination, _) => "first",
             (Flow::Packet, _) => "node",
         };
-        Name::from(format!("{}_{}", named(word, self.family), self.number))
+        named(word, self.family)
     }
 
-    /// Writes the chain for a flow.
-    pub(super) fn write(&self, flow: Flow, content: &Content, ruleset: &mut Ruleset) {
+    /// The rules of the chain for a flow.
+    pub(super) fn rules(
+        self,
+        flow: Flow,
+        content: &Content,
+        sets: &mut PortSets,
+        edit: &mut Edit<'_>,
+    ) -> Vec<Rule> {
         let denied = denied(flow, self.direction, self.family);
         let mut rules = Vec::new();
         for group in &content.groups {
             for peers in self.peers(flow, group) {
-                for mut statements in ports::matches(&group.ports, flow, self.family, ruleset) {
+                for mut statements in ports::matches(&group.ports, flow, self.family, sets, edit) {
                     statements.extend(peers.iter().cloned());
                     statements.push(Statement::Go(Target::Return));
                     rules.push(Rule::new(statements));
@@ -111,15 +138,14 @@ impl ChainOwners {
                 }
             }
         }
-        for mut statements in ports::matches(&content.others, flow, self.family, ruleset) {
+        for mut statements in ports::matches(&content.others, flow, self.family, sets, edit) {
             statements.push(Statement::Go(Target::Return));
             rules.push(Rule::new(statements));
         }
         if !content.others.is_all() {
             rules.push(Rule::new([Statement::goto(denied)]));
         }
-        let chain = Chain { hook: None, rules };
-        ruleset.chains.insert(self.name(flow), chain);
+        rules
     }
 
     /// The ways to match a group of peers, one rule for each.

@@ -1,6 +1,7 @@
 //! What is known of the node whose ruleset is compiled.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use ringfence_model::address::IpFamily;
@@ -13,7 +14,7 @@ use crate::ruleset::Name;
 pub const MODE_LABEL: &str = "ringfence.dev/mode";
 
 /// What becomes of a connection that no policy allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Enforcement {
     /// It is denied.
     #[default]
@@ -23,7 +24,7 @@ pub enum Enforcement {
 }
 
 /// A pod of the node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The pod.
     pub pod: PodId,
@@ -108,8 +109,9 @@ impl Settings {
 /// The node whose ruleset is compiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
-    /// Its pods.
-    pub endpoints: Vec<Endpoint>,
+    /// Its pods. They are shared with what is compiled from them, so that comparing those
+    /// that did not change costs next to nothing; [`Arc::make_mut`] changes one.
+    pub endpoints: Vec<Arc<Endpoint>>,
     /// Its own addresses.
     pub addresses: Vec<IpAddr>,
     /// The ranges that its pods have their addresses from.
@@ -134,14 +136,14 @@ impl Node {
             })
             .map(|(id, pod)| {
                 let namespace = snapshot.namespace(pod.namespace);
-                Endpoint {
+                Arc::new(Endpoint {
                     pod: id,
                     name: Name::from(format!("{}/{}", namespace.name, pod.name)),
                     addresses: pod.addresses.clone(),
                     interface: None,
                     enforcement: enforcement(&namespace.labels),
                     closed: false,
-                }
+                })
             });
         let all = snapshot.node_addresses().into_iter();
         let own = all

@@ -1,74 +1,81 @@
-//! Numbers that stay with what they were given to.
+//! Numbers of groups and of chains.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hash;
+use std::collections::BTreeSet;
 
-use rustc_hash::FxHashMap;
-
-/// Numbers by owner. What has several owners has the number of one of them, so that it
-/// keeps its number as long as one of them stays.
+/// Gives numbers, beginning with 1.
+///
+/// A packet may meet the rules of the ruleset before and the elements of the one after,
+/// when a change comes while it is judged. So a number that was given back is not given to
+/// anybody in the same change.
 #[derive(Clone, Debug)]
-pub(super) struct Numbers<O> {
-    by_owner: FxHashMap<O, u32>,
-    /// Numbers that somebody has of whom nothing is known.
+pub(super) struct Numbers {
+    /// Nobody has a number from here on, but for those in `above`.
+    next: u32,
+    above: BTreeSet<u32>,
+    /// Numbers below `next` that nobody has.
+    free: BTreeSet<u32>,
+    /// Numbers that were given back in this change.
+    freed: Vec<u32>,
+    /// Numbers that somebody had in the ruleset before this change, nobody knows who.
     reserved: BTreeSet<u32>,
 }
 
-impl<O> Default for Numbers<O> {
+impl Default for Numbers {
     fn default() -> Self {
         Self {
-            by_owner: FxHashMap::default(),
+            next: 1,
+            above: BTreeSet::new(),
+            free: BTreeSet::new(),
+            freed: Vec::new(),
             reserved: BTreeSet::new(),
         }
     }
 }
 
-impl<O: Clone + Eq + Hash> Numbers<O> {
-    /// Numbers that are in use, nobody knows by whom: they are not given next time.
+impl Numbers {
+    /// Keeps numbers of the ruleset before from being given in this change.
     pub(super) fn reserve(&mut self, numbers: impl IntoIterator<Item = u32>) {
         self.reserved.extend(numbers);
     }
 
-    /// Gives each list of owners a number, no two the same: the one that they had, where
-    /// nobody else had it who is still there, or else the lowest that nobody had.
-    ///
-    /// A packet may meet the rules of the ruleset before and the elements of the one after,
-    /// when a change comes while it is judged. So what a number means to anybody does not
-    /// change: those who part get new numbers, and none is given again at once.
-    pub(super) fn assign(&mut self, things: &[Vec<O>]) -> Vec<u32> {
-        // The thing that each owner is of now, and the things of those who had a number.
-        let mut thing_of: FxHashMap<&O, usize> = FxHashMap::default();
-        for (index, owners) in things.iter().enumerate() {
-            thing_of.extend(owners.iter().map(|owner| (owner, index)));
+    /// Takes a number that was reserved, for what it meant before.
+    pub(super) fn take(&mut self, number: u32) {
+        self.reserved.remove(&number);
+        self.above.insert(number);
+    }
+
+    /// A number that nobody has, and nobody had before this change.
+    pub(super) fn fresh(&mut self) -> u32 {
+        if let Some(number) = self.free.pop_first() {
+            return number;
         }
-        let mut heirs: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
-        for (owner, number) in &self.by_owner {
-            let heirs = heirs.entry(*number).or_default();
-            heirs.extend(thing_of.get(owner));
-        }
-        let mut numbers: Vec<Option<u32>> = vec![None; things.len()];
-        for (number, heirs) in &heirs {
-            let mut heirs = heirs.iter();
-            if let (Some(only), None) = (heirs.next(), heirs.next())
-                && let Some(kept) = numbers.get_mut(*only)
-            {
-                kept.get_or_insert(*number);
+        loop {
+            let number = self.next;
+            self.next = self.next.saturating_add(1);
+            if self.above.remove(&number) {
+                continue;
+            }
+            match self.reserved.contains(&number) {
+                true => continue,
+                false => return number,
             }
         }
-        let had = |number: &u32| heirs.contains_key(number) || self.reserved.contains(number);
-        let mut free = (1..).filter(|number| !had(number));
-        let numbers: Vec<u32> = numbers
-            .into_iter()
-            .map(|number| number.or_else(|| free.next()).unwrap_or(u32::MAX))
-            .collect();
-        drop(free);
-        self.reserved.clear();
-        self.by_owner = things
-            .iter()
-            .zip(&numbers)
-            .flat_map(|(owners, number)| owners.iter().map(|owner| (owner.clone(), *number)))
-            .collect();
-        numbers
+    }
+
+    /// Gives a number back.
+    pub(super) fn release(&mut self, number: u32) {
+        self.freed.push(number);
+    }
+
+    /// Ends a change.
+    pub(super) fn end(&mut self) {
+        let reserved = std::mem::take(&mut self.reserved);
+        for number in self.freed.drain(..).chain(reserved) {
+            self.above.remove(&number);
+            if number < self.next {
+                self.free.insert(number);
+            }
+        }
     }
 }
 
@@ -77,22 +84,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stays_together_keeps_its_number_and_the_rest_gets_one_that_nobody_had() {
+    fn a_number_is_given_again_in_another_change_only() {
         let mut numbers = Numbers::default();
-        let first = [vec!["a"], vec!["b", "c"], vec!["d"]];
-        assert_eq!(numbers.assign(&first), [1, 2, 3]);
-        // `a` is gone, and its number is not given at once; `c` brings somebody along.
+        assert_eq!([numbers.fresh(), numbers.fresh()], [1, 2]);
+        numbers.release(1);
+        assert_eq!(numbers.fresh(), 3);
+        numbers.end();
+        assert_eq!([numbers.fresh(), numbers.fresh()], [1, 4]);
+    }
+
+    #[test]
+    fn numbers_of_the_ruleset_before_are_given_after_this_change() {
+        let mut numbers = Numbers::default();
+        numbers.reserve([1, 2, 5, u32::MAX - 1]);
+        numbers.take(2);
+        numbers.take(5);
         assert_eq!(
-            numbers.assign(&[vec!["c", "x"], vec!["e"], vec!["d"]]),
-            [2, 4, 3]
+            [numbers.fresh(), numbers.fresh(), numbers.fresh()],
+            [3, 4, 6]
         );
-        // Two that were one: neither keeps the number.
+        numbers.release(5);
+        numbers.end();
         assert_eq!(
-            numbers.assign(&[vec!["c"], vec!["x"], vec!["d"]]),
-            [1, 5, 3]
+            [numbers.fresh(), numbers.fresh(), numbers.fresh()],
+            [1, 5, 7]
         );
-        let mut resumed = Numbers::default();
-        resumed.reserve([1, 3]);
-        assert_eq!(resumed.assign(&[vec!["a"], vec!["b"]]), [2, 4]);
     }
 }

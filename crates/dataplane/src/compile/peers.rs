@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ringfence_model::address::{IpFamily, IpRangeSet, from_number, max_address};
 
-use crate::ruleset::{Key, Value, key};
+use crate::ruleset::{Key, Value, Word, key};
 
 /// The peers of one group: addresses of pods, and addresses of nobody's pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,11 +26,11 @@ impl PeerSet {
         }
     }
 
-    /// Whether an address, as a number, is in one of its ranges.
-    pub(super) fn has_block_with(&self, number: u128) -> bool {
-        let after = self.blocks.partition_point(|(start, _)| *start <= number);
-        let range = after.checked_sub(1).and_then(|at| self.blocks.get(at));
-        range.is_some_and(|(_, end)| number <= *end)
+    /// The same, with ranges that are ascending and apart.
+    pub(super) fn from_parts(mut pods: Vec<IpAddr>, blocks: Vec<(u128, u128)>) -> Self {
+        pods.sort_unstable();
+        pods.dedup();
+        Self { pods, blocks }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -52,13 +52,13 @@ impl Pieces {
     /// Cuts the address space of a family at the bounds of all sets.
     pub(super) fn cut<'a>(
         family: IpFamily,
-        sets: impl Iterator<Item = (u32, &'a PeerSet)>,
+        sets: impl Iterator<Item = (u32, &'a [(u128, u128)])>,
     ) -> Self {
         // Where a set begins (true) and where it has ended (false).
         let mut bounds: BTreeMap<u128, Vec<(u32, bool)>> = BTreeMap::new();
         let last = max_address(family);
-        for (number, set) in sets {
-            for (start, end) in &set.blocks {
+        for (number, blocks) in sets {
+            for (start, end) in blocks {
                 bounds.entry(*start).or_default().push((number, true));
                 if *end < last {
                     bounds.entry(end + 1).or_default().push((number, false));
@@ -72,7 +72,7 @@ impl Pieces {
             .chain([last])
             .collect();
         let mut pieces = Self::default();
-        let mut stands_for: BTreeMap<Vec<u32>, Key> = BTreeMap::new();
+        let mut stands_for: BTreeMap<Vec<u32>, IpAddr> = BTreeMap::new();
         let mut active = BTreeSet::new();
         for ((start, changes), end) in bounds.into_iter().zip(ends) {
             // A set may end where its next range begins: ends first.
@@ -87,22 +87,30 @@ impl Pieces {
             let first = from_number(family, start);
             let members: Vec<u32> = active.iter().copied().collect();
             let stand_in = match stands_for.get(&members) {
-                Some(known) => known.clone(),
+                Some(known) => *known,
                 None => {
-                    let stand_in = key::address(first);
-                    pieces.in_set.extend(
-                        members
-                            .iter()
-                            .map(|number| (key::peer_set(*number).then(&stand_in), Value::None)),
-                    );
-                    stands_for.insert(members, stand_in.clone());
-                    stand_in
+                    let piece = key::address(first);
+                    let in_set = members
+                        .iter()
+                        .map(|number| (key::peer_set(*number).then(&piece), Value::None));
+                    pieces.in_set.extend(in_set);
+                    stands_for.insert(members, first);
+                    first
                 }
             };
             let range = key::addresses(first, from_number(family, end));
-            pieces.of_range.insert(range, Value::Bytes(stand_in));
+            let stand_in = Value::Bytes(Word::address(stand_in));
+            pieces.of_range.insert(range, stand_in);
         }
         pieces
+    }
+}
+
+/// The address that some bytes of a key are.
+pub(super) fn address_of(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
     }
 }
 
@@ -110,9 +118,9 @@ impl Pieces {
 mod tests {
     use super::*;
 
-    fn blocks(nets: &[&str]) -> PeerSet {
+    fn blocks(nets: &[&str]) -> Vec<(u128, u128)> {
         let nets: Vec<ipnet::IpNet> = nets.iter().filter_map(|net| net.parse().ok()).collect();
-        PeerSet::new(Vec::new(), &IpRangeSet::from_nets(IpFamily::V4, &nets))
+        IpRangeSet::from_nets(IpFamily::V4, &nets).ranges().to_vec()
     }
 
     #[test]
@@ -121,7 +129,7 @@ mod tests {
             blocks(&["10.0.0.0/8"]),
             blocks(&["10.1.0.0/16", "10.3.0.0/16"]),
         );
-        let pieces = Pieces::cut(IpFamily::V4, [(1, &wide), (2, &narrow)].into_iter());
+        let pieces = Pieces::cut(IpFamily::V4, [(1, &*wide), (2, &*narrow)].into_iter());
         assert_eq!(pieces.of_range.len(), 5);
         let stand_ins: BTreeSet<_> = pieces.of_range.values().map(|v| format!("{v:?}")).collect();
         assert_eq!(stand_ins.len(), 2);
@@ -131,7 +139,7 @@ mod tests {
     #[test]
     fn the_whole_address_space_is_one_range() {
         let all = blocks(&["0.0.0.0/0"]);
-        let pieces = Pieces::cut(IpFamily::V4, [(7, &all)].into_iter());
+        let pieces = Pieces::cut(IpFamily::V4, [(7, &*all)].into_iter());
         assert_eq!(pieces.of_range.len(), 1);
         assert_eq!(pieces.in_set.len(), 1);
     }

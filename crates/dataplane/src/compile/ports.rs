@@ -1,6 +1,6 @@
 //! Sets of ports as statements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use ringfence_engine::sets::PortSet;
@@ -10,7 +10,7 @@ use rustc_hash::FxHasher;
 
 use super::chains::Flow;
 use crate::ruleset::{
-    Key, KeyType, Lookup, Name, Operand, Ruleset, Set, Statement, Value, ValueType, key,
+    Chain, Edit, Key, KeyType, Lookup, Name, Operand, Set, Statement, Value, ValueType, key,
 };
 
 /// With more ranges of one protocol than this, they are looked up in a set.
@@ -33,7 +33,8 @@ pub(super) fn matches(
     ports: &PortSet,
     flow: Flow,
     family: IpFamily,
-    ruleset: &mut Ruleset,
+    sets: &mut PortSets,
+    edit: &mut Edit<'_>,
 ) -> Vec<Vec<Statement>> {
     if ports.is_all() {
         return vec![Vec::new()];
@@ -48,7 +49,7 @@ pub(super) fn matches(
         if ranges.as_slice() == [(1, u16::MAX)] {
             rules.push(vec![protocol_is(protocol)]);
         } else if ranges.len() > INLINE {
-            let set = port_set(&ranges, ruleset);
+            let set = sets.named(&ranges, edit);
             let port = vec![Operand::Field(flow.port())];
             rules.push(vec![protocol_is(protocol), Statement::In(port, set)]);
         } else {
@@ -72,30 +73,94 @@ fn in_range(flow: Flow, range: Key) -> Statement {
     }
 }
 
-/// The set with these ranges, which is named after them and never changes.
-fn port_set(ranges: &[(u16, u16)], ruleset: &mut Ruleset) -> Name {
-    let keys = ranges
-        .iter()
-        .map(|(first, last)| (key::ports(*first, *last), Value::None));
-    let set = Set {
+/// What the names of sets of ports begin with.
+pub(crate) const PORT_SET: &str = "ports_";
+
+/// A set of ports, without any.
+pub(crate) fn port_set() -> Set {
+    Set {
         key: vec![KeyType::Port],
         value: ValueType::None,
         lookup: Lookup::Interval,
-        elements: keys.collect::<BTreeMap<_, _>>(),
-    };
-    // Two different sets with one hash are told apart by the salt.
-    for salt in 0_u32.. {
-        let mut hasher = FxHasher::default();
-        (ranges, salt).hash(&mut hasher);
-        let name = Name::from(format!("ports_{:016x}", hasher.finish()));
-        match ruleset.sets.get(&name) {
-            Some(known) if *known != set => {}
-            Some(_) => return name,
-            None => {
-                ruleset.sets.insert(Name::clone(&name), set);
-                return name;
+        elements: BTreeMap::new(),
+    }
+}
+
+/// Sets of ports in the ruleset, with how many rules ask each. A set is named after its
+/// ports and never changes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PortSets {
+    used: BTreeMap<Name, usize>,
+    /// Sets that may be asked by no rule any more.
+    doubtful: BTreeSet<Name>,
+}
+
+impl PortSets {
+    /// The set with these ranges.
+    fn named(&mut self, ranges: &[(u16, u16)], edit: &mut Edit<'_>) -> Name {
+        let keys = ranges
+            .iter()
+            .map(|(first, last)| (key::ports(*first, *last), Value::None));
+        let set = Set {
+            elements: keys.collect(),
+            ..port_set()
+        };
+        // Two different sets with one hash are told apart by the salt.
+        let mut salt = 0_u32;
+        loop {
+            let mut hasher = FxHasher::default();
+            (ranges, salt).hash(&mut hasher);
+            let name = Name::from(format!("{PORT_SET}{:016x}", hasher.finish()));
+            match edit.ruleset().sets.get(&name) {
+                Some(known) if *known == set => return name,
+                Some(_) => salt = salt.wrapping_add(1),
+                None => {
+                    self.used.insert(Name::clone(&name), 0);
+                    self.doubtful.insert(Name::clone(&name));
+                    edit.add_set(&name, set);
+                    return name;
+                }
             }
         }
     }
-    Name::from("ports")
+
+    /// Counts the rules of a chain that is written.
+    pub(super) fn asked_by(&mut self, chain: &Chain) {
+        for name in asked(chain) {
+            if let Some(used) = self.used.get_mut(name) {
+                *used += 1;
+            }
+        }
+    }
+
+    /// Counts the rules of a chain that goes.
+    pub(super) fn left_by(&mut self, chain: &Chain) {
+        for name in asked(chain) {
+            if let Some(used) = self.used.get_mut(name) {
+                *used = used.saturating_sub(1);
+                if *used == 0 {
+                    self.doubtful.insert(Name::clone(name));
+                }
+            }
+        }
+    }
+
+    /// Ends a change: sets that no rule asks go.
+    pub(super) fn end(&mut self, edit: &mut Edit<'_>) {
+        for name in std::mem::take(&mut self.doubtful) {
+            if self.used.get(&name) == Some(&0) {
+                self.used.remove(&name);
+                edit.remove_set(&name);
+            }
+        }
+    }
+}
+
+/// The sets that the rules of a chain look something up in.
+fn asked(chain: &Chain) -> impl Iterator<Item = &Name> {
+    let statements = chain.rules.iter().flat_map(|rule| &rule.statements);
+    statements.filter_map(|statement| match statement {
+        Statement::In(_, set) => Some(set),
+        _ => None,
+    })
 }

@@ -266,11 +266,13 @@ fn target(verdict: &Verdict) -> Option<Target> {
 
 /// An element; `None` for one that is none of ours.
 pub(super) fn element(element: &SetElement) -> Option<(Key, Value)> {
-    let mut at = key::bytes(element.key());
-    at.end = element.key_end().map(Into::into);
+    let at = match element.key_end() {
+        Some(end) => key::range(element.key(), end),
+        None => key::bytes(element.key()),
+    };
     let value = match element.data() {
         None => Value::None,
-        Some(SetElementData::Value(bytes)) => Value::Bytes(key::bytes(bytes)),
+        Some(SetElementData::Value(bytes)) => Value::Bytes(key::Word::new(bytes)?),
         Some(SetElementData::Verdict(verdict)) => Value::Verdict(target(verdict)?),
         Some(_) => return None,
     };

@@ -325,6 +325,6 @@ pub(super) fn element(key: &Key, value: &Value) -> Result<SetElement, Error> {
     Ok(match value {
         Value::None => element,
         Value::Verdict(target) => element.verdict(verdict(target)?),
-        Value::Bytes(bytes) => element.value(SetElement::new(bytes.bytes.to_vec())),
+        Value::Bytes(bytes) => element.value(SetElement::new(bytes.to_vec())),
     })
 }

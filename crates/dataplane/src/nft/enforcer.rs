@@ -1,6 +1,7 @@
 //! Keeps the table of one node as it should be.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ringfence_engine::Engine;
 use ringfence_model::snapshot::PodId;
@@ -18,6 +19,8 @@ pub struct Enforcer {
     table: Table,
     connections: Connections,
     held: Compiled,
+    /// Whether the table may have something else than what is held.
+    in_doubt: bool,
     /// The number of the namespace's last change to any table that was ours.
     generation: u32,
 }
@@ -37,12 +40,11 @@ pub struct Applied {
 }
 
 impl Applied {
-    fn new(node: &Node, compiled: &Compiled, changes: &Changes) -> Self {
-        let closed = node.endpoints.iter().filter(|endpoint| endpoint.closed);
+    fn new(compiled: &Compiled, changes: &Changes) -> Self {
         Self {
             steps: changes.steps.len(),
             elements: changes.elements(),
-            closed: closed.map(|endpoint| endpoint.pod).collect(),
+            closed: compiled.closed(),
             unknown: compiled.unknown.clone(),
         }
     }
@@ -69,24 +71,14 @@ impl Enforcer {
         if epoch.is_none() {
             connections.clear_marks(node.settings.mark_mask).await?;
         }
-        let epoch = epoch.unwrap_or(0);
         let mut enforcer = Self {
             table,
             connections,
-            held: Compiled::resumed(Ruleset::default(), epoch),
+            held: Compiled::resumed(Ruleset::default(), epoch.unwrap_or(0)),
+            in_doubt: true,
             generation: 0,
         };
-        // A table that can be read is changed like one's own: its base chains stay where
-        // packets meet them. One that cannot is replaced.
-        let kinds = Compiled::new(engine, node, &enforcer.held).ruleset;
-        let found = match mark {
-            Some(_) => enforcer.table.read(&kinds).await.ok(),
-            None => None,
-        };
-        let replace = found.is_none();
-        if let Some(found) = found {
-            enforcer.held = Compiled::resumed(found, epoch);
-        }
+        let replace = mark.is_none() || !enforcer.read_back().await;
         let applied = enforcer.settle(engine, node, replace).await?;
         if !replace {
             enforcer.verify().await?;
@@ -99,7 +91,45 @@ impl Enforcer {
     /// # Errors
     /// As for [`Enforcer::start`]; then the table is as it was.
     pub async fn update(&mut self, engine: &Engine, node: &Node) -> Result<Applied, Error> {
-        self.settle(engine, node, false).await
+        if self.in_doubt {
+            let replace = !self.read_back().await;
+            return self.settle(engine, node, replace).await;
+        }
+        let update = self.held.update(engine, node);
+        // Until it is written, what is held is not what the table has.
+        self.in_doubt = true;
+        let written = self
+            .write(update.epoch, &update.changes, &self.held, node)
+            .await;
+        let Err(Failed { error, is_clean }) = written.map(|generation| {
+            self.in_doubt = false;
+            self.generation = generation.unwrap_or(self.generation);
+        }) else {
+            return Ok(Applied::new(&self.held, &update.changes));
+        };
+        let mut replace = false;
+        if is_clean {
+            self.held.take_back(update);
+            self.in_doubt = false;
+        } else {
+            replace = !self.read_back().await;
+        }
+        match error.refused() {
+            // Whose rules they are is found one attempt after the other.
+            Some(_) => self.settle(engine, node, replace).await,
+            None => Err(error),
+        }
+    }
+
+    /// Takes what the table has for what is held, so that it can be changed: its base
+    /// chains stay where packets meet them. Says whether it could be read; if not it is to
+    /// be replaced.
+    async fn read_back(&mut self) -> bool {
+        let found = self.table.read(&Compiled::kinds()).await.ok();
+        let is_read = found.is_some();
+        self.held = Compiled::resumed(found.unwrap_or_default(), self.held.epoch());
+        self.in_doubt = !is_read;
+        is_read
     }
 
     /// Looks whether the table is as it was written, and writes it again if it is not.
@@ -109,16 +139,19 @@ impl Enforcer {
     /// Where the kernel cannot be asked, or refuses what it had taken before.
     pub async fn repair(&mut self) -> Result<Option<String>, Error> {
         let generation = self.table.generation().await?;
-        if generation == self.generation {
+        if generation == self.generation && !self.in_doubt {
             return Ok(None);
         }
         let found = match self.table.verify(&self.held.ruleset).await {
             Ok(()) => {
                 self.generation = generation;
+                self.in_doubt = false;
                 None
             }
             Err(Error::NotAsWritten(difference)) => {
-                self.table.replace(&self.held.ruleset).await?;
+                if !self.mend().await {
+                    self.table.replace(&self.held.ruleset).await?;
+                }
                 self.verify().await?;
                 Some(difference)
             }
@@ -127,12 +160,32 @@ impl Enforcer {
         Ok(found)
     }
 
+    /// Changes what differs in the table, step by step: its base chains stay where packets
+    /// meet them. Says whether that was possible; a table that cannot be read, or that is
+    /// not there, is to be replaced.
+    async fn mend(&self) -> bool {
+        let wanted = &self.held.ruleset;
+        if self.table.delete_strangers(wanted).await.is_err() {
+            return false;
+        }
+        let Ok(found) = self.table.read(wanted).await else {
+            return false;
+        };
+        for part in wanted.changes_from(&found).in_parts(wanted) {
+            if self.table.apply(&part, wanted).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Compares the whole table with what it should hold.
     async fn verify(&mut self) -> Result<(), Error> {
         // Asked before: what somebody does in between is looked at by the next repair.
         let generation = self.table.generation().await?;
         self.table.verify(&self.held.ruleset).await?;
         self.generation = generation;
+        self.in_doubt = false;
         Ok(())
     }
 
@@ -159,29 +212,38 @@ impl Enforcer {
         &mut self,
         engine: &Engine,
         node: &Node,
-        replace: bool,
+        mut replace: bool,
     ) -> Result<Applied, Error> {
         let mut closing = Closing::default();
         let mut applied = None;
         loop {
             let node = without(node, closing.pods());
             let next = Compiled::new(engine, &node, &self.held);
-            let changes = next.changes_from(&self.held);
-            let goes_on = match self.write(&next, &changes, replace, &node).await {
-                Ok(()) => {
-                    applied = Some(Applied::new(&node, &next, &changes));
+            let changes = match replace {
+                true => next.ruleset.changes_from(&Ruleset::default()),
+                false => next.changes_from(&self.held),
+            };
+            let epoch = self.held.epoch();
+            let written = match replace {
+                true => self.write_anew(epoch, &next, &node).await,
+                false => self.write(epoch, &changes, &next, &node).await,
+            };
+            let goes_on = match written {
+                Ok(generation) => {
+                    applied = Some(Applied::new(&next, &changes));
                     self.held = next;
+                    (self.in_doubt, replace) = (false, false);
+                    self.generation = generation.unwrap_or(self.generation);
                     closing.taken()
                 }
-                Err(error) => {
+                Err(Failed { error, is_clean }) => {
+                    if !is_clean {
+                        replace = !self.read_back().await;
+                    }
                     let Some(refused) = error.refused() else {
                         return Err(error);
                     };
-                    let steps = match replace {
-                        true => next.ruleset.changes_from(&Ruleset::default()),
-                        false => changes,
-                    };
-                    let concerned = refusal::concerned(&next, &steps, &refused);
+                    let concerned = refusal::concerned(&next, &changes, &refused);
                     let goes_on = closing.refused(concerned, &node);
                     if !goes_on && applied.is_none() {
                         return Err(error);
@@ -195,34 +257,48 @@ impl Enforcer {
         }
     }
 
+    /// Writes changes that lead to a ruleset, and reads them back. Gives the number of the
+    /// last change, if all that were made since the last that is known were ours: where
+    /// somebody else has changed something too, the next repair looks at it all.
     async fn write(
-        &mut self,
-        next: &Compiled,
+        &self,
+        epoch: u32,
         changes: &Changes,
-        replace: bool,
+        next: &Compiled,
         node: &Node,
-    ) -> Result<(), Error> {
-        // Numbers begin again: what was marked with them long ago must not be taken for
-        // judged.
-        if next.epoch() < self.held.epoch() {
+    ) -> Result<Option<u32>, Failed> {
+        self.begin_again(epoch, next, node).await.map_err(clean)?;
+        let before = self.table.generation().await.map_err(clean)?;
+        let commits = self.write_parts(changes, &next.ruleset).await?;
+        let verified = self.table.verify_changes(changes, &next.ruleset).await;
+        verified.map_err(unclean)?;
+        let after = self.table.generation().await.map_err(unclean)?;
+        let ours = before == self.generation && after == before.wrapping_add(commits);
+        Ok(ours.then_some(after))
+    }
+
+    /// Puts a ruleset in the place of whatever there is, and reads it back. Gives the number
+    /// of the change.
+    async fn write_anew(
+        &self,
+        epoch: u32,
+        next: &Compiled,
+        node: &Node,
+    ) -> Result<Option<u32>, Failed> {
+        self.begin_again(epoch, next, node).await.map_err(clean)?;
+        self.table.replace(&next.ruleset).await.map_err(clean)?;
+        let generation = self.table.generation().await.map_err(unclean)?;
+        self.table.verify(&next.ruleset).await.map_err(unclean)?;
+        Ok(Some(generation))
+    }
+
+    /// When the numbers of generations begin again, what was marked with them long ago must
+    /// not be taken for judged.
+    async fn begin_again(&self, epoch: u32, next: &Compiled, node: &Node) -> Result<(), Error> {
+        if next.epoch() < epoch {
             self.connections
                 .clear_marks(node.settings.mark_mask)
                 .await?;
-        }
-        if replace {
-            self.table.replace(&next.ruleset).await?;
-            let generation = self.table.generation().await?;
-            self.table.verify(&next.ruleset).await?;
-            self.generation = generation;
-            return Ok(());
-        }
-        let before = self.table.generation().await?;
-        let commits = self.write_parts(changes).await?;
-        self.table.verify_changes(changes, &next.ruleset).await?;
-        // Where somebody else has changed something too, the next repair looks at it all.
-        let after = self.table.generation().await?;
-        if before == self.generation && after == before.wrapping_add(commits) {
-            self.generation = after;
         }
         Ok(())
     }
@@ -230,26 +306,46 @@ impl Enforcer {
     /// Takes the steps, and says in how many transactions. Where the kernel refuses the
     /// second, what the first has prepared is taken back: numbers in it may be given to
     /// others next time.
-    async fn write_parts(&self, changes: &Changes) -> Result<u32, Error> {
-        let held = &self.held.ruleset;
-        let [prepare, switch] = changes.clone().in_two_parts(held);
-        self.table.apply(&prepare, held).await?;
-        let mut prepared = held.clone();
-        prepared.apply(&prepare);
-        if let Err(error) = self.table.apply(&switch, &prepared).await {
-            let back = held.changes_from(&prepared);
-            self.table.apply(&back, &prepared).await?;
-            return Err(error);
+    async fn write_parts(&self, changes: &Changes, after: &Ruleset) -> Result<u32, Failed> {
+        let parts = changes.in_parts(after);
+        let commits = parts.iter().filter(|part| !part.is_empty()).count();
+        let [prepare, switch, clean_up] = parts;
+        self.table.apply(&prepare, after).await.map_err(clean)?;
+        if let Err(error) = self.table.apply(&switch, after).await {
+            let back = self.table.apply(&prepare.taken_back(), after).await;
+            let is_clean = back.is_ok();
+            return Err(Failed { error, is_clean });
         }
-        Ok(u32::from(!prepare.is_empty()) + u32::from(!switch.is_empty()))
+        self.table.apply(&clean_up, after).await.map_err(unclean)?;
+        Ok(u32::try_from(commits).unwrap_or(u32::MAX))
     }
+}
+
+/// What became of changes that were not written.
+#[derive(Debug)]
+struct Failed {
+    error: Error,
+    /// Whether the table is as it was before.
+    is_clean: bool,
+}
+
+fn clean(error: Error) -> Failed {
+    let is_clean = true;
+    Failed { error, is_clean }
+}
+
+fn unclean(error: Error) -> Failed {
+    let is_clean = false;
+    Failed { error, is_clean }
 }
 
 /// The node with some more pods closed.
 fn without(node: &Node, closed: &BTreeSet<PodId>) -> Node {
     let mut node = node.clone();
     for endpoint in &mut node.endpoints {
-        endpoint.closed |= closed.contains(&endpoint.pod);
+        if closed.contains(&endpoint.pod) && !endpoint.closed {
+            Arc::make_mut(endpoint).closed = true;
+        }
     }
     node
 }

@@ -11,6 +11,7 @@ use nlink::netlink::nftables::connection::kernel_has_destroy;
 use nlink::netlink::nftables::{Family, Rule, RuleInfo, Set, SetFlags, Transaction};
 
 use super::{Error, chain_rules, decode, encode};
+use crate::compile::{PORT_SET, port_set};
 use crate::ruleset::{
     self, Change, Changes, EPOCH, Hook, Key, KeyType, Lookup, Name, Ruleset, Value, ValueType,
 };
@@ -93,7 +94,8 @@ impl Table {
         Ok(transaction.commit(&self.connection).await?)
     }
 
-    /// Takes steps from the ruleset that the table holds, in one transaction.
+    /// Takes steps in one transaction. `held` has the sets that elements join or leave: the
+    /// ruleset before or after the steps.
     ///
     /// # Errors
     /// Where the kernel refuses. Then nothing has changed.
@@ -117,6 +119,28 @@ impl Table {
         Ok(())
     }
 
+    /// Deletes the sets that are none of ours, or of another kind. Rules that ask them are
+    /// in the way.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub async fn delete_strangers(&self, ours: &Ruleset) -> Result<(), Error> {
+        let (table, family) = (&*self.name.0, Family::Inet);
+        let mut transaction = self.connection.transaction();
+        let mut any = false;
+        for info in self.connection.list_sets_in(table, family).await? {
+            let known = ours.sets.get(&*info.name);
+            if !known.is_some_and(|set| is_kind(set, &info)) {
+                transaction = transaction.del_set(table, &info.name, family);
+                any = true;
+            }
+        }
+        if any {
+            transaction.commit(&self.connection).await?;
+        }
+        Ok(())
+    }
+
     /// Whether there is such a table.
     ///
     /// # Errors
@@ -135,6 +159,11 @@ impl Table {
         let table = &*self.name.0;
         let family = Family::Inet;
         let mut made: BTreeMap<Name, Set> = BTreeMap::new();
+        for step in &changes.steps {
+            if let Change::DeleteSet(name, set) = step {
+                made.insert(Name::clone(name), encode::set(table, name, set));
+            }
+        }
         for step in &changes.steps {
             transaction = match step {
                 Change::AddSet(name, set) => {
@@ -176,7 +205,7 @@ impl Table {
                 }
                 Change::Flush(name) => transaction.flush_chain(table, name, family),
                 Change::DeleteChain(name) => transaction.del_chain(table, name, family),
-                Change::DeleteSet(name) => transaction.del_set(table, name, family),
+                Change::DeleteSet(name, _) => transaction.del_set(table, name, family),
             };
         }
         Ok(transaction)
@@ -317,7 +346,9 @@ impl Table {
             }
         }
         for info in self.connection.list_sets_in(table, family).await? {
+            let ports = port_set();
             let known = like.sets.get(&*info.name);
+            let known = known.or(info.name.starts_with(PORT_SET).then_some(&ports));
             let same = known.filter(|set| is_kind(set, &info));
             let Some(set) = same else {
                 let name = info.name;

@@ -1,8 +1,8 @@
 //! What leads from one ruleset to another, smallest first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Chain, Key, Name, Ruleset, Set, Value};
+use super::{Chain, Hook, Key, KeyType, Name, Ruleset, Set, Value, ValueType};
 
 /// One step. Steps are in an order that the kernel accepts: what is referred to exists
 /// before, and goes after.
@@ -22,8 +22,8 @@ pub enum Change {
     Flush(Name),
     /// A chain goes.
     DeleteChain(Name),
-    /// A set goes, with its elements.
-    DeleteSet(Name),
+    /// A set goes, whose elements went before; what it was.
+    DeleteSet(Name, Set),
 }
 
 /// The steps from one ruleset to another, to be taken in one transaction.
@@ -40,48 +40,66 @@ impl Changes {
         self.steps.is_empty()
     }
 
-    /// The steps in two parts: what nothing refers to yet, and what makes use of it.
+    /// The steps in three parts, each a transaction: what nothing refers to yet, what makes
+    /// use of it, and what nothing refers to any more.
     ///
-    /// A packet that is judged while a change comes may ask sets of the ruleset after, and
-    /// find there the way to a chain that is empty in the ruleset before. With two
-    /// transactions the chain is complete when the way to it appears. `held` is the ruleset
-    /// before.
+    /// A packet that is judged while a change comes meets the rules of the ruleset before
+    /// and may ask sets of the one after. With the first part a chain is complete when the
+    /// way to it appears; with the last, what rules of the ruleset before ask for stays
+    /// until they are gone. An address that is not known any more leads to what drops its
+    /// packets, until all packets see that it is not known. `after` is the ruleset that all
+    /// steps lead to.
     #[must_use]
-    pub fn in_two_parts(self, held: &Ruleset) -> [Self; 2] {
-        let mut parts = [Self::default(), Self::default()];
-        let [prepare, switch] = &mut parts;
-        for step in self.steps {
+    pub fn in_parts(&self, after: &Ruleset) -> [Self; 3] {
+        let mut parts: [Self; 3] = Default::default();
+        let [prepare, switch, clean_up] = &mut parts;
+        let names = |which: fn(&Change) -> Option<&Name>| -> BTreeSet<&Name> {
+            self.steps.iter().filter_map(which).collect()
+        };
+        let leaving = self.leaving(after);
+        let new_chains = names(Change::adds_chain);
+        let (new_sets, gone_sets) = (names(Change::adds_set), names(Change::deletes_set));
+        for step in &self.steps {
             match step {
-                Change::AddSet(..) | Change::AddChain(..) => prepare.steps.push(step),
-                Change::SetRules(ref name, ref chain) => {
-                    let is_new = !held.chains.contains_key(name) && chain.hook.is_none();
-                    if is_new { &mut *prepare } else { &mut *switch }
-                        .steps
-                        .push(step);
+                Change::AddSet(..) | Change::AddChain(..) => prepare.steps.push(step.clone()),
+                Change::SetRules(name, chain) => {
+                    let is_new = new_chains.contains(name) && chain.hook.is_none();
+                    let part = if is_new { &mut *prepare } else { &mut *switch };
+                    part.steps.push(step.clone());
+                }
+                Change::AddElements(name, _) if new_sets.contains(name) => {
+                    prepare.steps.push(step.clone());
                 }
                 Change::AddElements(name, elements) => {
-                    let numbered = held.sets.get(&name).is_none_or(|set| {
-                        set.key.first() == Some(&super::KeyType::PeerSet) && &*name != super::EPOCH
+                    let numbers = self.new_numbers(name, elements, after);
+                    let (new, more) = elements.iter().cloned().partition(|(key, _)| {
+                        let number = key.bytes.get(..4);
+                        number.is_some_and(|number| numbers.contains(number))
                     });
-                    let used = held.numbers(&name);
-                    let is_new = |(key, _): &(Key, Value)| {
-                        numbered
-                            && key
-                                .bytes
-                                .get(..4)
-                                .is_some_and(|number| !used.contains(number))
-                    };
-                    let (new, more): (Vec<_>, Vec<_>) = elements.into_iter().partition(is_new);
-                    if !new.is_empty() {
-                        prepare
-                            .steps
-                            .push(Change::AddElements(Name::clone(&name), new));
-                    }
-                    if !more.is_empty() {
-                        switch.steps.push(Change::AddElements(name, more));
-                    }
+                    prepare.push(Change::AddElements, name, new);
+                    switch.push(Change::AddElements, name, more);
                 }
-                step => switch.steps.push(step),
+                Change::DeleteElements(name, _) if gone_sets.contains(name) => {
+                    clean_up.steps.push(step.clone());
+                }
+                Change::DeleteElements(name, elements) => {
+                    let held = after.sets.get(name).filter(|_| **name != *super::EPOCH);
+                    let (unasked, fewer): (Elements, Elements) = elements
+                        .iter()
+                        .cloned()
+                        .partition(|(key, _)| held.is_some_and(|held| is_unasked(held, key)));
+                    let leads = held.is_some_and(|held| held.value == NUMBER);
+                    let left = fewer.iter().map(|(key, _)| key);
+                    let left = left.filter(|key| leads && leaving.contains(key));
+                    let closed: Elements = left.map(|key| (key.clone(), super::closed())).collect();
+                    switch.push(Change::DeleteElements, name, fewer);
+                    switch.push(Change::AddElements, name, closed.clone());
+                    clean_up.push(Change::DeleteElements, name, closed);
+                    clean_up.push(Change::DeleteElements, name, unasked);
+                }
+                Change::Flush(_) | Change::DeleteChain(_) | Change::DeleteSet(..) => {
+                    clean_up.steps.push(step.clone());
+                }
             }
         }
         // Rules first: an element may lead to the chain.
@@ -92,6 +110,88 @@ impl Changes {
             _ => 3,
         });
         parts
+    }
+
+    /// The addresses of endpoints that are not there any more.
+    fn leaving(&self, after: &Ruleset) -> BTreeSet<&Key> {
+        let gone = self.steps.iter().filter_map(|step| match step {
+            Change::DeleteElements(name, elements) if name.starts_with(super::ENDPOINTS) => {
+                Some((after.sets.get(name)?, elements))
+            }
+            _ => None,
+        });
+        let keys = gone.flat_map(|(held, elements)| {
+            let keys = elements.iter().map(|(key, _)| key);
+            keys.filter(|key| !held.elements.contains_key(*key))
+        });
+        keys.collect()
+    }
+
+    /// The steps that take back the first part: what it prepared goes.
+    #[must_use]
+    pub fn taken_back(&self) -> Self {
+        let mut back = Self::default();
+        let mut gone = Self::default();
+        for step in &self.steps {
+            match step {
+                Change::AddElements(name, elements) => {
+                    back.push(Change::DeleteElements, name, elements.clone());
+                }
+                Change::AddChain(name, _) => {
+                    gone.steps.push(Change::DeleteChain(Name::clone(name)));
+                }
+                Change::AddSet(name, set) => {
+                    let (name, set) = (Name::clone(name), set.clone());
+                    gone.steps.push(Change::DeleteSet(name, set));
+                }
+                Change::SetRules(name, _) => back.steps.push(Change::Flush(Name::clone(name))),
+                _ => {}
+            }
+        }
+        // Ways to chains go before chains, and chains before sets that they ask.
+        back.steps
+            .sort_by_key(|step| matches!(step, Change::Flush(_)));
+        gone.steps
+            .sort_by_key(|step| matches!(step, Change::DeleteSet(..)));
+        back.steps.extend(gone.steps);
+        back
+    }
+
+    fn push(&mut self, step: fn(Name, Elements) -> Change, set: &Name, elements: Elements) {
+        if !elements.is_empty() {
+            self.steps.push(step(Name::clone(set), elements));
+        }
+    }
+
+    /// The numbers among some elements that join a set which no element of it had before.
+    fn new_numbers<'a>(
+        &self,
+        set: &Name,
+        joined: &'a [(Key, Value)],
+        after: &Ruleset,
+    ) -> BTreeSet<&'a [u8]> {
+        let Some(held) = after.sets.get(set).filter(is_numbered) else {
+            return BTreeSet::new();
+        };
+        if **set == *super::EPOCH {
+            return BTreeSet::new();
+        }
+        let mut counts: BTreeMap<&[u8], usize> = BTreeMap::new();
+        for number in joined.iter().filter_map(|(key, _)| key.bytes.get(..4)) {
+            *counts.entry(number).or_default() += 1;
+        }
+        for step in &self.steps {
+            if let Change::DeleteElements(name, gone) = step
+                && name == set
+            {
+                for (key, _) in gone {
+                    key.bytes.get(..4).map(|number| counts.remove(number));
+                }
+            }
+        }
+        // All elements that have it now are those that joined.
+        counts.retain(|number, count| held.numbered(number).take(*count + 1).count() == *count);
+        counts.into_keys().collect()
     }
 
     /// How many elements are added and deleted.
@@ -107,6 +207,117 @@ impl Changes {
     }
 }
 
+impl Change {
+    fn adds_chain(&self) -> Option<&Name> {
+        match self {
+            Self::AddChain(name, _) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn deletes_set(&self) -> Option<&Name> {
+        match self {
+            Self::DeleteSet(name, _) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn adds_set(&self) -> Option<&Name> {
+        match self {
+            Self::AddSet(name, _) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// What a map has that leads from addresses to numbers.
+const NUMBER: ValueType = ValueType::Bytes(KeyType::PeerSet);
+
+/// Whether the keys of a set begin with a number.
+fn is_numbered(set: &&Set) -> bool {
+    set.key.first() == Some(&KeyType::PeerSet)
+}
+
+/// Whether nothing asks any more for the number of an element that leaves a set.
+fn is_unasked(held: &Set, key: &Key) -> bool {
+    let number = key.bytes.get(..4).filter(|_| is_numbered(&held));
+    number.is_some_and(|number| held.numbered(number).next().is_none())
+}
+
+/// Elements of a set.
+pub(super) type Elements = Vec<(Key, Value)>;
+
+/// What differs between two rulesets, by name.
+#[derive(Debug, Default)]
+pub(super) struct Difference {
+    pub(super) new_sets: Vec<(Name, Set)>,
+    pub(super) new_chains: Vec<(Name, Option<Hook>)>,
+    /// The elements that leave a set and those that join it; all of them, where the set
+    /// is new, and none where it goes.
+    pub(super) elements: Vec<(Name, Elements, Elements)>,
+    /// Chains with other rules than before, or new ones.
+    pub(super) rules: Vec<(Name, Chain)>,
+    pub(super) gone_chains: Vec<Name>,
+    /// Sets that go, as they were.
+    pub(super) gone_sets: Vec<(Name, Set)>,
+}
+
+impl Difference {
+    /// The steps, in an order that the kernel accepts.
+    pub(super) fn into_steps(self) -> Changes {
+        let mut steps = Vec::new();
+        for (name, set) in self.new_sets {
+            steps.push(Change::AddSet(name, set.without_elements()));
+        }
+        for (name, hook) in self.new_chains {
+            let rules = Vec::new();
+            steps.push(Change::AddChain(name, Chain { hook, rules }));
+        }
+        for (name, gone, joined) in self.elements {
+            if !gone.is_empty() {
+                steps.push(Change::DeleteElements(Name::clone(&name), gone));
+            }
+            if !joined.is_empty() {
+                steps.push(Change::AddElements(name, joined));
+            }
+        }
+        // Base chains last: a packet that meets them finds everything behind them.
+        let (inner, base): (Vec<_>, Vec<_>) = self
+            .rules
+            .into_iter()
+            .partition(|(_, chain)| chain.hook.is_none());
+        for (name, chain) in inner.into_iter().chain(base) {
+            steps.push(Change::SetRules(name, chain));
+        }
+        // Chains that go may refer to each other, and maps that go to them.
+        let flush = self.gone_chains.iter().map(Name::clone).map(Change::Flush);
+        steps.extend(flush);
+        for (name, set) in &self.gone_sets {
+            if !set.elements.is_empty() {
+                let all = set.elements.iter();
+                let all = all.map(|(key, value)| (key.clone(), value.clone()));
+                steps.push(Change::DeleteElements(Name::clone(name), all.collect()));
+            }
+        }
+        steps.extend(self.gone_chains.into_iter().map(Change::DeleteChain));
+        let gone = self.gone_sets.into_iter();
+        steps.extend(gone.map(|(name, set)| Change::DeleteSet(name, set.without_elements())));
+        Changes { steps }
+    }
+}
+
+impl Set {
+    /// A set of the same kind, without elements.
+    pub(super) fn without_elements(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            value: self.value.clone(),
+            lookup: self.lookup,
+            elements: BTreeMap::new(),
+        }
+    }
+}
+
 impl Ruleset {
     /// The steps that make this ruleset of `previous`.
     ///
@@ -114,115 +325,50 @@ impl Ruleset {
     /// whose hook did; everything that refers to them is written anew.
     #[must_use]
     pub fn changes_from(&self, previous: &Self) -> Changes {
-        let mut steps = Vec::new();
-        let kept_set = |name: &Name| {
-            let (old, new) = (previous.sets.get(name)?, self.sets.get(name)?);
-            is_same_kind(old, new).then_some((old, new))
+        let set_again = |(name, set): (&Name, &Set)| {
+            let old = previous.sets.get(name);
+            old.is_some_and(|old| !is_same_kind(old, set))
         };
-        let kept_chain = |name: &Name| {
-            let (old, new) = (previous.chains.get(name)?, self.chains.get(name)?);
-            (old.hook == new.hook).then_some((old, new))
+        let chain_again = |(name, chain): (&Name, &Chain)| {
+            let old = previous.chains.get(name);
+            old.is_some_and(|old| old.hook != chain.hook)
         };
         // What is made again under its old name must be gone before, so everything goes.
-        let made_again = previous
-            .sets
-            .keys()
-            .any(|name| self.sets.contains_key(name) && kept_set(name).is_none())
-            || previous
-                .chains
-                .keys()
-                .any(|name| self.chains.contains_key(name) && kept_chain(name).is_none());
-        if made_again {
-            steps = Self::default().changes_from(previous).steps;
+        if self.sets.iter().any(set_again) || self.chains.iter().any(chain_again) {
+            let mut steps = Self::default().changes_from(previous).steps;
             steps.extend(self.changes_from(&Self::default()).steps);
             return Changes { steps };
         }
+        let mut difference = Difference::default();
+        let none = BTreeMap::new();
         for (name, set) in &self.sets {
-            if !previous.sets.contains_key(name) {
-                let empty = Set {
-                    elements: BTreeMap::new(),
-                    ..set.clone()
-                };
-                steps.push(Change::AddSet(Name::clone(name), empty));
+            let old = previous.sets.get(name);
+            if old.is_none() {
+                let kind = set.without_elements();
+                difference.new_sets.push((Name::clone(name), kind));
             }
+            let old = old.map_or(&none, |old| &old.elements);
+            let (gone, joined) = compare(old, &set.elements);
+            difference.elements.push((Name::clone(name), gone, joined));
         }
         for (name, chain) in &self.chains {
-            if !previous.chains.contains_key(name) {
-                let empty = Chain {
-                    hook: chain.hook,
-                    rules: Vec::new(),
-                };
-                steps.push(Change::AddChain(Name::clone(name), empty));
+            let old = previous.chains.get(name);
+            if old.is_none() {
+                difference.new_chains.push((Name::clone(name), chain.hook));
             }
-        }
-        for (name, set) in &self.sets {
-            let none = BTreeMap::new();
-            let old = previous.sets.get(name).map_or(&none, |set| &set.elements);
-            let (gone, joined) = difference(old, &set.elements);
-            if !gone.is_empty() {
-                steps.push(Change::DeleteElements(Name::clone(name), gone));
-            }
-            if !joined.is_empty() {
-                steps.push(Change::AddElements(Name::clone(name), joined));
-            }
-        }
-        // Base chains last: a packet that meets them finds everything behind them.
-        let (inner, base): (Vec<_>, Vec<_>) = self
-            .chains
-            .iter()
-            .partition(|(_, chain)| chain.hook.is_none());
-        for (name, chain) in inner.into_iter().chain(base) {
-            let old = previous.chains.get(name).map(|old| old.rules.as_slice());
+            let old = old.map(|old| old.rules.as_slice());
             if old.unwrap_or_default() != chain.rules {
-                steps.push(Change::SetRules(Name::clone(name), chain.clone()));
+                difference.rules.push((Name::clone(name), chain.clone()));
             }
         }
-        let gone_chains = previous
-            .chains
-            .keys()
-            .filter(|name| !self.chains.contains_key(*name));
-        let gone_chains: Vec<&Name> = gone_chains.collect();
-        let gone_sets = previous
-            .sets
-            .keys()
-            .filter(|name| !self.sets.contains_key(*name));
-        let gone_sets: Vec<&Name> = gone_sets.collect();
-        // Chains that go may refer to each other, and maps that go to them.
-        steps.extend(
-            gone_chains
-                .iter()
-                .map(|name| Change::Flush(Name::clone(name))),
-        );
-        for name in &gone_sets {
-            if let Some(set) = previous.sets.get(*name)
-                && !set.elements.is_empty()
-            {
-                let all = set.elements.iter();
-                let all = all.map(|(key, value)| (key.clone(), value.clone()));
-                steps.push(Change::DeleteElements(Name::clone(name), all.collect()));
-            }
-        }
-        steps.extend(
-            gone_chains
-                .into_iter()
-                .map(|name| Change::DeleteChain(Name::clone(name))),
-        );
-        steps.extend(
-            gone_sets
-                .into_iter()
-                .map(|name| Change::DeleteSet(Name::clone(name))),
-        );
-        Changes { steps }
-    }
-
-    /// The first four bytes of the keys of a set.
-    fn numbers(&self, set: &str) -> std::collections::BTreeSet<&[u8]> {
-        let elements = self
-            .sets
-            .get(set)
-            .into_iter()
-            .flat_map(|set| set.elements.keys());
-        elements.filter_map(|key| key.bytes.get(..4)).collect()
+        let gone = previous.chains.keys();
+        let gone = gone.filter(|name| !self.chains.contains_key(*name));
+        difference.gone_chains = gone.map(Name::clone).collect();
+        let gone = previous.sets.iter();
+        let gone = gone.filter(|(name, _)| !self.sets.contains_key(*name));
+        let gone = gone.map(|(name, set)| (Name::clone(name), set.clone()));
+        difference.gone_sets = gone.collect();
+        difference.into_steps()
     }
 
     /// Takes the steps.
@@ -255,7 +401,7 @@ impl Ruleset {
                 Change::DeleteChain(name) => {
                     self.chains.remove(name);
                 }
-                Change::DeleteSet(name) => {
+                Change::DeleteSet(name, _) => {
                     self.sets.remove(name);
                 }
             }
@@ -263,14 +409,46 @@ impl Ruleset {
     }
 }
 
+impl Ruleset {
+    /// Takes steps back that led here. `replaced` are the chains that they changed or
+    /// removed, as they were.
+    pub(crate) fn take_back(&mut self, changes: &Changes, replaced: Vec<(Name, Chain)>) {
+        for step in changes.steps.iter().rev() {
+            match step {
+                Change::AddSet(name, _) => {
+                    self.sets.remove(name);
+                }
+                Change::AddChain(name, _) => {
+                    self.chains.remove(name);
+                }
+                Change::AddElements(name, elements) => {
+                    if let Some(set) = self.sets.get_mut(name) {
+                        for (key, _) in elements {
+                            set.elements.remove(key);
+                        }
+                    }
+                }
+                Change::DeleteElements(name, elements) => {
+                    if let Some(set) = self.sets.get_mut(name) {
+                        set.elements.extend(elements.iter().cloned());
+                    }
+                }
+                Change::DeleteSet(name, set) => {
+                    self.sets.insert(Name::clone(name), set.clone());
+                }
+                Change::SetRules(..) | Change::Flush(_) | Change::DeleteChain(_) => {}
+            }
+        }
+        self.chains.extend(replaced);
+    }
+}
+
 fn is_same_kind(old: &Set, new: &Set) -> bool {
     old.key == new.key && old.value == new.value && old.lookup == new.lookup
 }
 
-type Elements = Vec<(Key, Value)>;
-
 /// The elements that leave and those that join; one whose value changes does both.
-fn difference(old: &BTreeMap<Key, Value>, new: &BTreeMap<Key, Value>) -> (Elements, Elements) {
+fn compare(old: &BTreeMap<Key, Value>, new: &BTreeMap<Key, Value>) -> (Elements, Elements) {
     let (mut gone, mut joined) = (Elements::new(), Elements::new());
     let (mut left, mut right) = (old.iter().peekable(), new.iter().peekable());
     loop {

@@ -1,6 +1,9 @@
 //! The bytes that sets are keyed by.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::ops::Deref;
 
 use ringfence_model::address::IpFamily;
 use smallvec::SmallVec;
@@ -34,15 +37,15 @@ impl KeyType {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// The value, or the first of a range, in the byte order of the network.
-    pub bytes: SmallVec<[u8; 20]>,
+    pub bytes: Bytes,
     /// The last value of a range.
-    pub end: Option<Box<[u8]>>,
+    pub end: Option<Box<Bytes>>,
 }
 
 impl Key {
     fn one(bytes: &[u8]) -> Self {
         Self {
-            bytes: SmallVec::from_slice(bytes),
+            bytes: Bytes::new(bytes),
             end: None,
         }
     }
@@ -51,19 +54,153 @@ impl Key {
     #[must_use]
     pub fn bounds(&self) -> (Self, Self) {
         let first = Self::one(&self.bytes);
-        let last = self.end.as_deref().map_or_else(|| first.clone(), Self::one);
+        let last = self.end.as_deref();
+        let last = last.map_or_else(|| first.clone(), |last| Self::one(last));
         (first, last)
     }
 
     /// This key and another after it.
     #[must_use]
-    pub fn then(mut self, next: &Self) -> Self {
+    pub fn then(self, next: &Self) -> Self {
         // The kernel begins each part of a key at a multiple of four bytes.
-        while !self.bytes.len().is_multiple_of(4) {
-            self.bytes.push(0);
+        let mut bytes: SmallVec<[u8; 36]> = SmallVec::from_slice(&self.bytes);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend_from_slice(&next.bytes);
+        Self::one(&bytes)
+    }
+}
+
+/// Some bytes. A node has as many of them as its cluster has elements, so that they take
+/// no more room than they must: those of an address with a number have no place of their
+/// own.
+#[derive(Clone)]
+pub struct Bytes(Place);
+
+/// How many bytes have no place of their own.
+const INLINE: usize = 22;
+
+#[derive(Clone)]
+enum Place {
+    Inline(u8, [u8; INLINE]),
+    Own(Box<[u8]>),
+}
+
+impl Bytes {
+    fn new(bytes: &[u8]) -> Self {
+        let mut inline = [0; INLINE];
+        let place = match (inline.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
+            (Some(slot), Ok(length)) => {
+                slot.copy_from_slice(bytes);
+                Place::Inline(length, inline)
+            }
+            _ => Place::Own(bytes.into()),
+        };
+        Self(place)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Place::Inline(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Place::Own(bytes) => bytes,
         }
-        self.bytes.extend_from_slice(&next.bytes);
-        self
+    }
+}
+
+/// What an element of a map leads to: a number or an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    length: u8,
+    bytes: [u8; 16],
+}
+
+impl Word {
+    /// These bytes; `None` where they are more than those of an address.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut word = Self {
+            length: u8::try_from(bytes.len()).ok()?,
+            bytes: [0; 16],
+        };
+        word.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(word)
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn number(number: u32) -> Self {
+        let mut bytes = [0; 16];
+        for (to, from) in bytes.iter_mut().zip(number.to_ne_bytes()) {
+            *to = from;
+        }
+        Self { length: 4, bytes }
+    }
+
+    /// An address.
+    #[must_use]
+    pub fn address(address: IpAddr) -> Self {
+        let (length, bytes) = match address {
+            IpAddr::V4(address) => {
+                let mut bytes = [0; 16];
+                for (to, from) in bytes.iter_mut().zip(address.octets()) {
+                    *to = from;
+                }
+                (4, bytes)
+            }
+            IpAddr::V6(address) => (16, address.octets()),
+        };
+        Self { length, bytes }
+    }
+}
+
+impl Deref for Word {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes
+            .get(..usize::from(self.length))
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
+
+impl PartialOrd for Bytes {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Bytes {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl Hash for Bytes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
     }
 }
 
@@ -85,10 +222,7 @@ pub fn address(address: IpAddr) -> Key {
 /// All addresses from one to another of the same family.
 #[must_use]
 pub fn addresses(first: IpAddr, last: IpAddr) -> Key {
-    Key {
-        end: Some(address(last).bytes.as_slice().into()),
-        ..address(first)
-    }
+    range(&address(first).bytes, &address(last).bytes)
 }
 
 /// The number of a set of peers.
@@ -111,7 +245,29 @@ pub fn interface(name: &str) -> Key {
 /// All ports from one to another.
 #[must_use]
 pub fn ports(first: u16, last: u16) -> Key {
-    let mut key = Key::one(&first.to_be_bytes());
-    key.end = Some(last.to_be_bytes().as_slice().into());
-    key
+    range(&first.to_be_bytes(), &last.to_be_bytes())
+}
+
+/// All values from one to another.
+#[must_use]
+pub fn range(first: &[u8], last: &[u8]) -> Key {
+    Key {
+        end: Some(Box::new(Bytes::new(last))),
+        ..Key::one(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_takes_as_much_room_as_an_element_must() {
+        assert_eq!(size_of::<Key>(), 32);
+        assert_eq!(size_of::<crate::ruleset::Value>(), 32);
+        for length in 0..40 {
+            let text: Vec<u8> = (0..length).collect();
+            assert_eq!(*bytes(&text).bytes, *text);
+        }
+    }
 }

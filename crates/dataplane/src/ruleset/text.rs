@@ -83,7 +83,7 @@ impl fmt::Display for Element<'_> {
             (Value::Verdict(target), _) => write!(f, " : {target}"),
             (Value::Bytes(bytes), ValueType::Bytes(part)) => {
                 f.write_str(" : ")?;
-                write_bytes(f, &[*part], &bytes.bytes)
+                write_bytes(f, &[*part], bytes)
             }
             _ => Ok(()),
         }

@@ -222,7 +222,7 @@ async fn a_pod_that_gets_the_address_of_another_gets_none_of_its_connections() {
         if cycle % 2 == 1 {
             for endpoint in &mut node.endpoints {
                 if &*endpoint.name == "shop/intruder" {
-                    endpoint.interface = Some("pod9".to_owned());
+                    Arc::make_mut(endpoint).interface = Some("pod9".to_owned());
                 }
             }
         }

@@ -17,6 +17,7 @@ mod log;
 mod network;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use network::{
@@ -195,7 +196,7 @@ async fn a_namespace_in_audit_mode_denies_nothing() {
     let network = shop().await;
     let (engine, mut node) = network.engine(&[], DENY_ALL);
     for endpoint in &mut node.endpoints {
-        endpoint.enforcement = Enforcement::Audit;
+        Arc::make_mut(endpoint).enforcement = Enforcement::Audit;
     }
     let namespace = network.node.netns();
     let table = Table::in_namespace(namespace, TableName::default()).unwrap();

@@ -174,7 +174,7 @@ impl Network {
         for endpoint in &mut node.endpoints {
             let mut pods = 0..self.pods.len();
             let index = pods.find(|index| endpoint.addresses.contains(&v4(*index)));
-            endpoint.interface = index.map(|index| format!("pod{index}"));
+            Arc::make_mut(endpoint).interface = index.map(|index| format!("pod{index}"));
         }
         (Engine::compile(&snapshot, Profile::default()), node)
     }

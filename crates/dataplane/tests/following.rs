@@ -1,0 +1,311 @@
+//! A compiled node that follows changes is what compiling everything makes of them, and
+//! no packet sees more of a change than one side of it.
+//!
+//! `RINGFENCE_CLUSTERS` says how many clusters (default 300), `RINGFENCE_SEED` with which
+//! seed to begin (default 0).
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+#[path = "support/canonical.rs"]
+mod canonical;
+#[path = "support/changing.rs"]
+mod changing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use canonical::{Meaning, canonical};
+use changing::{Changing, Size};
+use ringfence_dataplane::compile::Compiled;
+use ringfence_dataplane::interpret::{self, Connection, Frame};
+use ringfence_dataplane::ruleset::{ConnectionState, Hook, Ruleset, key};
+use ringfence_engine::{Packet, Peer};
+use ringfence_model::address::IpFamily;
+use ringfence_model::protocol::Protocol;
+use ringfence_model::snapshot::Snapshot;
+use ringfence_testkit::generate::random::Questions;
+
+fn number(variable: &str, default: u64) -> u64 {
+    let text = std::env::var(variable).ok();
+    text.map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// A packet as the kernel sees it, where its ends have addresses.
+fn frame(snapshot: &Snapshot, packet: &Packet) -> Option<Frame> {
+    let address = |peer: Peer| -> Option<IpAddr> {
+        match peer {
+            Peer::Pod(id) => snapshot.pod(id).address(packet.family),
+            Peer::Address(address) => Some(address),
+        }
+    };
+    let (source, destination) = (address(packet.source)?, address(packet.destination)?);
+    let (protocol, icmp_type) = match (packet.protocol, packet.family) {
+        (Protocol::Tcp, _) => (6, 0),
+        (Protocol::Udp, _) => (17, 0),
+        (Protocol::Sctp, _) => (132, 0),
+        (Protocol::Icmp, IpFamily::V4) => (1, 8),
+        (Protocol::Icmp, IpFamily::V6) => (58, 128),
+    };
+    Some(Frame {
+        interface: "eth0".to_owned(),
+        source,
+        destination,
+        protocol,
+        port: packet.port,
+        icmp_type,
+        connection: Some(Connection {
+            state: ConnectionState::New,
+            is_reply: false,
+            source,
+            first_destination: (destination, packet.port),
+            destination: (destination, packet.port),
+            mark: 0,
+        }),
+    })
+}
+
+/// A ruleset that judges one direction alone.
+fn one_way(mut ruleset: Ruleset, ignored: &str) -> Ruleset {
+    for (name, set) in &mut ruleset.sets {
+        if name.starts_with(ignored) {
+            set.elements.clear();
+        }
+    }
+    ruleset
+}
+
+/// The sets that a packet asks one after the other, in two steps: whether its addresses
+/// are known, and where they lead. What the chain there asks comes last.
+const ASKED: [&[&str]; 2] = [
+    &[
+        "endpoints",
+        "bound",
+        "interfaces",
+        "sources",
+        "node_addresses",
+    ],
+    &[
+        "itself", "metadata", "egress", "ingress", "first", "node4", "node6",
+    ],
+];
+
+/// What a packet meets that asked some of the sets before a part of a change was made, and
+/// the others afterwards: it must be judged as before the change, or as after it.
+fn check_mixture(held: &Ruleset, now: &Ruleset, ends: [&Ruleset; 2], frames: &[Frame], what: &str) {
+    for asked_before in [1, 2] {
+        let mut mixed = now.clone();
+        mixed.chains = held.chains.clone();
+        for (name, set) in &held.sets {
+            let mut words = ASKED[..asked_before].iter().copied().flatten();
+            if words.any(|word| name.starts_with(word)) {
+                mixed.sets.insert(name.clone(), set.clone());
+            }
+        }
+        check_passes(&mixed, ends, frames, what);
+    }
+}
+
+fn check_passes(mixed: &Ruleset, ends: [&Ruleset; 2], frames: &[Frame], what: &str) {
+    for ignored in ["egress", "ingress"] {
+        let mixed = one_way(mixed.clone(), ignored);
+        let ends = ends.map(|end| one_way(end.clone(), ignored));
+        for frame in frames {
+            let passes = |ruleset| interpret::pass(ruleset, Hook::Forward, frame).accepted;
+            let [before, after] = [passes(&ends[0]), passes(&ends[1])];
+            let seen = passes(&mixed);
+            // To and from a pod that leaves nothing need pass.
+            let leaves = [frame.source, frame.destination].into_iter().any(|end| {
+                let is_there = |ruleset: &Ruleset| {
+                    let sets = ["endpoints4", "endpoints6"].map(|name| &ruleset.sets[name]);
+                    let key = key::address(end);
+                    sets.iter().any(|set| set.elements.contains_key(&key))
+                };
+                is_there(&ends[0]) && !is_there(&ends[1])
+            });
+            assert!(
+                seen == before || seen == after || leaves && !seen,
+                "{what}, without {ignored}: before {before}, after {after}, in between {seen}: {frame:?}"
+            );
+        }
+    }
+}
+
+/// No number means something else than before to anybody who asks for it.
+fn check_numbers(before: &Ruleset, after: &Ruleset) {
+    let (old, new) = (Meaning::of(before), Meaning::of(after));
+    for (set, content) in &old.sets {
+        let Some(now) = new.sets.get(set) else {
+            continue;
+        };
+        let differs: BTreeSet<&String> = content.symmetric_difference(now).collect();
+        if differs.is_empty() {
+            continue;
+        }
+        for (who, asked) in &old.asked_by {
+            let stays = new
+                .asked_by
+                .get(who)
+                .is_some_and(|asked| asked.contains(set));
+            let himself = differs.len() == 1 && differs.contains(&who.1);
+            assert!(
+                !asked.contains(set) || stays || himself,
+                "{set:?} is asked for by {who:?} and changes by {differs:?}"
+            );
+        }
+    }
+    for (name, rules) in &old.chains {
+        let now = new.chains.get(name);
+        assert!(
+            now.is_none_or(|now| now == rules),
+            "chain {name} was\n{rules}and is\n{}",
+            now.unwrap()
+        );
+    }
+}
+
+/// Takes one step and checks everything that must hold of it.
+fn step(held: &mut Compiled, changing: &Changing, single: bool, what: &str) -> bool {
+    let before = held.clone();
+    let update = held.update(&changing.engine, &changing.node);
+    let mut taken_back = held.clone();
+    taken_back.take_back(update.clone());
+    assert!(
+        taken_back.ruleset == before.ruleset,
+        "{what}: not as it was"
+    );
+    assert_eq!(taken_back.epoch(), before.epoch());
+    let changes = update.changes;
+    let mut applied = before.ruleset.clone();
+    applied.apply(&changes);
+    assert!(applied == held.ruleset, "{what}: the steps lead elsewhere");
+    let fresh = Compiled::new(&changing.engine, &changing.node, &Compiled::default());
+    let (mine, wanted) = (canonical(&held.ruleset), canonical(&fresh.ruleset));
+    assert!(
+        mine == wanted,
+        "{what}: {:#?}",
+        canonical::difference(&mine, &wanted)
+    );
+    assert_eq!(held.unknown, fresh.unknown, "{what}");
+    check_numbers(&before.ruleset, &held.ruleset);
+    let mut so_far = before.ruleset.clone();
+    let frames: Vec<Frame> = match single {
+        true => {
+            let snapshot = changing.engine.snapshot();
+            let questions = Questions::new(snapshot, changing.roll_of(what)).take(40);
+            // Addresses that are no pods' are looked up twice (`docs/security.md`).
+            let is_pod = |peer| matches!(peer, Peer::Pod(_));
+            let questions = questions.filter(|it| is_pod(it.source) && is_pod(it.destination));
+            // What a pod opens to itself is judged for both directions at once.
+            let questions = questions.filter(|it| it.source != it.destination);
+            questions
+                .filter_map(|packet| frame(snapshot, &packet))
+                .collect()
+        }
+        false => Vec::new(),
+    };
+    for part in changes.in_parts(&held.ruleset) {
+        let mut now = so_far.clone();
+        now.apply(&part);
+        check_mixture(
+            &so_far,
+            &now,
+            [&before.ruleset, &held.ruleset],
+            &frames,
+            what,
+        );
+        so_far = now;
+    }
+    assert!(so_far == held.ruleset, "{what}: the parts lead elsewhere");
+    // Following everything again, from nothing but the ruleset, changes no number.
+    let resumed = Compiled::resumed(held.ruleset.clone(), held.epoch());
+    let again = Compiled::new(&changing.engine, &changing.node, &resumed);
+    check_numbers(&held.ruleset, &again.ruleset);
+    let kept = again.changes_from(held).elements();
+    assert!(
+        kept <= 2,
+        "{what}: {kept} elements differ after taking it over"
+    );
+    !changes.is_empty()
+}
+
+#[test]
+fn what_follows_changes_is_what_compiling_everything_makes() {
+    let first = number("RINGFENCE_SEED", 0);
+    let (mut changed, mut steps) = (0, 0);
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for seed in first..first + number("RINGFENCE_CLUSTERS", 300) {
+        let mut changing = Changing::new(seed, Size::Small);
+        let empty = Compiled::default();
+        let mut held = Compiled::new(&changing.engine, &changing.node, &empty);
+        for round in 0..12 {
+            let single = round % 2 == 0;
+            let made = changing.change(if single { 1 } else { 4 });
+            let what = format!("seed {seed}, round {round}, {made:?}");
+            for kind in &made {
+                *kinds.entry(kind.clone()).or_default() += 1;
+            }
+            steps += 1;
+            changed += usize::from(step(&mut held, &changing, single, &what));
+        }
+    }
+    println!("{steps} steps, {changed} of them changed something: {kinds:?}");
+    assert!(changed * 3 > steps, "most changes change nothing");
+}
+
+#[test]
+fn a_regular_cluster_is_followed() {
+    for seed in 0..6 {
+        let mut changing = Changing::new(seed, Size::Regular);
+        let empty = Compiled::default();
+        let mut held = Compiled::new(&changing.engine, &changing.node, &empty);
+        for round in 0..25 {
+            let made = changing.change(1 + round % 3);
+            let what = format!("seed {seed}, round {round}, {made:?}");
+            step(&mut held, &changing, false, &what);
+        }
+    }
+}
+
+#[test]
+fn what_the_engine_does_not_remember_is_compiled_from_the_beginning() {
+    let mut changing = Changing::new(11, Size::Small);
+    let empty = Compiled::default();
+    let mut held = Compiled::new(&changing.engine, &changing.node, &empty);
+    for round in 0..6 {
+        changing.change(2);
+        // Another engine: nobody knows what changed.
+        changing.recompile();
+        step(&mut held, &changing, false, &format!("round {round}"));
+    }
+    // So long ago that the engine has forgotten.
+    for _ in 0..4_000 {
+        changing.change(4);
+    }
+    step(&mut held, &changing, false, "after a long time");
+    // Other settings are another node.
+    changing.node.settings.judge_untracked = true;
+    step(&mut held, &changing, false, "other settings");
+    changing.change(2);
+    step(&mut held, &changing, false, "and on");
+}
+
+#[test]
+fn what_did_not_change_is_no_change() {
+    let mut changing = Changing::new(5, Size::Small);
+    let empty = Compiled::default();
+    let mut held = Compiled::new(&changing.engine, &changing.node, &empty);
+    let epoch = held.epoch();
+    let update = held.update(&changing.engine, &changing.node);
+    assert!(update.changes.is_empty());
+    assert_eq!(held.epoch(), epoch);
+    changing.recompile();
+    let update = held.update(&changing.engine, &changing.node);
+    assert!(update.changes.is_empty());
+    assert_eq!(held.epoch(), epoch);
+}
