@@ -89,7 +89,8 @@ impl Enforcer {
     /// Makes the table follow a change of the cluster.
     ///
     /// # Errors
-    /// As for [`Enforcer::start`]; then the table is as it was.
+    /// As for [`Enforcer::start`]; then the table is as it was, or, where it was not read back
+    /// as it was written, [`Enforcer::repair`] makes it what was meant.
     pub async fn update(&mut self, engine: &Engine, node: &Node) -> Result<Applied, Error> {
         if self.in_doubt {
             let replace = !self.read_back().await;
@@ -107,18 +108,17 @@ impl Enforcer {
         }) else {
             return Ok(Applied::new(&self.held, &update.changes));
         };
-        let mut replace = false;
         if is_clean {
             self.held.take_back(update);
             self.in_doubt = false;
-        } else {
-            replace = !self.read_back().await;
         }
-        match error.refused() {
-            // Whose rules they are is found one attempt after the other.
-            Some(_) => self.settle(engine, node, replace).await,
-            None => Err(error),
+        if error.refused().is_none() {
+            // What should be there is known, and a repair brings it about.
+            return Err(error);
         }
+        // Whose rules are refused is found one attempt after the other.
+        let replace = !is_clean && !self.read_back().await;
+        self.settle(engine, node, replace).await
     }
 
     /// Takes what the table has for what is held, so that it can be changed: its base
@@ -237,12 +237,15 @@ impl Enforcer {
                     closing.taken()
                 }
                 Err(Failed { error, is_clean }) => {
+                    let Some(refused) = error.refused() else {
+                        if !is_clean {
+                            (self.held, self.in_doubt) = (next, true);
+                        }
+                        return Err(error);
+                    };
                     if !is_clean {
                         replace = !self.read_back().await;
                     }
-                    let Some(refused) = error.refused() else {
-                        return Err(error);
-                    };
                     let concerned = refusal::concerned(&next, &changes, &refused);
                     let goes_on = closing.refused(concerned, &node);
                     if !goes_on && applied.is_none() {

@@ -6,7 +6,7 @@ use nlink::netlink::Nftables;
 use nlink::netlink::nftables::{Family, Set, SetKeyType};
 use ringfence_dataplane::compile::{Compiled, Node};
 use ringfence_dataplane::nft::{Applied, Enforcer, Table, TableName};
-use ringfence_dataplane::ruleset::{Change, Changes, Name, Ruleset};
+use ringfence_dataplane::ruleset::{Change, Changes, Name, Ruleset, Value, key};
 use ringfence_engine::Engine;
 
 use crate::network::{Network, connect, is_dropped, serve_tcp, v4};
@@ -149,4 +149,34 @@ async fn a_change_that_is_refused_in_its_second_part_leaves_nothing_of_its_first
         update(&mut enforcer, &engine, &node).await;
         assert_eq!(enforcer.repair().await.expect("an answer"), None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_is_not_read_back_as_written_is_an_error_and_repaired_to_what_was_meant() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let network = Network::new(&["web", "db", "other"]).await;
+    let mut enforcer = start(&network, 0).await;
+    let namespace = network.node.netns();
+    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
+    let stranger = vec![(key::address([10, 9, 9, 9].into()), Value::None)];
+    let added = Changes {
+        steps: vec![Change::AddElements("endpoints4".into(), stranger)],
+    };
+    let held = &enforcer.held().ruleset;
+    table.apply(&added, held).await.expect("it is added");
+    let (engine, mut node) = network.engine(&[], &policies(1));
+    node.endpoints
+        .retain(|endpoint| !endpoint.addresses.contains(&v4(OTHER)));
+    let refused = enforcer.update(&engine, &node).await;
+    let refused = refused.expect_err("somebody has added an element");
+    assert!(refused.to_string().contains("endpoints4"), "{refused}");
+    let meant = enforcer.held().ruleset.clone();
+    let other = key::address(v4(OTHER));
+    assert!(!meant.sets["endpoints4"].elements.contains_key(&other));
+    let found = enforcer.repair().await.expect("it is repaired");
+    assert!(found.is_some_and(|found| found.contains("endpoints4")));
+    table.verify(&meant).await.expect("as it was meant");
+    let (engine, node) = network.engine(&[], &policies(2));
+    update(&mut enforcer, &engine, &node).await;
+    assert_eq!(enforcer.repair().await.expect("an answer"), None);
 }
