@@ -10,9 +10,9 @@
 //!
 //! A packet may meet the rules of the ruleset before and the elements of the one after. So
 //! the numbers in rules never change their meaning for anybody:
-//! - a set of peers keeps its number while all who ask for it have it changed alike, or for
-//!   those for whom it did not change at all; who parts from a set gets the number of an
-//!   equal one that exists, or one that nobody had in the ruleset before;
+//! - a set of peers keeps its number while all who ask for it have it changed alike, and by
+//!   that alone, or for those for whom it did not change at all; who parts from a set gets the
+//!   number of an equal one that exists, or one that nobody had in the ruleset before;
 //! - a chain never changes: whoever is judged otherwise is led to another chain;
 //! - a number that was given back is not given again in the same change.
 
@@ -22,6 +22,7 @@ mod endpoints;
 mod family;
 mod itself;
 mod judges;
+mod moving;
 mod node;
 mod numbers;
 mod peers;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Engine, EngineChanges};
 use ringfence_model::address::{IpFamily, to_number};
 use ringfence_model::metadata;
@@ -16,11 +15,12 @@ use super::chains::{self, Content, Half, Needed};
 use super::endpoints::{NO_TABLE, Slot};
 use super::itself::ToItself;
 use super::judges::Judges;
+use super::moving::{Found, Owner};
 use super::named;
 use super::node::Settings;
 use super::peers::PeerSet;
 use super::ports::PortSets;
-use super::sets::{Delta, PeerSets, SetNames};
+use super::sets::{PeerSets, SetNames};
 use super::tables::{Group, NOBODY, Said, Table, peer_address};
 use crate::ruleset::{Edit, Name, Ruleset, Value, key};
 
@@ -28,7 +28,7 @@ use crate::ruleset::{Edit, Name, Ruleset, Value, key};
 const EGRESS: usize = 0;
 
 /// A table: the index of its direction, and its number.
-type TableKey = (usize, u32);
+pub(super) type TableKey = (usize, u32);
 
 /// What one family of a node is compiled to.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Family {
     pods: Name,
     /// The endpoints of this node that have an address.
     pub(super) claims: FxHashMap<IpAddr, SmallVec<[Slot; 2]>>,
-    /// The addresses of endpoints that left a table in this change.
+    /// The addresses that may not lead to a table any more after this change.
     left: BTreeMap<TableKey, Vec<IpAddr>>,
 }
 
@@ -55,43 +55,6 @@ pub(super) struct Dirty {
     pub(super) chains: [BTreeSet<u32>; 2],
     /// What they say became certain, or uncertain.
     pub(super) unknown: [BTreeSet<u32>; 2],
-}
-
-/// A group of a table, which asks for a set of peers.
-#[derive(Clone, Copy, Debug)]
-struct Owner {
-    table: TableKey,
-    /// Its position in the table.
-    group: usize,
-}
-
-/// Groups of tables that ask for one set, by how it changes for them.
-type Owners = BTreeMap<Delta, Vec<Owner>>;
-
-/// What changed in tables.
-#[derive(Debug, Default)]
-struct Found {
-    /// Sets that groups ask for in which pods moved.
-    moving: BTreeMap<u32, Owners>,
-    /// Peers that get what nobody in the table got.
-    joining: Vec<(TableKey, PortSet, PeerSet)>,
-    /// Tables that are new or became others.
-    anew: Vec<TableKey>,
-    /// Sets that tables asked for that no endpoint has any more.
-    given_back: Vec<u32>,
-    /// Sets that tables ask for, or asked for, that endpoints with these addresses left.
-    left: BTreeMap<u32, BTreeSet<IpAddr>>,
-}
-
-impl Found {
-    /// Whether nobody who asked for a set in the ruleset before would see another pod come
-    /// or go in it than himself, but for so many who have it changed that way.
-    fn can_move(&self, number: u32, delta: &Delta, owners: usize, sets: &PeerSets) -> bool {
-        let gone = self.given_back.iter().filter(|set| **set == number).count();
-        let mut left = self.left.get(&number).into_iter().flatten();
-        sets.is_asked_by(number, owners + gone)
-            && left.all(|who| delta.iter().all(|(address, _)| address == who))
-    }
 }
 
 impl Family {
@@ -127,6 +90,14 @@ impl Family {
         self.to_itself.follow(previous);
     }
 
+    /// An address that led to a table may lead elsewhere from now on.
+    pub(super) fn leads_elsewhere(&mut self, direction: usize, table: u32, address: IpAddr) {
+        if table != NO_TABLE {
+            let left = self.left.entry((direction, table)).or_default();
+            left.push(address);
+        }
+    }
+
     /// The endpoint with an address is judged by another table from now on.
     pub(super) fn judge_by(
         &mut self,
@@ -134,15 +105,15 @@ impl Family {
         address: Option<IpAddr>,
         (old, new): (u32, u32),
     ) {
-        let Some(tables) = self.tables.get_mut(direction).filter(|_| old != new) else {
+        if old == new {
+            return;
+        }
+        if let Some(address) = address {
+            self.leads_elsewhere(direction, old, address);
+        }
+        let Some(tables) = self.tables.get_mut(direction) else {
             return;
         };
-        if old != NO_TABLE {
-            self.left
-                .entry((direction, old))
-                .or_default()
-                .extend(address);
-        }
         if new != NO_TABLE {
             tables.entry(new).or_default().endpoints += 1;
         }
@@ -323,9 +294,10 @@ impl Family {
     ) -> Vec<(Owner, PeerSet)> {
         let mut parted = Vec::new();
         let mut moved = Vec::new();
+        let movable = found.movable(&self.sets);
         for (number, by_delta) in &found.moving {
             for (delta, owners) in by_delta {
-                if found.can_move(*number, delta, owners.len(), &self.sets) {
+                if movable.contains(number) {
                     moved.push((*number, delta, owners));
                     continue;
                 }
@@ -333,22 +305,15 @@ impl Family {
                 parted.extend(owners.iter().map(|owner| (*owner, peers.clone())));
             }
         }
-        for (number, delta, owners) in &moved {
-            if self.sets.change(*number, delta, edit) {
-                changed.extend(owners.iter().map(|owner| owner.table));
-            }
+        for (number, delta, _) in &moved {
+            self.sets.change(*number, delta, edit);
         }
         for (number, _, owners) in moved {
-            let is_empty = !self.sets.has_pods(number) && !self.sets.has_blocks(number);
-            let same = match is_empty {
-                true => Some(NOBODY),
-                false => self.sets.equal_to(number, edit),
-            };
-            let Some(same) = same else {
+            let Some(same) = self.sets.equal_to(number, edit) else {
                 continue;
             };
-            self.sets.merge(number, same);
             for owner in owners {
+                self.sets.pass_on(number, same);
                 changed.insert(owner.table);
                 if let Some(group) = self.group_mut(*owner) {
                     group.set = same;

@@ -224,10 +224,8 @@ impl PeerSets {
         PeerSet::from_parts(pods.collect(), blocks.unwrap_or_default())
     }
 
-    /// Changes a set for all who ask for it. Says whether it has pods now and had none, or
-    /// the other way.
-    pub(super) fn change(&mut self, number: u32, delta: &Delta, edit: &mut Edit<'_>) -> bool {
-        let had_pods = self.has_pods(number);
+    /// Changes a set for all who ask for it.
+    pub(super) fn change(&mut self, number: u32, delta: &Delta, edit: &mut Edit<'_>) {
         self.unlist(number);
         for (address, joins) in delta {
             let hash = hash_of(*address);
@@ -245,7 +243,6 @@ impl PeerSets {
         if let Some(held) = self.held.get(&number) {
             self.by_hash.entry(held.hash()).or_default().push(number);
         }
-        had_pods != self.has_pods(number)
     }
 
     /// Another set that became equal to one that changed, and that somebody asks for.
@@ -264,14 +261,12 @@ impl PeerSets {
         equal.min()
     }
 
-    /// All who ask for a set ask for an equal one instead.
-    pub(super) fn merge(&mut self, number: u32, into: u32) {
-        let owners = self.held.get_mut(&number);
-        let owners = owners.map_or(0, |held| std::mem::take(&mut held.owners));
+    /// One who asks for a set asks for an equal one instead.
+    pub(super) fn pass_on(&mut self, number: u32, into: u32) {
+        self.release(number);
         if let Some(held) = self.held.get_mut(&into) {
-            held.owners += owners;
+            held.owners += 1;
         }
-        self.doubtful.insert(number);
     }
 
     /// The numbers of the sets that an address of a pod is in.
@@ -283,6 +278,13 @@ impl PeerSets {
 
     pub(super) fn has_pods(&self, number: u32) -> bool {
         self.held.get(&number).is_some_and(|held| held.pods > 0)
+    }
+
+    /// Whether there are pods in a set after a change.
+    pub(super) fn has_pods_after(&self, number: u32, delta: &Delta) -> bool {
+        let pods = self.held.get(&number).map_or(0, |held| held.pods as usize);
+        let leave = delta.iter().filter(|(_, joins)| !joins).count();
+        pods + delta.len() - leave > leave
     }
 
     pub(super) fn has_blocks(&self, number: u32) -> bool {

@@ -122,8 +122,17 @@ impl State {
         };
         let endpoint = std::sync::Arc::clone(&held.endpoint);
         for (index, address) in addresses(&endpoint) {
-            if let Some(family) = self.families.get_mut(index) {
-                family.claims.entry(address).or_default().push(slot);
+            let Some(family) = self.families.get_mut(index) else {
+                continue;
+            };
+            let claims = family.claims.entry(address).or_default();
+            // Who had it may have it no more.
+            let others = std::mem::replace(claims, claims.iter().copied().chain([slot]).collect());
+            for other in others.iter().filter_map(|other| self.endpoints.get(*other)) {
+                for direction in DIRECTIONS.map(direction_index) {
+                    let table = table_of(other, index, direction);
+                    family.leads_elsewhere(direction, table, address);
+                }
             }
             touched.address(index, address);
         }
