@@ -210,6 +210,7 @@ fn step(held: &mut Compiled, changing: &Changing, single: bool, what: &str) -> b
             let questions = questions.filter(|it| it.source != it.destination);
             questions
                 .filter_map(|packet| frame(snapshot, &packet))
+                .filter(|frame| frame.source != frame.destination)
                 .collect()
         }
         false => Vec::new(),
