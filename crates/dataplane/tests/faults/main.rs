@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use network::{Network, is_dropped, serve_tcp, udp, udp_echoes, v4, v6};
 use nlink::netlink::namespace::Netns;
+use ringfence_dataplane::compile::Compiled;
 use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use tokio::sync::Mutex;
 use traffic::{Flow, Seen, serve};
@@ -168,6 +169,34 @@ async fn changes_under_traffic_leak_and_lose_nothing() {
             .expect("a change is taken");
     }
     stage.check("changes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_follow_one_engine_under_traffic_leak_and_lose_nothing() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let (stage, mut enforcer) = Stage::new().await;
+    let (mut engine, node) = stage.network.engine(&[], &policies(0));
+    enforcer.update(&engine, &node).await.expect("it is taken");
+    for cycle in 1..=cycles() {
+        let changed = stage.network.engine(&[], &policies(cycle)).0;
+        let mut of_change = changed.snapshot().policies.iter();
+        let policy = of_change.find(|policy| &*policy.name == "web-to-outside");
+        let policy = policy.expect("it is there").clone();
+        if cycle % 3 == 0 {
+            engine.remove_policy(&policy);
+        } else {
+            engine.upsert_policy(policy);
+        }
+        let all = enforcer.held().ruleset.elements();
+        let applied = enforcer.update(&engine, &node).await.expect("it is taken");
+        assert!(applied.elements < all / 2, "{applied:?} of {all}");
+    }
+    assert_eq!(enforcer.repair().await.expect("an answer"), None);
+    let compiled = Compiled::new(&engine, &node, &Compiled::default());
+    let held = &enforcer.held().ruleset;
+    assert_eq!(held.elements(), compiled.ruleset.elements());
+    assert_eq!(held.chains.len(), compiled.ruleset.chains.len());
+    stage.check("changes of one engine");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
