@@ -106,22 +106,16 @@ fn resident() -> f64 {
     kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
-fn snapshot(deployments: usize, replicas: usize) -> Arc<Snapshot> {
-    let shape = Shape {
-        namespaces: (deployments / 20).max(1),
-        deployments,
-        replicas,
-        ..Shape::default()
-    };
+fn snapshot(pods: usize, policies: usize) -> Arc<Snapshot> {
     let mut builder = SnapshotBuilder::new(BuildOptions::default());
-    builder.add(shape.objects());
+    builder.add(Shape::with(pods, policies).objects());
     Arc::new(builder.build(&Default::default()).0)
 }
 
 /// One cluster; each has a process of its own, so that no memory of another is counted.
-async fn measure(deployments: usize, replicas: usize) {
+async fn measure(pods: usize, policies: usize) {
     let before = allocated();
-    let snapshot = snapshot(deployments, replicas);
+    let snapshot = snapshot(pods, policies);
     let with_snapshot = allocated();
     let node = node(&snapshot);
     let mut times = [Times::default(), Times::default(), Times::default()];
@@ -213,14 +207,16 @@ async fn measure(deployments: usize, replicas: usize) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let shape = std::env::var("RINGFENCE_SHAPE").ok();
-    if let Some((deployments, replicas)) = shape.as_deref().and_then(|s| s.split_once('x')) {
-        measure(deployments.parse().unwrap(), replicas.parse().unwrap()).await;
+    if let Some((pods, policies)) = shape.as_deref().and_then(|s| s.split_once('x')) {
+        measure(pods.parse().unwrap(), policies.parse().unwrap()).await;
         return;
     }
-    for shape in ["10x10", "100x10", "1000x1", "1000x10"] {
-        let this = std::env::current_exe().expect("this program has a path");
-        let mut child = std::process::Command::new(this);
-        let status = child.env("RINGFENCE_SHAPE", shape).status();
-        assert!(status.expect("it runs").success());
+    for pods in [100, 1_000, 10_000] {
+        for policies in [10, 100, 1_000, 10_000] {
+            let this = std::env::current_exe().expect("this program has a path");
+            let mut child = std::process::Command::new(this);
+            child.env("RINGFENCE_SHAPE", format!("{pods}x{policies}"));
+            assert!(child.status().expect("it runs").success());
+        }
     }
 }

@@ -71,7 +71,7 @@ impl Shape {
         Self {
             namespaces,
             deployments,
-            replicas: pods.div_ceil(deployments),
+            replicas: ((pods + deployments / 2) / deployments).max(1),
             cluster_policies: 0,
             more_policies: policies.saturating_sub(namespaces + deployments),
             ..Self::default()
