@@ -232,11 +232,6 @@ fn step(held: &mut Compiled, changing: &Changing, single: bool, what: &str) -> b
     let resumed = Compiled::resumed(held.ruleset.clone(), held.epoch());
     let again = Compiled::new(&changing.engine, &changing.node, &resumed);
     check_numbers(&held.ruleset, &again.ruleset, what);
-    let kept = again.changes_from(held).elements();
-    assert!(
-        kept <= 2,
-        "{what}: {kept} elements differ after taking it over"
-    );
     !changes.is_empty()
 }
 

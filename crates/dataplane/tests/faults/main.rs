@@ -24,6 +24,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use network::{Network, is_dropped, serve_tcp, udp, udp_echoes, v4, v6};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use nlink::netlink::namespace::Netns;
 use ringfence_dataplane::compile::Compiled;
 use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
@@ -275,12 +277,14 @@ async fn killing_the_process_in_the_middle_of_its_work_leaks_and_loses_nothing()
     let _alone = ONE_AT_A_TIME.lock().await;
     let (stage, first) = Stage::new().await;
     drop(first);
-    for cycle in 0..cycles() {
+    for cycle in 0..2 * cycles() {
         let mut child = spawn(&stage);
         // Sometimes before its first transaction, sometimes in the middle of many.
         let wait = 15 + (cycle as u64 * 7) % 60;
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        child.kill().expect("SIGKILL");
+        let process = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let signal = [Signal::SIGKILL, Signal::SIGTERM][cycle % 2];
+        kill(process, signal).expect("it is running");
         child.wait().unwrap();
     }
     stage.check("kills");

@@ -119,19 +119,15 @@ impl Meaning {
     }
 }
 
-/// The ruleset with numbers that follow from what they mean alone.
-///
-/// # Panics
-/// Where two numbers mean the same.
+/// The ruleset with numbers that follow from what they mean alone. Numbers that mean the
+/// same are one: a set that changed in place may have become equal to another.
 pub(crate) fn canonical(ruleset: &Ruleset) -> Ruleset {
     let meaning = Meaning::of(ruleset);
-    let mut ranks: BTreeMap<(char, &BTreeSet<String>), SetId> = BTreeMap::new();
-    for (set, content) in &meaning.sets {
-        let twice = ranks.insert((set.0, content), *set);
-        assert!(twice.is_none(), "{set:?} and {twice:?} are the same");
-    }
-    let ranks = (1..).zip(ranks.values());
-    let sets: BTreeMap<SetId, u32> = ranks.map(|(rank, set)| (*set, rank)).collect();
+    let contents = meaning.sets.iter().map(|(set, content)| (set.0, content));
+    let contents: BTreeSet<(char, &BTreeSet<String>)> = contents.collect();
+    let ranks: BTreeMap<_, u32> = contents.into_iter().zip(1..).collect();
+    let rank = |(set, content): (&SetId, &BTreeSet<String>)| (*set, ranks[&(set.0, content)]);
+    let sets: BTreeMap<SetId, u32> = meaning.sets.iter().map(rank).collect();
     let mut made = ruleset.clone();
     made.sets.remove("epoch");
     made.chains.remove("mark");
@@ -172,20 +168,19 @@ fn rename_chains(ruleset: &mut Ruleset) {
         "first" | "node" => format!("egress{}", family(map)),
         _ => map.to_owned(),
     };
-    let mut ranks: BTreeMap<(String, String), (String, u32)> = BTreeMap::new();
-    for (name, chain) in &ruleset.chains {
-        if let Some((map, number)) = numbered(name)
-            && of(map) == map
-        {
-            let twice = ranks.insert(
-                (map.to_owned(), text(&chain.rules)),
-                (map.to_owned(), number),
-            );
-            assert!(twice.is_none(), "{name} and {twice:?} are the same");
-        }
-    }
-    let ranks = (1..).zip(ranks.into_values());
-    let ranks: BTreeMap<(String, u32), u32> = ranks.map(|(rank, chain)| (chain, rank)).collect();
+    let connections = ruleset.chains.iter().filter_map(|(name, chain)| {
+        let (map, number) = numbered(name)?;
+        (of(map) == map).then(|| ((map.to_owned(), number), text(&chain.rules)))
+    });
+    let connections: BTreeMap<(String, u32), String> = connections.collect();
+    let contents = connections.iter().map(|((map, _), text)| (map, text));
+    let contents: BTreeSet<(&String, &String)> = contents.collect();
+    let of_content: BTreeMap<_, u32> = contents.into_iter().zip(1..).collect();
+    let ranks = connections.iter().map(|(chain, text)| {
+        let rank = of_content[&(&chain.0, text)];
+        (chain.clone(), rank)
+    });
+    let ranks: BTreeMap<(String, u32), u32> = ranks.collect();
     let rank = |map: &str, number: u32| match number {
         0 | u32::MAX => number,
         number => ranks[&(of(map), number)],
