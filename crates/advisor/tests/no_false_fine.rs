@@ -28,8 +28,8 @@ use ringfence_model::k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use ringfence_model::parse;
 use ringfence_model::policy::{Action, Direction, PodSelection, PolicyBody, TieredPeer};
 use ringfence_model::protocol::Protocol;
-use ringfence_model::selector::selects_everything;
-use ringfence_model::snapshot::{PodId, PodKind, WorkloadId};
+use ringfence_model::selector::{matches, selects_everything};
+use ringfence_model::snapshot::{NamespaceId, PodId, PodKind, WorkloadId};
 use ringfence_model::tri::Tri;
 use ringfence_testkit::generate::random::Cluster;
 
@@ -232,15 +232,52 @@ impl<'a> Checked<'a> {
                     .any(|family| written.covers_the_internet(family));
                 let names_whom = !written.is_for_everybody()
                     && !is_wide
-                    && written.peers.iter().all(names_somebody);
-                (names_whom, !written.port_entries.is_empty())
+                    && written.peers.iter().all(names_somebody)
+                    && !self.is_nearly_every_namespace(rule, written.peers);
+                (names_whom, self.names_ports(rule))
             }
             PolicyBody::Tiered(body) => {
+                let at = rule;
                 let rule = &body.rules(rule.direction)[rule.rule];
                 let names_whom = rule.peers.iter().all(tiered_names_somebody);
-                (names_whom, rule.ports.is_some())
+                (names_whom, rule.ports.is_some() && self.names_ports(at))
             }
         }
+    }
+
+    /// Whether a rule leaves out more than a few of the TCP ports, and of the UDP ports.
+    fn names_ports(&self, rule: RuleRef) -> bool {
+        let ports = self.loaded.engine.ports_of(rule, None).allow;
+        [Protocol::Tcp, Protocol::Udp].into_iter().all(|protocol| {
+            let left_out = PortSet::protocol(protocol).difference(&ports);
+            let left_out = left_out.ranges(protocol).into_iter();
+            left_out.map(|(a, b)| b - a + 1).sum::<u16>() >= 1023
+        })
+    }
+
+    /// Whether all pods of at least three other namespaces are peers, and no namespace but
+    /// that of the control plane is left out.
+    fn is_nearly_every_namespace(&self, rule: RuleRef, peers: &[NetworkPolicyPeer]) -> bool {
+        let snapshot = &self.loaded.snapshot;
+        let own = snapshot.policy(rule.policy).namespace.as_deref();
+        let groups = self.context.groups().iter().filter(|g| !g.host_network);
+        let others: BTreeSet<NamespaceId> = groups.map(|g| g.namespace).collect();
+        let others = others.iter().map(|id| snapshot.namespace(*id));
+        let others = others.filter(|namespace| Some(&*namespace.name) != own);
+        let (mut reached, mut left_out) = (0, 0);
+        for namespace in others {
+            let is_reached = peers.iter().any(|peer| {
+                let all_pods = peer.pod_selector.as_ref().is_none_or(selects_everything);
+                let selector = peer.namespace_selector.as_ref();
+                all_pods && selector.is_some_and(|s| matches(s, &namespace.labels).certain())
+            });
+            match is_reached {
+                true => reached += 1,
+                false if &*namespace.name == "kube-system" => {}
+                false => left_out += 1,
+            }
+        }
+        reached >= 3 && left_out == 0
     }
 
     fn describe(&self, reached: &Reached) -> String {

@@ -1,22 +1,20 @@
-use ringfence_engine::sets::PortSet;
 use ringfence_engine::{Packet, Peer};
 use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::policy::Direction;
-use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::PodId;
 
-use crate::context::{Context, WrittenRule};
+use crate::context::{Context, PortWidth, WidePorts, WrittenRule};
 use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
-/// A rule without ports.
+/// A rule without ports, or with all of them.
 pub(super) static RULE: Rule = Rule {
     code: Code(502),
     name: "no-ports",
     severity: Severity::Warning,
-    summary: "a rule without ports opens every port of its peers",
+    summary: "a rule without ports, or with all of them, opens every port of its peers",
     page: include_str!("../../../../docs/findings/RF502.md"),
     check,
 };
@@ -30,17 +28,15 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
         // The whole internet is RF501's; pods of one namespace that let each other in are
         // nothing to remark on.
         let is_internet = is_from_anywhere(rule) || context.is_part_of_internet(rule.id);
-        if rule.port_entries.is_empty()
-            && !(is_egress && is_internet)
-            && (is_egress || rule.leaves_namespace())
-        {
-            findings.extend(finding(context, rule));
+        if !(is_egress && is_internet) && (is_egress || rule.leaves_namespace()) {
+            let ports = WidePorts::of(&context.engine.ports_of(rule.id, None).allow);
+            findings.extend(ports.and_then(|ports| finding(context, rule, &ports)));
         }
     }
 }
 
-fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
-    let witness = shown_by(context, rule);
+fn finding(context: &Context<'_>, rule: &WrittenRule<'_>, ports: &WidePorts) -> Option<Finding> {
+    let witness = shown_by(context, rule, ports);
     if witness.is_none() && context.has_pods() {
         return None;
     }
@@ -77,23 +73,32 @@ fn finding(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
         Direction::Ingress if has_blocks => "its peers",
         Direction::Ingress => "its peers from other namespaces",
     };
+    let has_none = rule.port_entries.is_empty();
+    let which = match has_none {
+        true => "every port".to_owned(),
+        false => ports.in_words(),
+    };
+    let verb = match rule.id.direction {
+        Direction::Egress => format!("allows {which} of"),
+        Direction::Ingress => format!("opens {which} to"),
+    };
     Some(Finding {
         rule: &RULE,
-        severity,
-        message: match rule.id.direction {
-            Direction::Egress => format!(
-                "{} names no ports and allows every port of {whom}",
-                rule.name()
-            ),
-            Direction::Ingress => format!(
-                "{} names no ports and opens every port to {whom}",
-                rule.name()
-            ),
+        severity: match ports.width {
+            PortWidth::Every => severity,
+            PortWidth::Most => Severity::Note,
+        },
+        message: match has_none {
+            true => format!("{} names no ports and {verb} {whom}", rule.name()),
+            false => format!("{} {verb} {whom}", rule.name()),
         },
         consequence: Some(consequence.to_owned()),
         help: Some(help.to_owned()),
         object: context.policy_ref(rule.id.policy),
-        primary: rule.place(rule.path(), "no `ports` in this rule"),
+        primary: match has_none {
+            true => rule.place(rule.path(), "no `ports` in this rule"),
+            false => rule.place(rule.path().key("ports"), "so many ports name none"),
+        },
         related: Vec::new(),
         witness,
         affected: context.workloads_like(&subjects),
@@ -109,9 +114,8 @@ fn is_from_anywhere(rule: &WrittenRule<'_>) -> bool {
 }
 
 /// A packet to a port that the destination doesn't even declare, between two ends of
-/// which the one reaches every TCP port of the other.
-fn shown_by(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Witness> {
-    let all = PortSet::protocol(Protocol::Tcp);
+/// which the one reaches as many ports of the other as the rule opens.
+fn shown_by(context: &Context<'_>, rule: &WrittenRule<'_>, ports: &WidePorts) -> Option<Witness> {
     let (sources, destinations) = context.ends(rule.id);
     let home = rule.policy.namespace.as_deref();
     let home = home.and_then(|name| context.snapshot.find_namespace(name));
@@ -124,48 +128,49 @@ fn shown_by(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Witness> {
     };
     let must_leave = rule.leaves_namespace();
     for destination in destinations.iter().take(TRIED) {
-        let declared = &context.snapshot.pod(*destination).ports;
-        let port = [22, 23, 24]
-            .into_iter()
-            .find(|n| declared.iter().all(|p| p.port != *n));
+        let declared = context.snapshot.pod(*destination).ports.iter();
+        let declared: Vec<_> = declared.map(|p| (p.protocol, p.port)).collect();
+        let Some(port) = ports.unnamed_port(&declared) else {
+            continue;
+        };
         for source in sources.iter().take(TRIED) {
-            let packet =
-                context.between(*source, *destination, (Protocol::Tcp, port.unwrap_or(22)));
-            let Some(packet) = packet else {
+            let Some(packet) = context.between(*source, *destination, port) else {
                 continue;
             };
             let open = context
                 .engine
                 .ports(packet.source, packet.destination, packet.family);
-            if all.is_subset(&open.allow) && (!must_leave || is_elsewhere(*source, *destination)) {
+            let is_open = ports.are_open(&open.allow) && open.allow.contains(port.0, port.1);
+            if is_open && (!must_leave || is_elsewhere(*source, *destination)) {
                 return Some(context.witness(packet));
             }
         }
     }
-    outside(context, rule, &all)
+    outside(context, rule, ports)
 }
 
 /// The same with an address outside the cluster.
-fn outside(context: &Context<'_>, rule: &WrittenRule<'_>, all: &PortSet) -> Option<Witness> {
+fn outside(context: &Context<'_>, rule: &WrittenRule<'_>, ports: &WidePorts) -> Option<Witness> {
     let subjects = context.subjects(rule.id.policy);
+    let port = ports.unnamed_port(&[])?;
     for family in IpFamily::ALL {
         let addresses = rule.addresses(family);
         let is_all_open = |packet: &Packet| {
             let open = context
                 .engine
                 .ports(packet.source, packet.destination, family);
-            all.is_subset(&open.allow)
+            ports.are_open(&open.allow)
         };
         let found = match rule.id.direction {
-            Direction::Egress => context.witness_to(&subjects, &addresses, (Protocol::Tcp, 22)),
+            Direction::Egress => context.witness_to(&subjects, &addresses, port),
             Direction::Ingress => subjects.first().and_then(|subject| {
                 let source = *context.unremarkable(&addresses).first()?;
                 Some(context.witness(Packet {
                     source: Peer::Address(source),
                     destination: Peer::Pod(*subject),
                     family,
-                    protocol: Protocol::Tcp,
-                    port: 22,
+                    protocol: port.0,
+                    port: port.1,
                     through_service: None,
                 }))
             }),

@@ -1,3 +1,5 @@
+mod few_left_out;
+
 use ringfence_engine::{Peer, Verdict};
 use ringfence_model::address::IpFamily;
 use ringfence_model::diagnostic::Severity;
@@ -12,15 +14,23 @@ use crate::finding::{Finding, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
-/// A `namespaceSelector` as a peer that leaves no namespace out.
+/// A `namespaceSelector` as a peer that leaves no namespace out, or few.
 pub(super) static RULE: Rule = Rule {
     code: Code(503),
     name: "every-namespace",
     severity: Severity::Warning,
-    summary: "a namespaceSelector that leaves no namespace out, such as `{}`, as a peer",
+    summary: "a namespaceSelector that leaves no namespace out, such as `{}`, or few, as a peer",
     page: include_str!("../../../../docs/findings/RF503.md"),
     check,
 };
+
+/// What follows where pods are selected by their labels.
+const MAKES_PODS: &str =
+    "whoever may make pods in any namespace can make one that this rule is about";
+
+const HELP: &str = "name the namespace: `matchLabels: {kubernetes.io/metadata.name: NAME}`; for \
+                    the policy's own namespace leave `namespaceSelector` out and write \
+                    `podSelector: {}`";
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for rule in context.written_rules() {
@@ -31,6 +41,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 findings.extend(finding(context, rule, index, peer));
             }
         }
+        few_left_out::check(context, rule, findings);
     }
 }
 
@@ -46,13 +57,7 @@ fn everyone(context: &Context<'_>, rule: &WrittenRule<'_>) -> Option<Finding> {
         return None;
     }
     let witness = shown_by(context, rule).filter(|w| w.verdict == Verdict::Allowed)?;
-    let (Peer::Pod(source), Peer::Pod(destination)) =
-        (witness.packet.source, witness.packet.destination)
-    else {
-        return None;
-    };
-    let namespace = |pod: PodId| context.snapshot.pod(pod).namespace;
-    if namespace(source) == namespace(destination) {
+    if !crosses(context, &witness) {
         return None;
     }
     let what = match rule.peers.is_empty() {
@@ -127,7 +132,7 @@ fn finding(
                 Direction::Egress => "allows connections to",
                 Direction::Ingress => "allows connections from",
             },
-            "whoever may make pods in any namespace can make one that this rule is about",
+            MAKES_PODS,
         ),
         (Direction::Egress, None) => (
             "allows connections to",
@@ -163,11 +168,7 @@ fn finding(
         severity,
         message: format!("{} {verb} {who}", rule.name()),
         consequence: Some(consequence),
-        help: Some(
-            "name the namespace: `matchLabels: {kubernetes.io/metadata.name: NAME}`; for the \
-             policy's own namespace leave `namespaceSelector` out and write `podSelector: {}`"
-                .to_owned(),
-        ),
+        help: Some(HELP.to_owned()),
         object: context.policy_ref(rule.id.policy),
         primary: rule.place(path, label),
         related: Vec::new(),
@@ -175,6 +176,19 @@ fn finding(
         affected: context.workloads_like(&subjects),
         fix: None,
     })
+}
+
+/// Whether a packet leaves the namespace of its source for another.
+fn crosses(context: &Context<'_>, witness: &Witness) -> bool {
+    let namespace = |peer: Peer| match peer {
+        Peer::Pod(pod) => Some(context.snapshot.pod(pod).namespace),
+        Peer::Address(_) => None,
+    };
+    let ends = (witness.packet.source, witness.packet.destination);
+    match (namespace(ends.0), namespace(ends.1)) {
+        (Some(source), Some(destination)) => source != destination,
+        _ => false,
+    }
 }
 
 /// A packet that crosses namespaces and is let through; else one that is not.

@@ -10,7 +10,7 @@ use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::PodId;
 use ringfence_model::tri::Tri;
 
-use crate::context::{Context, is_the_internet, rule_path, share_in_words};
+use crate::context::{Context, PortWidth, WidePorts, is_the_internet, rule_path, share_in_words};
 use crate::finding::{Finding, Place, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -47,7 +47,7 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
 }
 
 /// What is wide about a rule, for a sentence.
-fn width(context: &Context<'_>, rule: &TieredRule) -> Option<String> {
+fn width(context: &Context<'_>, at: RuleRef, rule: &TieredRule) -> Option<String> {
     let is_everybody = |peer: &TieredPeer| match peer {
         TieredPeer::Pods(PodSelection::Namespaces(selector)) => {
             context.is_every_namespace(selector)
@@ -64,18 +64,40 @@ fn width(context: &Context<'_>, rule: &TieredRule) -> Option<String> {
     let nets: Vec<IpNet> = networks(rule).collect();
     let blocks = IpFamily::ALL.map(|family| IpRangeSet::from_nets(family, &nets));
     let wide: Vec<IpRangeSet> = blocks.into_iter().filter(is_the_internet).collect();
+    // Whoever is not named, whatever namespaces there are.
+    let is_nearly_everybody = |peer: &TieredPeer| {
+        let selector = match peer {
+            TieredPeer::Pods(PodSelection::Namespaces(selector)) => Some(selector),
+            TieredPeer::Pods(PodSelection::Pods {
+                namespace_selector,
+                pod_selector,
+            }) => selects_everything(pod_selector).then_some(namespace_selector),
+            TieredPeer::Networks(_)
+            | TieredPeer::Nodes(_)
+            | TieredPeer::DomainNames(_)
+            | TieredPeer::Unrecognized => None,
+        };
+        let few = selector.and_then(|selector| context.nearly_every_namespace(None, &[selector]));
+        few.is_some_and(|few| few.is_open_ended)
+    };
     if rule.peers.iter().any(is_everybody) {
         Some("egress to the pods of every namespace".to_owned())
+    } else if rule.peers.iter().any(is_nearly_everybody) {
+        Some("egress to the pods of nearly every namespace".to_owned())
     } else if !wide.is_empty() {
         Some(format!("egress to {}", share_in_words(&wide)))
     } else {
-        let no_ports = rule.ports.is_none();
-        no_ports.then(|| "every port of its peers".to_owned())
+        let ports = WidePorts::of(&context.engine.ports_of(at, None).allow)?;
+        let which = match rule.ports {
+            None => "every port".to_owned(),
+            Some(_) => ports.in_words(),
+        };
+        (ports.width == PortWidth::Every).then(|| format!("{which} of its peers"))
     }
 }
 
 fn finding(context: &Context<'_>, at: RuleRef, rule: &TieredRule) -> Option<Finding> {
-    let width = width(context, rule)?;
+    let width = width(context, at, rule)?;
     let subjects = context.subjects(at.policy);
     let witness = witness(context, at, rule, &subjects);
     // Without one it opens nothing to anybody: what it accepts is closed at the other end,

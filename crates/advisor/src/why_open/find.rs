@@ -14,7 +14,7 @@ use ringfence_model::snapshot::{NamespaceId, PodId, PodKind, WorkloadId};
 use ringfence_model::tri::Tri;
 
 use super::reached::{Cause, Destination, Opener, Reached};
-use crate::context::{Context, InternetReach};
+use crate::context::{Context, InternetReach, PortWidth};
 use crate::finding::{Place, Witness};
 
 /// Looks for what a pod reaches.
@@ -167,7 +167,8 @@ impl<'c, 'a> Finder<'c, 'a> {
         }
     }
 
-    /// Whether every port of some workload is open in every other namespace that has one.
+    /// Whether every port of some workload is open in every other namespace that has one, or
+    /// in all but a few.
     fn is_every_namespace(
         &self,
         reached: &BTreeMap<WorkloadId, (OpenPorts, PodId, IpFamily)>,
@@ -186,9 +187,17 @@ impl<'c, 'a> Finder<'c, 'a> {
                 *is_open = is_open.or(every_port_is_open(open));
             }
         }
-        match by_namespace.is_empty() {
-            true => Tri::No,
-            false => by_namespace.into_values().fold(Tri::Yes, Tri::and),
+        let is_wide = |is_open: fn(Tri) -> bool| {
+            let others = by_namespace.iter();
+            let others: Vec<(NamespaceId, bool)> =
+                others.map(|(id, open)| (*id, is_open(*open))).collect();
+            let all = others.iter().all(|(_, is_open)| *is_open);
+            !others.is_empty() && (all || self.context.few_left_out(&others).is_some())
+        };
+        match (is_wide(Tri::certain), is_wide(Tri::possible)) {
+            (true, _) => Tri::Yes,
+            (false, true) => Tri::Unknown,
+            (false, false) => Tri::No,
         }
     }
 
@@ -312,7 +321,7 @@ fn possible(open: &OpenPorts) -> PortSet {
 }
 
 fn every_tcp_port(ports: &PortSet) -> bool {
-    PortSet::protocol(Protocol::Tcp).is_subset(ports)
+    PortWidth::of(ports, Protocol::Tcp) == Some(PortWidth::Every)
 }
 
 pub(super) fn every_port_is_open(open: &OpenPorts) -> Tri {

@@ -44,6 +44,8 @@ fn cases() -> Vec<(&'static str, String, Option<u64>)> {
             Some(6),
         ),
         ("rule", front("web deny open-rule"), Some(7)),
+        // Every port of all namespaces but one.
+        ("all_but_one", front("web deny more all-but-one"), Some(7)),
         (
             "additive",
             shop("3-deny-metadata-additive", "shop-web/cart"),
