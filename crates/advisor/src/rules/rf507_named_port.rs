@@ -1,3 +1,6 @@
+mod for_blocks;
+mod names;
+
 use ringfence_engine::Verdict;
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -16,13 +19,20 @@ pub(super) static RULE: Rule = Rule {
     code: Code(507),
     name: "named-port-nowhere",
     severity: Severity::Warning,
-    summary: "a rule names a port that none of the pods it leads to declares",
+    summary: "a rule names a port that none of the pods it leads to declares, or that an address \
+              cannot have",
     page: include_str!("../../../../docs/findings/RF507.md"),
     check,
 };
 
 /// How alike two names must be for one to be a slip of the other.
 const ALIKE: f64 = 0.8;
+
+/// How many pods are looked at for a packet that shows it.
+const TRIED: usize = 16;
+
+/// A named port of a pod.
+type Declared<'a> = (&'a str, Protocol, u16);
 
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for rule in context.written_rules() {
@@ -43,7 +53,9 @@ fn finding(
     protocol: Protocol,
 ) -> Option<Finding> {
     let (sources, destinations) = context.ends(rule.id);
-    let mut declared: Vec<(&str, Protocol, u16)> = Vec::new();
+    let is_egress = rule.id.direction == Direction::Egress;
+    let is_for_blocks = is_egress && for_blocks::is_for_blocks(rule);
+    let mut declared: Vec<Declared<'_>> = Vec::new();
     for pod in all_destinations(context, rule) {
         let pod = context.snapshot.pod(pod);
         // Nothing is known of the ports of an endpoint outside the input.
@@ -52,13 +64,19 @@ fn finding(
         }
         // A name means nothing for an address, or is looked up all the same.
         if pod.host_network {
-            return None;
+            match is_for_blocks {
+                true => continue,
+                false => return None,
+            }
         }
         let ports = pod.ports.iter();
         declared.extend(ports.filter_map(|p| Some((p.name.as_deref()?, p.protocol, p.port))));
     }
     declared.sort_unstable();
     declared.dedup();
+    if is_for_blocks {
+        return for_blocks::finding(context, rule, (index, name, protocol), &declared);
+    }
     if declared
         .iter()
         .any(|(n, p, _)| (*n, *p) == (name, protocol))
@@ -68,7 +86,7 @@ fn finding(
     let other_protocol = declared.iter().find(|(n, _, _)| *n == name);
     let nearest = declared
         .iter()
-        .filter(|(_, p, _)| *p == protocol)
+        .filter(|(n, p, _)| *p == protocol && !names::are_two_ports(n, name))
         .map(|found| (strsim::jaro_winkler(found.0, name), found))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -112,6 +130,15 @@ fn finding(
     let whose = match rule.id.direction {
         Direction::Egress => "none of the pods that it leads to",
         Direction::Ingress => "none of the pods that the policy selects",
+    };
+    // What is outside the cluster has no names, and nothing says that it is meant to be open.
+    let has_block = is_egress && rule.peers.iter().any(|peer| peer.ip_block.is_some());
+    let (help, edit) = match has_block {
+        true => (
+            format!("{help}; for the block write the number: a name means nothing for an address"),
+            None,
+        ),
+        false => (help, edit),
     };
     let subjects = context.subjects(rule.id.policy);
     Some(Finding {
