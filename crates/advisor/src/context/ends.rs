@@ -223,8 +223,8 @@ impl Context<'_> {
         None
     }
 
-    /// Some addresses of a set that are neither pods' nor nodes', as far as is known;
-    /// public ones if there are any.
+    /// Some addresses of a set that are neither pods' nor nodes' nor Services', as far as is
+    /// known; public ones if there are any.
     #[must_use]
     pub fn unremarkable(&self, addresses: &IpRangeSet) -> Vec<IpAddr> {
         let family = addresses.family();
@@ -245,7 +245,9 @@ impl Context<'_> {
         candidates
             .map(|number| from_number(family, number))
             .filter(|address| {
+                let mut services = self.snapshot.services.iter();
                 self.snapshot.pod_with_address(*address).is_none()
+                    && !services.any(|service| service.cluster_ips.contains(address))
                     && self.snapshot.node_name_with_address(*address).is_none()
             })
             .take(TRIED)

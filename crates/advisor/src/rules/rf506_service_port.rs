@@ -1,3 +1,5 @@
+mod service_address;
+
 use ringfence_engine::{Peer, Verdict};
 use ringfence_model::diagnostic::Severity;
 use ringfence_model::k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -11,12 +13,13 @@ use crate::finding::{Edit, Finding, Fix, Place, Safety};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
-/// A rule uses a Service's port where the pods listen on another.
+/// A rule uses a Service's port where the pods listen on another, or its address.
 pub(super) static RULE: Rule = Rule {
     code: Code(506),
     name: "service-port",
     severity: Severity::Error,
-    summary: "a rule uses the port of a Service, and the pods behind it listen on another",
+    summary: "a rule uses the port of a Service, and the pods behind it listen on another; or its \
+              address, which no policy sees",
     page: include_str!("../../../../docs/findings/RF506.md"),
     check,
 };
@@ -24,6 +27,11 @@ pub(super) static RULE: Rule = Rule {
 fn check(context: &Context<'_>, findings: &mut Findings) {
     for rule in context.written_rules() {
         findings.extend(of_rule(context, rule));
+        // Judged before translation, the Service's address is right.
+        let before = context.engine.profile().judges_before_dnat;
+        if rule.id.direction == Direction::Egress && !before {
+            findings.extend(service_address::findings(context, rule));
+        }
     }
 }
 
