@@ -63,15 +63,9 @@ fn pod_templates_inside_objects_of_unknown_kinds_are_pods() {
     assert!(run.stdout.contains("RF103"), "{}", run.text());
     assert!(run.stdout.contains("vault/train-leader"), "{}", run.text());
     let input = format!("{CLOSED}---\n{JOB_SET}");
-    let run = ringfence_with(
-        "explain vault/train-worker 8.8.8.8:443 --no-config -f -",
-        &input,
-    );
+    let run = ringfence_with("explain vault/train-worker 8.8.8.8:443 -f -", &input);
     assert!(run.stdout.contains("DENIED"), "{}", run.text());
-    let run = ringfence_with(
-        "explain vault/train-leader 8.8.8.8:443 --no-config -f -",
-        &input,
-    );
+    let run = ringfence_with("explain vault/train-leader 8.8.8.8:443 -f -", &input);
     assert!(run.stdout.contains("ALLOWED"), "{}", run.text());
 }
 

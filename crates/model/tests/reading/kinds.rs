@@ -50,7 +50,7 @@ fn pod_templates_inside_unknown_kinds_are_workloads_of_their_own() {
     let (a, b) = (template("a: b"), template("c: d"));
     let inside = |api_version: &str, kind: &str, spec: &str| {
         let text = format!(
-            "apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: x, namespace: n}}\nspec: {spec}\n"
+            "apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: x, namespace: shop}}\nspec: {spec}\n"
         );
         let found = read(text.as_str()).objects.into_iter().map(|object| {
             let template = object.typed.pod_template().unwrap();
