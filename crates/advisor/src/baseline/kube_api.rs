@@ -60,7 +60,11 @@ impl ApiServers {
         let endpoint = self.endpoints.first()?;
         let profile = context.engine.profile().name;
         all.all(|endpoint| is_out_of_blocks(context, endpoint.ip()))
-            .then(|| BaselineError::ApiServerOnNode(*endpoint, profile, NOT_BY_BLOCK))
+            .then_some(BaselineError::ApiServerOnNode(
+                *endpoint,
+                profile,
+                NOT_BY_BLOCK,
+            ))
     }
 
     /// The policy for a namespace.
