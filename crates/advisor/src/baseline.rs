@@ -160,9 +160,12 @@ fn pieces(
         _ => None,
     };
     if let Some(said) = kube_api {
-        pieces.push(Piece::KubeApi(kube_api::ApiServers::find(
-            context, said, notes,
-        )?));
+        let found = kube_api::ApiServers::find(context, said, notes)?;
+        match (found.out_of_blocks(context), request.preset) {
+            (None, _) => pieces.push(Piece::KubeApi(found)),
+            (Some(why), Preset::AllowKubeApi) => return Err(why),
+            (Some(why), _) => notes.push(format!("allow-kube-api was left out: {why}")),
+        }
     }
     if request.internet && is_set || request.preset == Preset::AllowInternetHttps {
         let found = internet::PublicInternet::of(context, &request.service_cidrs)?;

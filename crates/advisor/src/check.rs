@@ -54,7 +54,8 @@ pub fn check(input: &Input<'_>) -> Report {
     // Before anything is suppressed or called less bad: what somebody lives with must not
     // bring up another finding for the same thing.
     let mut found = found;
-    for finding in &mut found {
+    let already = suppressed.iter_mut().map(|s| &mut s.finding);
+    for finding in found.iter_mut().chain(already) {
         not_counted::hedge(&context, finding);
     }
     for mut finding in overlap::give_way(found) {

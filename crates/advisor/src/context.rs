@@ -18,10 +18,13 @@ mod manifest_paths;
 mod namespace_width;
 mod node_agents;
 mod openings;
+mod other_networks;
+mod out_of_blocks;
 mod policies_alone;
 mod port_width;
 mod roles;
 mod service_ports;
+mod unlooked;
 mod unseen_pods;
 mod unseen_ways;
 mod written;
@@ -45,15 +48,18 @@ pub use manifest_paths::{pod_spec_path, pod_template_path};
 pub(crate) use namespace_width::NearlyEvery;
 pub use node_agents::node_agent;
 pub use openings::{Cause, Opening, address_text};
+pub(crate) use other_networks::NETWORKS;
+pub(crate) use out_of_blocks::{NOT_BY_BLOCK, is_out_of_blocks};
 pub use policies_alone::{DnsAlone, PoliciesAlone};
 pub(crate) use port_width::{PortWidth, WidePorts};
 pub use roles::Role;
 pub use service_ports::{ServicePorts, Translated};
+pub use unlooked::Unlooked;
 pub use unseen_pods::UnseenPods;
 pub(crate) use unseen_ways::{End, Unseen};
 pub use written::{WrittenBlock, WrittenRule, numbers_of, rule_path};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use jiff::civil::Date;
@@ -156,6 +162,9 @@ pub struct Context<'a> {
     limits: OnceLock<Limits>,
     unseen_ways: OnceLock<Vec<Vec<Unseen>>>,
     unseen_pods: OnceLock<Vec<UnseenPods>>,
+    unlooked: OnceLock<Vec<Unlooked>>,
+    in_other_networks: OnceLock<Vec<WorkloadId>>,
+    unseen_in: OnceLock<BTreeSet<NamespaceId>>,
 }
 
 impl<'a> Context<'a> {
@@ -193,6 +202,9 @@ impl<'a> Context<'a> {
             limits: OnceLock::new(),
             unseen_ways: OnceLock::new(),
             unseen_pods: OnceLock::new(),
+            unlooked: OnceLock::new(),
+            in_other_networks: OnceLock::new(),
+            unseen_in: OnceLock::new(),
         }
     }
 

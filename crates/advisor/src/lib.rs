@@ -25,6 +25,7 @@ pub mod rules;
 pub mod standards;
 mod suppress;
 mod undoing;
+mod unlooked;
 pub mod why_open;
 
 pub use check::{Input, check};

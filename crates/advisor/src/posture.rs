@@ -1,5 +1,6 @@
 //! How closed each namespace is, in one line.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringfence_engine::{Packet, Verdict};
@@ -69,7 +70,8 @@ impl Openness {
     }
 }
 
-/// The posture of each namespace that has pods, in the order of names.
+/// The posture of each namespace that has pods, or may have some that the input does not
+/// have, in the order of names.
 #[must_use]
 pub fn of(context: &Context<'_>) -> Vec<NamespacePosture> {
     let mut postures = Vec::new();
@@ -105,7 +107,28 @@ pub fn of(context: &Context<'_>) -> Vec<NamespacePosture> {
             }),
         });
     }
+    let with_pods: BTreeSet<Arc<str>> = postures.iter().map(|p| p.namespace.clone()).collect();
+    let unseen = context.namespaces_with_unseen().into_iter();
+    let unseen = unseen.filter(|name| !with_pods.contains(*name));
+    postures.extend(unseen.map(NamespacePosture::unknown));
+    postures.sort_by(|a, b| a.namespace.cmp(&b.namespace));
     postures
+}
+
+impl NamespacePosture {
+    /// That of a namespace of whose pods the input has none.
+    fn unknown(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            pods: 0,
+            egress_isolated: 0,
+            ingress_isolated: 0,
+            host_network: 0,
+            dns: Openness::Unknown,
+            metadata: Openness::Unknown,
+            internet: Openness::Unknown,
+        }
+    }
 }
 
 /// What the pods of a group can ask the name servers that they are told to ask. They may

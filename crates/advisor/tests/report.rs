@@ -328,10 +328,13 @@ spec: {containers: [{name: postgres}]}
     let leader = pod.replace("cnpg.io/cluster: orders", "app: orders-leader");
     assert_eq!(questions(&checked(&format!("{redis}{leader}"))), [""; 0]);
     // Another kind of that name, and one that nobody knows.
-    for other in ["cluster.x-k8s.io/v1beta1", "example.com/v1"] {
-        let text = OPERATED.replace("postgresql.cnpg.io/v1", other);
-        assert_eq!(questions(&checked(&text)), [""; 0], "{other}");
-    }
+    let machines = OPERATED.replace("postgresql.cnpg.io/v1", "cluster.x-k8s.io/v1beta1");
+    assert_eq!(questions(&checked(&machines)), [""; 0]);
+    let unknown = OPERATED.replace("postgresql.cnpg.io/v1", "example.com/v1");
+    let asked = "RF201 whether pods are made of Cluster `shop/orders`, whether they are isolated, \
+                 and what they reach";
+    assert_eq!(questions(&checked(&unknown)), [asked]);
+    assert_eq!(questions(&checked(&format!("{unknown}{pod}"))), [""; 0]);
 }
 
 /// A closed namespace that may ask the name servers of the cluster, and a pod of it with

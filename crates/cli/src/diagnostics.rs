@@ -1,6 +1,9 @@
 //! Diagnostics of the input, rendered like rustc's.
 
+use std::collections::BTreeMap;
+
 use annotate_snippets::{Group, Level};
+use ringfence_model::custom::MAY_MAKE_PODS;
 use ringfence_model::diagnostic::{Annotation, Diagnostic, Severity};
 use ringfence_model::parse::Sources;
 
@@ -51,6 +54,7 @@ pub(crate) fn print_alone(diagnostics: &[Diagnostic], texts: &impl Texts, printe
     let shown: Vec<&Diagnostic> = diagnostics
         .iter()
         .filter(|d| !quiet || d.severity == Severity::Error)
+        .filter(|d| d.code != MAY_MAKE_PODS)
         .collect();
     // Errors must not drown in warnings: among many they are told first.
     let (errors, others): (Vec<&Diagnostic>, Vec<&Diagnostic>) = match shown.len() > MOST_PRINTED {
@@ -66,6 +70,31 @@ pub(crate) fn print_alone(diagnostics: &[Diagnostic], texts: &impl Texts, printe
         let more = layout::count(more, "problem", "problems");
         printer.err_line(format_args!("... and {more} more (`-o json` lists all)"));
     }
+    if let Some(note) = not_looked_at(diagnostics) {
+        printer.note(note);
+    }
+}
+
+/// The objects that may make pods, in one line: there may be hundreds of a kind.
+fn not_looked_at(diagnostics: &[Diagnostic]) -> Option<String> {
+    let of_code = diagnostics.iter().filter(|d| d.code == MAY_MAKE_PODS);
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for object in of_code.filter_map(|d| d.object.as_ref()) {
+        *kinds.entry(&object.kind).or_default() += 1;
+    }
+    let count = kinds.values().sum();
+    let listed = kinds.iter().map(|(kind, count)| match count {
+        1 => visible::line(kind).into_owned(),
+        count => format!("{} ({count})", visible::line(kind)),
+    });
+    let listed: Vec<String> = listed.collect();
+    let objects = layout::count(count, "object", "objects");
+    (count > 0).then(|| {
+        format!(
+            "not looked at: {objects} of which pods may be made, or which install others: {}",
+            listed.join(", ")
+        )
+    })
 }
 
 /// Whether something was left out, so that answers may be wrong.

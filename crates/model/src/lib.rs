@@ -6,6 +6,7 @@
 //! reading of a selector.
 
 pub mod address;
+pub mod custom;
 pub mod diagnostic;
 pub mod labels;
 pub mod metadata;

@@ -26,6 +26,7 @@ mod sources;
 mod split;
 mod suggest;
 mod syntax_help;
+mod templates;
 mod text;
 mod tree;
 mod typed;
@@ -156,6 +157,11 @@ pub fn load(inputs: Vec<Input>, limits: &Limits) -> Loaded {
             objects.append(&mut outcome.objects);
         }
     }
+    let origins = objects
+        .iter()
+        .filter_map(|object: &Object| object.origin.as_ref());
+    let has_objects = origins.map(|origin| origin.file).collect();
+    diagnostics.extend(kustomize::beside(&files, &has_objects, limits));
     Loaded {
         objects,
         sources: Sources {

@@ -6,7 +6,7 @@ use ringfence_model::protocol::Protocol;
 
 use super::proposed::{ProposedPolicy, block, egress, ports, selector, to};
 use super::request::{BaselineError, KubeApi, PortRange, Request};
-use crate::context::Context;
+use crate::context::{Context, NOT_BY_BLOCK, is_out_of_blocks};
 
 /// Where the API servers are.
 #[derive(Clone, Debug)]
@@ -51,6 +51,20 @@ impl ApiServers {
             endpoints,
             before_translation,
         })
+    }
+
+    /// Why no policy could let pods reach them, if so: none of their addresses is matched by
+    /// any block in this profile.
+    pub(super) fn out_of_blocks(&self, context: &Context<'_>) -> Option<BaselineError> {
+        let mut all = self.endpoints.iter().chain(&self.before_translation);
+        let endpoint = self.endpoints.first()?;
+        let profile = context.engine.profile().name;
+        all.all(|endpoint| is_out_of_blocks(context, endpoint.ip()))
+            .then_some(BaselineError::ApiServerOnNode(
+                *endpoint,
+                profile,
+                NOT_BY_BLOCK,
+            ))
     }
 
     /// The policy for a namespace.

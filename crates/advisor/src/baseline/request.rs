@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use ringfence_engine::profile::ProfileName;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::WorkloadId;
 
@@ -256,6 +257,12 @@ pub enum BaselineError {
          connection ends)"
     )]
     NoApiServer,
+    /// The API server is at an address of a node, which no block matches in this profile.
+    #[error(
+        "the API server answers at {0}, an address of a node, which no `ipBlock` matches under \
+         profile {1}: {2}"
+    )]
+    ApiServerOnNode(SocketAddr, ProfileName, &'static str),
     /// The name servers use their node's network, and no address of it is known.
     #[error(
         "the name servers use their node's network, where no selector means them, and the input \

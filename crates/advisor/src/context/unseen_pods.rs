@@ -47,10 +47,9 @@ impl Context<'_> {
         self.unseen_pods.get_or_init(|| of(self))
     }
 
-    /// Whether a namespace has pods that an operator makes and that the input does not
-    /// have.
-    #[must_use]
-    pub fn has_unseen_pods(&self, namespace: NamespaceId) -> bool {
+    /// Whether a namespace has pods that an operator makes, for certain, and that the input
+    /// does not have.
+    pub(crate) fn has_operated_pods(&self, namespace: NamespaceId) -> bool {
         let name = Some(&self.snapshot.namespace(namespace).name);
         let mut unseen = self.unseen_pods().iter();
         unseen.any(|unseen| unseen.of.namespace.as_ref() == name)

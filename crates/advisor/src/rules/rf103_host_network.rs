@@ -5,8 +5,8 @@ use ringfence_model::diagnostic::Severity;
 use ringfence_model::labels::LabelValue;
 use ringfence_model::snapshot::{NamespaceId, PodKind, WorkloadId};
 
-use crate::context::{Context, Group, node_agent, pod_spec_path};
-use crate::finding::{Finding, Place};
+use crate::context::{Context, Group, NETWORKS, node_agent, pod_spec_path};
+use crate::finding::{Finding, NotVerified, Place};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
 
@@ -42,6 +42,22 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
                 findings.push(finding(context, group, index, &[workload], RULE.severity));
             }
         }
+    }
+    let elsewhere = context.in_other_networks();
+    if !elsewhere.is_empty() {
+        findings.not_verified(NotVerified {
+            code: RULE.code,
+            what: format!(
+                "what {} can open and accept in other networks than the cluster's",
+                context.list(elsewhere)
+            ),
+            why: format!(
+                "the annotation `{NETWORKS}` adds interfaces, to which no NetworkPolicy applies"
+            ),
+            how: "look at the NetworkAttachmentDefinitions, and limit these networks where they \
+                  are, or with MultiNetworkPolicy, which is not evaluated"
+                .to_owned(),
+        });
     }
     // What must be there is one note a namespace.
     for mut members in expected.into_values() {

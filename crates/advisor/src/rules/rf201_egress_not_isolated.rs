@@ -19,6 +19,7 @@ use crate::nearest::{Meant, nearest};
 use crate::proposal;
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
+use crate::unlooked;
 
 /// Pods whose egress no policy isolates.
 pub(super) static RULE: Rule = Rule {
@@ -86,6 +87,9 @@ fn check(context: &Context<'_>, findings: &mut Findings) {
             why: format!("{maker} makes them, and the input does not have them"),
             how: format!("add them to the input: `kubectl get pods -n {namespace} -o yaml`"),
         });
+    }
+    for question in unlooked::questions(context, RULE.code) {
+        findings.not_verified(question);
     }
     for alone in context.policies_alone() {
         if alone.isolating.is_empty() {

@@ -12,7 +12,7 @@ use ringfence_model::selector::selects_everything;
 use ringfence_model::snapshot::{PodId, ServiceEndpoint};
 use serde_json::json;
 
-use crate::context::{Context, Role, WrittenRule};
+use crate::context::{Context, NOT_BY_BLOCK, Role, WrittenRule, is_out_of_blocks};
 use crate::finding::{Edit, Finding, Fix, NotVerified, Safety, Witness};
 use crate::report::Findings;
 use crate::rule::{Code, Rule};
@@ -152,6 +152,7 @@ fn finding(
         IpAddr::V4(address) => format!("{address}:{port}"),
         IpAddr::V6(address) => format!("[{address}]:{port}"),
     };
+    let profile = context.engine.profile();
     let (peer, what) = match (of_service, of_endpoint) {
         (Some(peer), _) => (
             Some(peer),
@@ -160,8 +161,28 @@ fn finding(
         (None, Some(peer)) => (Some(peer), "has another port than the API server"),
         (None, None) => (None, "doesn't match the API server"),
     };
+    // Whatever block or port is written, it is about nothing.
+    let (what, help) = match is_out_of_blocks(context, address) {
+        true => (
+            format!(
+                "cannot match the API server at {at}: no `ipBlock` matches a node under profile {}",
+                profile.name
+            ),
+            NOT_BY_BLOCK.to_owned(),
+        ),
+        false => (
+            format!("{what}: it answers at {at}"),
+            format!(
+                "allow the endpoint: an `ipBlock` of {}, port {port}",
+                host(address)
+            ),
+        ),
+    };
     let is_selector = rule.peers.iter().any(|peer| peer.ip_block.is_none());
     let consequence = match is_selector {
+        _ if is_out_of_blocks(context, address) => {
+            "addresses of nodes are entities there and have no CIDR: it is denied"
+        }
         true => "selectors match pods, and the API server is an address to them: it is denied",
         false => {
             "the Service's address and port are replaced by the endpoint's before a policy sees \
@@ -175,7 +196,10 @@ fn finding(
         .filter(|(_, p)| matches!(&p.port, Some(IntOrString::Int(443))))
         .map(|(index, _)| index)
         .collect();
-    let fix = fix(rule, server, (of_service, address, *port), &numbers);
+    let fix = match is_out_of_blocks(context, address) {
+        true => None,
+        false => fix(rule, server, (of_service, address, *port), &numbers),
+    };
     let path = match peer {
         Some(peer) => rule.peer_path(peer).key("ipBlock").key("cidr"),
         None => rule.path(),
@@ -183,17 +207,14 @@ fn finding(
     Some(Finding {
         rule: &RULE,
         severity: RULE.severity,
-        message: format!("{} {what}: it answers at {at}", rule.name()),
+        message: format!("{} {what}", rule.name()),
         consequence: Some(match witness.verdict {
             Verdict::Denied => consequence.to_owned(),
             Verdict::Allowed | Verdict::Unknown => {
                 format!("{consequence}, unless the pod is on the API server's own node")
             }
         }),
-        help: Some(format!(
-            "allow the endpoint: an `ipBlock` of {}, port {port}",
-            host(address)
-        )),
+        help: Some(help),
         object: context.policy_ref(rule.id.policy),
         primary: rule.place(path, "the API server isn't here"),
         related: Vec::new(),

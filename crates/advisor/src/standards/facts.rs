@@ -7,7 +7,7 @@ use ringfence_model::source::KeyPath;
 use ringfence_model::tri::Tri;
 
 use super::assess::{Accepted, Objection, Open};
-use crate::context::{Context, Group};
+use crate::context::{Context, Group, NETWORKS};
 use crate::finding::Place;
 use crate::report::Report;
 use crate::rule::Code;
@@ -53,7 +53,8 @@ impl Fact {
         for (id, namespace) in context.snapshot.namespace_ids() {
             let mut groups = context.groups_in(id).filter(|group| !group.host_network);
             let has_unseen = context.has_unseen_pods(id);
-            if groups.next().is_none() && !has_unseen {
+            let has_some = groups.next().is_some() || context.has_operated_pods(id);
+            if !has_some && !has_unseen {
                 continue;
             }
             let name = &namespace.name;
@@ -62,8 +63,27 @@ impl Fact {
                 Self::IngressOpen => ingress_open(context, id),
             };
             match found {
+                Found::Nothing if self == Self::IngressOpen && context.has_other_networks(id) => {
+                    said.open.push(Open {
+                        code: None,
+                        what: format!(
+                            "whether pods of namespace `{name}` are isolated in other networks"
+                        ),
+                        why: format!(
+                            "the annotation `{NETWORKS}` adds interfaces, to which no \
+                             NetworkPolicy applies"
+                        ),
+                        how: "look at the NetworkAttachmentDefinitions".to_owned(),
+                    });
+                }
                 // What isolates the pods that an operator makes is not known.
                 Found::Nothing if !has_unseen || self == Self::NoPolicy => {}
+                Found::True(_) if !has_some => said.open.push(Open {
+                    code: None,
+                    what: format!("whether namespace `{name}` has pods, and needs a NetworkPolicy"),
+                    why: "the input has objects of which pods may be made, and no pods".to_owned(),
+                    how: "give the pods that are missing".to_owned(),
+                }),
                 Found::Nothing | Found::Unknown => said.open.push(Open {
                     code: None,
                     what: format!("whether policies isolate the ingress of namespace `{name}`"),

@@ -28,6 +28,7 @@ mod recipe;
 mod sarif;
 mod schema;
 mod standards;
+mod unlooked;
 mod usage;
 mod why_open;
 

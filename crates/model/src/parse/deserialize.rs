@@ -99,11 +99,10 @@ impl ReadError {
         KeyPath(self.steps.iter().rev().cloned().collect())
     }
 
-    /// The same error, seen from where `keys` lead to `node`.
-    pub(crate) fn below(mut self, keys: &[&str], node: &Node<'_>) -> Self {
+    /// The same error, seen from where `path` leads to `node`.
+    pub(crate) fn below(mut self, path: &KeyPath, node: &Node<'_>) -> Self {
         self.extent.get_or_insert(node.head());
-        let steps = keys.iter().rev().map(|key| PathSegment::Key((*key).into()));
-        self.steps.extend(steps);
+        self.steps.extend(path.0.iter().rev().cloned());
         self
     }
 

@@ -391,7 +391,7 @@ fn read_candidate(
         path: candidate.path(),
         ..origin.clone()
     });
-    let mut object = None;
+    let mut objects = Vec::new();
     if let Some(header) = kinds::header(candidate.node, candidate.implied(), &mut reporter) {
         reporter.about(Some(object_ref(
             candidate.node,
@@ -404,13 +404,17 @@ fn read_candidate(
                 reporter.has_no_namespace();
             }
             report_remarks(remarks, is_strict, &mut reporter);
-            object = objects::read(candidate.node, &header, class, &mut reporter);
+            objects = objects::read(candidate.node, &header, class, &mut reporter);
         }
     }
     let mut outcome: Outcome = reporter.into();
-    outcome.objects.extend(object.map(|mut typed| {
+    let objects = objects.into_iter();
+    outcome.objects.extend(objects.map(|mut typed| {
         typed.set_origin(origin.clone());
-        Object { origin, typed }
+        Object {
+            origin: origin.clone(),
+            typed,
+        }
     }));
     outcome
 }

@@ -3,7 +3,8 @@
 use super::node::Node;
 use super::report::Reporter;
 use super::suggest::nearest;
-use super::syntax_help;
+use super::{syntax_help, templates};
+use crate::custom;
 use crate::diagnostic::Severity;
 use crate::operators::{self, Operator};
 use crate::policy::PolicyFamily;
@@ -31,6 +32,8 @@ pub(crate) enum Class {
     Typed(Typed),
     /// A kind we do not know with a pod template where all workloads have it.
     OtherWorkload,
+    /// A kind we do not know with pod templates elsewhere.
+    NestedTemplates,
 }
 
 impl Class {
@@ -39,7 +42,7 @@ impl Class {
         match self {
             Self::Policy(family) => family != PolicyFamily::NetworkPolicy,
             Self::Typed(typed) => matches!(typed, Typed::Namespace | Typed::Node),
-            Self::OtherWorkload => false,
+            Self::OtherWorkload | Self::NestedTemplates => false,
         }
     }
 }
@@ -154,10 +157,17 @@ const FOREIGN_KINDS: &[&str] = &[
     "EgressNetworkPolicy",
 ];
 
+/// Those of service meshes: a proxy asks them about requests, when a connection is there.
+const REQUEST_KINDS: &[&str] = &["AuthorizationPolicy"];
+
 /// Files that are part of other tools' input.
 const COMPANION_FILES: &[&str] = &[
     "Chart.yaml",
     "Chart.lock",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
     "requirements.yaml",
     "requirements.lock",
 ];
@@ -304,8 +314,41 @@ pub(crate) fn classify(
     }
     if let Some(operator) = operators::find(&header.api_version, kind) {
         pods_of_others(kind, operator, node, reporter);
+        return None;
     }
+    if custom::makes_no_pods(&header.api_version, kind) {
+        return None;
+    }
+    if !templates::nested(node).is_empty() {
+        return Some(Class::NestedTemplates);
+    }
+    may_make_pods(header, node, reporter);
     None
+}
+
+/// Says of an object that it is not known whether somebody makes pods of it.
+fn may_make_pods(header: &Header, node: &Node<'_>, reporter: &mut Reporter<'_>) {
+    let kind = &header.kind;
+    let installer = custom::installer(&header.api_version, kind);
+    let namespace = node.at(&["metadata", "namespace"]);
+    // By what such kinds are called everywhere, they are in no namespace.
+    if installer.is_none() && namespace.is_none() && kind.starts_with("Cluster") {
+        return;
+    }
+    let (message, help) = match installer {
+        Some(installer) => (
+            format!("what this {kind} installs is not in it"),
+            installer.how.to_owned(),
+        ),
+        None => (
+            format!("it is not known whether pods are made of this {kind}"),
+            "pods are seen where the input has them: add `kubectl get pods -o yaml`".to_owned(),
+        ),
+    };
+    let extent = node.get("kind").map_or_else(|| node.head(), Node::head);
+    reporter
+        .report(Severity::Note, custom::MAY_MAKE_PODS, extent, message)
+        .help(help);
 }
 
 /// Says of an object that its pods are made by an operator, and are not seen in it.
@@ -344,14 +387,22 @@ fn foreign_policy(group: &str, kind: &str) -> Option<&'static str> {
 
 fn unsupported(header: &Header, maker: &str, node: &Node<'_>, reporter: &mut Reporter<'_>) {
     let extent = node.get("kind").map_or_else(|| node.head(), Node::head);
-    reporter
-        .warning(
-            "unsupported-policy",
-            extent,
-            format!("verdicts do not take this {} of {maker} into account", header.kind),
-        )
-        .help("only NetworkPolicy, ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy are evaluated")
-        .left_out("this policy was left out");
+    let reported = reporter.warning(
+        "unsupported-policy",
+        extent,
+        format!(
+            "verdicts do not take this {} of {maker} into account",
+            header.kind
+        ),
+    );
+    if REQUEST_KINDS.contains(&&*header.kind) {
+        // Nothing is missing in an answer about connections.
+        reported.help("it decides about requests inside connections, and opens none");
+    } else {
+        reported
+            .help("only NetworkPolicy, ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy are evaluated")
+            .left_out("this policy was left out");
+    }
 }
 
 fn wrong_api_version(header: &Header, node: &Node<'_>, right: &str, reporter: &mut Reporter<'_>) {

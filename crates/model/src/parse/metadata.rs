@@ -91,7 +91,9 @@ fn name_syntax(class: Class) -> fn(&str) -> Result<(), Expected> {
     match class {
         // Their names are parts of domain names.
         Class::Typed(Typed::Namespace | Typed::Service) => names::label,
-        Class::Typed(_) | Class::Policy(_) | Class::OtherWorkload => names::subdomain,
+        Class::Typed(_) | Class::Policy(_) | Class::OtherWorkload | Class::NestedTemplates => {
+            names::subdomain
+        }
     }
 }
 

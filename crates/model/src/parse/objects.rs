@@ -12,40 +12,46 @@ use super::kinds::{Class, Header, Typed};
 use super::node::Node;
 use super::place::Place;
 use super::report::Reporter;
-use super::{TypedObject, masks, metadata, policy};
+use super::{TypedObject, masks, metadata, policy, templates};
+use crate::source::KeyPath;
 
 /// The fields that were left unread because of a slip.
 type Slips = RefCell<Vec<Misspelt>>;
 
-/// Reads an object. `None` after a message.
+/// Reads an object. Nothing after a message; several where each pod template in it is a
+/// workload.
 pub(crate) fn read(
     node: &Node<'_>,
     header: &Header,
     class: Class,
     reporter: &mut Reporter<'_>,
-) -> Option<TypedObject> {
+) -> Vec<TypedObject> {
     let since = reporter.count();
     let slips = Slips::default();
     let read = match class {
         Class::Policy(family) => {
-            let policy = policy::read(node, family, reporter)?;
-            return Some(TypedObject::Policy(Box::new(policy)));
+            let policy = policy::read(node, family, reporter);
+            let policy = policy.map(|policy| TypedObject::Policy(Box::new(policy)));
+            return policy.into_iter().collect();
         }
         _ if !metadata::check(&Place::root(node), class, reporter) => None,
-        Class::Typed(typed) => Some(read_typed(node, typed, &slips)),
-        Class::OtherWorkload => Some(read_other_workload(node, header, &slips)),
+        Class::Typed(typed) => Some(read_typed(node, typed, &slips).map(|typed| vec![typed])),
+        Class::OtherWorkload => {
+            Some(read_other_workload(node, header, &slips).map(|typed| vec![typed]))
+        }
+        Class::NestedTemplates => Some(read_nested(node, header, &slips)),
     };
     // An API server drops what it does not know: what is here, it knows.
     if !metadata::is_live(node) {
         report_slips(slips.into_inner(), reporter);
     }
     match read {
-        Some(Ok(typed)) => return Some(typed),
+        Some(Ok(typed)) => return typed,
         Some(Err(error)) => report(node, &error, reporter),
         None => {}
     }
     reporter.left_out(since, &format!("this {} was left out", header.kind));
-    None
+    Vec::new()
 }
 
 fn read_typed(node: &Node<'_>, typed: Typed, slips: &Slips) -> Result<TypedObject, ReadError> {
@@ -87,44 +93,80 @@ fn name_generated(metadata: &mut ObjectMeta) {
     }
 }
 
+/// Reads what is at the end of `path`.
+fn part<T: DeserializeOwned>(
+    part: &Node<'_>,
+    path: &KeyPath,
+    mask: &Mask,
+    slips: &Slips,
+) -> Result<T, ReadError> {
+    let below = Slips::default();
+    let read = read_noting_slips(part, mask, &below);
+    slips
+        .borrow_mut()
+        .extend(below.into_inner().into_iter().map(|slip| Misspelt {
+            path: format!("{path}.{}", slip.path),
+            ..slip
+        }));
+    read.map_err(|error| error.below(path, part))
+}
+
+/// The same, or the default where there is nothing.
+fn optional_part<T: DeserializeOwned + Default>(
+    node: &Node<'_>,
+    keys: &[&str],
+    mask: &Mask,
+    slips: &Slips,
+) -> Result<T, ReadError> {
+    let path = keys.iter().fold(KeyPath::root(), |path, key| path.key(key));
+    match node.at(keys) {
+        Some(found) => part(found, &path, mask, slips),
+        None => Ok(T::default()),
+    }
+}
+
 fn read_other_workload(
     node: &Node<'_>,
     header: &Header,
     slips: &Slips,
 ) -> Result<TypedObject, ReadError> {
-    /// Reads what is at the end of `keys`, or the default.
-    fn part<T: DeserializeOwned + Default>(
-        node: &Node<'_>,
-        keys: &[&'static str],
-        mask: &Mask,
-        slips: &Slips,
-    ) -> Result<T, ReadError> {
-        let Some(part) = node.at(keys) else {
-            return Ok(T::default());
-        };
-        let below = Slips::default();
-        let read = read_noting_slips(part, mask, &below);
-        slips
-            .borrow_mut()
-            .extend(below.into_inner().into_iter().map(|slip| Misspelt {
-                path: format!("{}.{}", keys.join("."), slip.path),
-                ..slip
-            }));
-        read.map_err(|error| error.below(keys, part))
-    }
-    let mut metadata: ObjectMeta = part(node, &["metadata"], &masks::METADATA, slips)?;
+    let mut metadata: ObjectMeta = optional_part(node, &["metadata"], &masks::METADATA, slips)?;
     name_generated(&mut metadata);
+    let template = optional_part(node, &["spec", "template"], &masks::POD_TEMPLATE, slips)?;
     Ok(TypedObject::OtherWorkload {
         kind: header.kind.clone(),
         metadata: Box::new(metadata),
-        replicas: part(node, &["spec", "replicas"], &Mask::All, slips)?,
-        template: Box::new(part(
-            node,
-            &["spec", "template"],
-            &masks::POD_TEMPLATE,
-            slips,
-        )?),
+        replicas: optional_part(node, &["spec", "replicas"], &Mask::All, slips)?,
+        template: Box::new(template),
     })
+}
+
+/// Each pod template as a workload: of the name of the object where there is one, with
+/// what tells it from the others where there are several.
+fn read_nested(
+    node: &Node<'_>,
+    header: &Header,
+    slips: &Slips,
+) -> Result<Vec<TypedObject>, ReadError> {
+    let mut metadata: ObjectMeta = optional_part(node, &["metadata"], &masks::METADATA, slips)?;
+    name_generated(&mut metadata);
+    let nested = templates::nested(node);
+    let is_one = nested.len() == 1;
+    let read = nested.iter().map(|nested| {
+        let template = part(nested.node, &nested.path, &masks::POD_TEMPLATE, slips)?;
+        let mut metadata = metadata.clone();
+        if let Some(name) = metadata.name.as_mut().filter(|_| !is_one) {
+            name.push('-');
+            name.push_str(&nested.label);
+        }
+        Ok(TypedObject::OtherWorkload {
+            kind: header.kind.clone(),
+            metadata: Box::new(metadata),
+            replicas: None,
+            template: Box::new(template),
+        })
+    });
+    read.collect()
 }
 
 /// Says which fields were not read because their name is nearly, but not quite, one that

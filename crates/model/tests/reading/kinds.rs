@@ -41,6 +41,71 @@ fn every_kind_that_makes_pods_is_read() {
 }
 
 #[test]
+fn pod_templates_inside_unknown_kinds_are_workloads_of_their_own() {
+    let template = |labels: &str| {
+        format!(
+            "{{metadata: {{labels: {{{labels}}}}}, spec: {{containers: [{{name: c, image: c}}]}}}}"
+        )
+    };
+    let (a, b) = (template("a: b"), template("c: d"));
+    let inside = |api_version: &str, kind: &str, spec: &str| {
+        let text = format!(
+            "apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: x, namespace: shop}}\nspec: {spec}\n"
+        );
+        let found = read(text.as_str()).objects.into_iter().map(|object| {
+            let template = object.typed.pod_template().unwrap();
+            let labels = template.metadata.clone().unwrap_or_default().labels;
+            let labels = labels.unwrap_or_default();
+            format!("{} {labels:?}", object.typed.name())
+        });
+        found.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        inside(
+            "batch.volcano.sh/v1alpha1",
+            "Job",
+            &format!("{{tasks: [{{name: t, template: {a}}}]}}")
+        ),
+        ["x {\"a\": \"b\"}"]
+    );
+    assert_eq!(
+        inside(
+            "leaderworkerset.x-k8s.io/v1",
+            "LeaderWorkerSet",
+            &format!("{{leaderWorkerTemplate: {{leaderTemplate: {a}, workerTemplate: {b}}}}}")
+        ),
+        ["x-leader {\"a\": \"b\"}", "x-worker {\"c\": \"d\"}"]
+    );
+    assert_eq!(
+        inside(
+            "kubeflow.org/v1",
+            "PyTorchJob",
+            &format!(
+                "{{pytorchReplicaSpecs: {{Master: {{template: {a}}}, Worker: {{template: {b}}}}}}}"
+            )
+        ),
+        ["x-master {\"a\": \"b\"}", "x-worker {\"c\": \"d\"}"]
+    );
+    assert_eq!(
+        inside(
+            "batch.volcano.sh/v1alpha1",
+            "Job",
+            &format!("{{tasks: [{{template: {a}}}, {{template: {b}}}]}}")
+        ),
+        ["x-tasks {\"a\": \"b\"}", "x-tasks-2 {\"c\": \"d\"}"]
+    );
+    // What is a whole object inside is applied elsewhere; what makes no pods has none.
+    let whole =
+        format!("{{manifest: {{apiVersion: apps/v1, kind: Deployment, spec: {{template: {a}}}}}}}");
+    assert_eq!(inside("example.com/v1", "Wrapper", &whole), [""; 0]);
+    let pattern = format!("{{rules: [{{mutate: {a}}}]}}");
+    assert_eq!(inside("kyverno.io/v1", "Policy", &pattern), [""; 0]);
+    // The object itself is no template.
+    let own = "{containers: [{name: c, image: c}]}";
+    assert_eq!(inside("example.com/v1", "Proxy", own), [""; 0]);
+}
+
+#[test]
 fn the_other_kinds_are_read() {
     let text = "
 {apiVersion: v1, kind: Node, metadata: {name: node}, spec: {podCIDR: 10.0.0.0/24}, status: {addresses: [{type: InternalIP, address: 192.0.2.1}], capacity: 7}}

@@ -221,6 +221,10 @@ impl Cell {
 /// The posture of a namespace, in the order of [`POSTURE`].
 pub(super) fn posture(posture: &NamespacePosture) -> [Cell; 7] {
     let isolated = |number: usize| {
+        // Whatever pods there are, the input does not have them.
+        if posture.pods == 0 {
+            return Cell::new("unknown", Tone::Unknown);
+        }
         let tone = match number {
             n if n == posture.pods => Tone::Good,
             0 => Tone::Bad,
