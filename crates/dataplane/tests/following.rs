@@ -235,12 +235,19 @@ fn step(held: &mut Compiled, changing: &Changing, single: bool, what: &str) -> b
     !changes.is_empty()
 }
 
+/// Seeds that found something once.
+///
+/// 3621: all who asked for a set that moved passed on to an equal one, and a set without
+/// anybody but a table that was gone was given to others under its number.
+const FOUND_SOMETHING: [u64; 1] = [3621];
+
 #[test]
 fn what_follows_changes_is_what_compiling_everything_makes() {
     let first = number("RINGFENCE_SEED", 0);
     let (mut changed, mut steps) = (0, 0);
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-    for seed in first..first + number("RINGFENCE_CLUSTERS", 300) {
+    let seeds = first..first + number("RINGFENCE_CLUSTERS", 300);
+    for seed in seeds.chain(FOUND_SOMETHING) {
         let mut changing = Changing::new(seed, Size::Small);
         let empty = Compiled::default();
         let mut held = Compiled::new(&changing.engine, &changing.node, &empty);

@@ -207,9 +207,6 @@ impl Family {
             self.read_table(engine, table, &mut dirty, edit);
             changed.insert(table);
         }
-        for set in found.given_back {
-            self.sets.release(set);
-        }
         for table in changed {
             if let Some(said) = self.said_mut(table) {
                 said.drop_empty_groups();
@@ -295,6 +292,12 @@ impl Family {
         let mut parted = Vec::new();
         let mut moved = Vec::new();
         let movable = found.movable(&self.sets);
+        // Before anybody looks for an equal set: all who ask for a set that moved may pass on
+        // to another. With one who is gone it would look asked for, and be found by others
+        // under the number that those who passed on had asked for.
+        for set in &found.given_back {
+            self.sets.release(*set);
+        }
         for (number, by_delta) in &found.moving {
             for (delta, owners) in by_delta {
                 if movable.contains(number) {
