@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Chain, Hook, Key, KeyType, Name, Ruleset, Set, Value, ValueType};
+use super::{Chain, Hook, Key, KeyType, Lookup, Name, Ruleset, Set, Value, ValueType, key};
 
 /// One step. Steps are in an order that the kernel accepts: what is referred to exists
 /// before, and goes after.
@@ -87,7 +87,7 @@ impl Changes {
                     let (unasked, fewer): (Elements, Elements) = elements
                         .iter()
                         .cloned()
-                        .partition(|(key, _)| held.is_some_and(|held| is_unasked(held, key)));
+                        .partition(|element| held.is_some_and(|held| is_unasked(held, element)));
                     let leads = held.is_some_and(|held| held.value == NUMBER);
                     let left = fewer.iter().map(|(key, _)| key);
                     let left = left.filter(|key| leads && leaving.contains(key));
@@ -238,8 +238,20 @@ fn is_numbered(set: &&Set) -> bool {
     set.key.first() == Some(&KeyType::PeerSet)
 }
 
-/// Whether nothing asks any more for the number of an element that leaves a set.
-fn is_unasked(held: &Set, key: &Key) -> bool {
+/// Whether nothing asks any more for an element that leaves a set: for its number, or for
+/// the addresses of its range and for what they lead to.
+fn is_unasked(held: &Set, (key, value): &(Key, Value)) -> bool {
+    if let (Lookup::Interval, Value::Bytes(stand_in)) = (held.lookup, value) {
+        let (first, last) = key.bounds();
+        let next = |key: Key| held.elements.range(key..).next();
+        let begins_in = next(first.clone()).is_some_and(|(key, _)| key.bytes <= last.bytes);
+        let before = held.elements.range(..first.clone()).next_back();
+        let reaches_in = before.is_some_and(|(key, _)| key.bounds().1.bytes >= first.bytes);
+        // It is the first address of a range that leads to it.
+        let stand_in = key::bytes(stand_in);
+        let leads = next(stand_in.clone()).is_some_and(|(key, _)| key.bytes == stand_in.bytes);
+        return !begins_in && !reaches_in && !leads;
+    }
     let number = key.bytes.get(..4).filter(|_| is_numbered(&held));
     number.is_some_and(|number| held.numbered(number).next().is_none())
 }
