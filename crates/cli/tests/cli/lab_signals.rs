@@ -26,8 +26,13 @@ fn many_pods(count: usize) -> String {
     yaml
 }
 
+/// A shell that runs tests in the background has them ignore SIGINT, and what they start
+/// with them: `env` takes that back before it becomes the program.
 fn start(arguments: &[&str], stdin: &str) -> Child {
-    let mut child = command()
+    let program = command();
+    let mut child = Command::new("env")
+        .arg("--default-signal=INT,TERM")
+        .arg(program.get_program())
         .arg("lab")
         .args(arguments)
         .args(["-f", "-"])
