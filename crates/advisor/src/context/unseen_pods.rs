@@ -18,7 +18,7 @@ pub struct UnseenPods {
 
 /// In the order of the input.
 pub(super) fn of(context: &Context<'_>) -> Vec<UnseenPods> {
-    let applied_to = context.options.applied_to.as_deref().unwrap_or("default");
+    let applied_to = context.options.default_namespace();
     let notes = context.diagnostics.iter();
     let notes = notes.filter(|diagnostic| diagnostic.code == UNSEEN_PODS);
     let objects = notes.filter_map(|diagnostic| diagnostic.object.clone());

