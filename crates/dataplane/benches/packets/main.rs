@@ -1,11 +1,12 @@
 //! What a packet pays: connecting, a round trip, and bulk, with and without rules.
 //!
 //! `cargo bench -p ringfence-dataplane --bench packets`; needs the right to make network
-//! namespaces. Every round measures every kind of ruleset once, so that what else the
-//! machine does falls on all of them, each right after or before connection tracking alone:
-//! ratios are those within such a pair. `RINGFENCE_ROUNDS` says how many rounds (default 7),
-//! `RINGFENCE_PLOT` where a picture goes. Figures with the machine are in
-//! `docs/benchmarks.md`.
+//! namespaces. Every kind of ruleset has a network of its own and is loaded once; every round
+//! measures each of them right before or after connection tracking alone, so that what else
+//! the machine does falls on both: ratios are those within such a pair. What connection
+//! tracking alone takes in a second network, of the first, is the error of all of it.
+//! `RINGFENCE_ROUNDS` says how many rounds (default 25), `RINGFENCE_PLOT` where a picture
+//! goes. Figures with the machine are in `docs/benchmarks.md`.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -26,7 +27,7 @@ mod traffic;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use network::{Network, connect, serve_udp, v4};
+use network::Network;
 use nlink::netlink::namespace::Netns;
 use nlink::netlink::nftables::{BaseChain, Chain, CtState, Family, FilterHook, Priority, Rule};
 use ringfence_dataplane::compile::{Compiled, Enforcement, Node};
@@ -36,7 +37,7 @@ use ringfence_engine::{Engine, Profile};
 use ringfence_model::parse::{self, Input, Limits};
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 use ringfence_testkit::generate::scale::Shape;
-use traffic::{Figures, bulk, median, serve};
+use traffic::{Bulk, Figures, bulk, median, quartiles, serve};
 
 const WEB: usize = 0;
 const DB: usize = 1;
@@ -109,11 +110,7 @@ spec:
 
 async fn install(namespace: &Netns, kind: &Kind) {
     let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    table.delete().await.unwrap();
     let nft = nlink::Connection::<nlink::netlink::Nftables>::new_in(namespace).unwrap();
-    nft.del_table_if_exists("other", Family::Inet)
-        .await
-        .unwrap();
     let base = BaseChain::filter(FilterHook::Forward, Priority::Filter);
     let chain = Chain::new("other", "forward")
         .unwrap()
@@ -153,120 +150,133 @@ async fn install(namespace: &Netns, kind: &Kind) {
     }
 }
 
-fn kinds(network: &Network) -> Vec<(String, Kind)> {
-    let mut kinds = vec![
-        ("nothing".to_owned(), Kind::Nothing),
-        ("connections only".to_owned(), Kind::ConnectionsOnly),
-        ("1,000 linear rules".to_owned(), Kind::Linear(1_000)),
+/// Two pods and a node between whom a ruleset stands.
+struct Place {
+    name: String,
+    network: Network,
+    bulk: Bulk,
+}
+
+async fn place(name: &str, kind: impl FnOnce(&Network) -> Kind) -> Place {
+    let network = Network::new(&["web", "db"]).await;
+    install(network.node.netns(), &kind(&network)).await;
+    let bulk = serve(&network);
+    Place {
+        name: name.to_owned(),
+        network,
+        bulk,
+    }
+}
+
+/// Every kind that is measured; the clusters by number of pods, then of policies.
+async fn places() -> Vec<Place> {
+    let mut places = vec![
+        place("nothing", |_| Kind::Nothing).await,
+        place("connections only, again", |_| Kind::ConnectionsOnly).await,
+        place("1,000 linear rules", |_| Kind::Linear(1_000)).await,
     ];
     for pods in PODS {
         for policies in POLICIES {
+            let name = format!("{pods} pods, {policies} policies");
             let shape = Shape::with(pods, policies);
-            let kind = ours(network, shape, Enforcement::Enforce);
-            kinds.push((format!("{pods} pods, {policies} policies"), kind));
+            let kind = |network: &_| ours(network, shape, Enforcement::Enforce);
+            places.push(place(&name, kind).await);
         }
     }
-    let audit = ours(network, Shape::with(10_000, 10_000), Enforcement::Audit);
-    kinds.push(("audit, 10000 pods, 10000 policies".to_owned(), audit));
-    kinds
+    let shape = Shape::with(10_000, 10_000);
+    let audit = |network: &_| ours(network, shape, Enforcement::Audit);
+    places.push(place("audit, 10000 pods, 10000 policies", audit).await);
+    places
 }
 
-/// The place of what only tracks connections among [`kinds`].
-const ALONE: usize = 1;
+/// The place of the first cluster among [`places`].
+const OURS: usize = 3;
 
-/// One measure with connection tracking alone and one with a kind, right after each other;
+/// One measure with connection tracking alone and one in a place, right after each other;
 /// each is first every other time.
-async fn pair<T: Copy + Default>(
-    network: &Network,
-    [alone, kind]: [&Kind; 2],
+fn pair<T: Copy + Default>(
+    alone: &Place,
+    place: &Place,
     number: usize,
-    measure: fn(&Netns) -> T,
+    measure: fn(&Place) -> T,
 ) -> [T; 2] {
     let mut both = [T::default(); 2];
     for which in [number % 2, 1 - number % 2] {
-        install(network.node.netns(), [alone, kind][which]).await;
-        both[which] = measure(network.pod(WEB));
+        both[which] = measure([alone, place][which]);
     }
     both
+}
+
+fn tell(place: &Place, figures: &[[Figures; 2]]) {
+    let of = |value: fn(&Figures) -> f64| median(figures.iter().map(|both| value(&both[1])));
+    let ratio = |value: fn(&Figures) -> f64| {
+        let ratios = figures.iter();
+        quartiles(ratios.map(|[alone, kind]| value(kind) / value(alone)))
+    };
+    let [middle, low, high] = ratio(|it| it.connect_p50);
+    println!(
+        "{:<36} {:>8.1} us ({middle:>5.3} x, {low:>5.3} to {high:>5.3}) {:>8.1} us ({:>5.3} x) \
+         {:>8.1} us ({:>5.3} x) {:>8.1} us",
+        place.name,
+        of(|it| it.connect_p50),
+        of(|it| it.connect_p99),
+        ratio(|it| it.connect_p99)[0],
+        of(|it| it.round_trip_p50),
+        ratio(|it| it.round_trip_p50)[0],
+        of(|it| it.round_trip_p99),
+    );
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let rounds = std::env::var("RINGFENCE_ROUNDS").ok();
-    let rounds: usize = rounds.map_or(7, |text| text.parse().expect("a number"));
-    let network = Network::new(&["web", "db"]).await;
-    // A port that was used is not used again for a minute: all of them are needed.
-    for sysctl in [network.pod(WEB).sysctl(), network.node.netns().sysctl()] {
-        sysctl
-            .set("net.ipv4.ip_local_port_range", "1024 65535")
-            .unwrap();
-    }
-    serve(network.pod(DB), 7000);
-    serve_udp(network.pod(DB), v4(DB), 53);
-    let kinds = kinds(&network);
-    let control = connect(network.pod(WEB), v4(DB), 7000);
-    assert!(control.is_some(), "it is up");
-    let alone = &kinds[ALONE].1;
-    let mut figures: Vec<Vec<[Figures; 2]>> = kinds.iter().map(|_| Vec::new()).collect();
+    let rounds: usize = rounds.map_or(25, |text| text.parse().expect("a number"));
+    traffic::stay_here();
+    let alone = place("connections only", |_| Kind::ConnectionsOnly).await;
+    let places = places().await;
+    let mut figures: Vec<Vec<[Figures; 2]>> = places.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
-        for ((_, kind), figures) in kinds.iter().zip(&mut figures) {
-            figures.push(pair(&network, [alone, kind], round, Figures::measure).await);
+        for (place, figures) in places.iter().zip(&mut figures) {
+            figures.push(pair(&alone, place, round, |place| {
+                Figures::measure(&place.network)
+            }));
         }
     }
     println!(
-        "{:<36} {:>21} {:>21} {:>12} {:>12}",
-        "", "connect p50", "connect p99", "UDP rtt p50", "UDP rtt p99"
+        "{:<36} {:>36} {:>21} {:>21} {:>11}",
+        "", "connect p50 (quartiles)", "connect p99", "UDP rtt p50", "UDP rtt p99"
     );
-    for (index, (name, _)) in kinds.iter().enumerate() {
-        let figures = &figures[index];
-        let of = |value: fn(&Figures) -> f64| median(figures.iter().map(|both| value(&both[1])));
-        let ratio = |value: fn(&Figures) -> f64| {
-            let ratios = figures
-                .iter()
-                .map(|[alone, kind]| value(kind) / value(alone));
-            median(ratios)
-        };
-        println!(
-            "{name:<36} {:>8.1} us ({:>5.2} x) {:>8.1} us ({:>5.2} x) {:>9.1} us {:>9.1} us",
-            of(|it| it.connect_p50),
-            ratio(|it| it.connect_p50),
-            of(|it| it.connect_p99),
-            ratio(|it| it.connect_p99),
-            of(|it| it.round_trip_p50),
-            of(|it| it.round_trip_p99),
-        );
+    for (place, figures) in places.iter().zip(&figures) {
+        tell(place, figures);
     }
     println!("\nbulk, of that with connection tracking alone: median (quartiles), pairs");
-    for index in [0, 2, kinds.len() - 2, kinds.len() - 1] {
-        let (name, kind) = &kinds[index];
-        let mut ratios = Vec::new();
-        for number in 0..rounds * 3 {
-            let [tracked, gigabits] = pair(&network, [alone, kind], number, bulk).await;
-            ratios.push(gigabits / tracked);
+    let one: fn(&Place) -> f64 = |place| bulk(&place.bulk.here);
+    let two: fn(&Place) -> f64 = |place| bulk(&place.bulk.next);
+    for (processors, measure) in [("one processor", one), ("two processors", two)] {
+        for index in [0, 1, 2, places.len() - 2, places.len() - 1] {
+            let pairs = rounds * 20;
+            let ratios = (0..pairs).map(|number| {
+                let [tracked, gigabits] = pair(&alone, &places[index], number, measure);
+                gigabits / tracked
+            });
+            let [middle, low, high] = quartiles(ratios);
+            let name = &places[index].name;
+            println!("{name:<36} {processors:<15} {middle:.3} ({low:.3} to {high:.3}), {pairs}");
         }
-        ratios.sort_by(f64::total_cmp);
-        let at = |quarters: usize| ratios[(ratios.len() - 1) * quarters / 4];
-        let pairs = ratios.len();
-        println!(
-            "{name:<36} {:.3} ({:.3} to {:.3}), {pairs}",
-            at(2),
-            at(1),
-            at(3)
-        );
     }
     if let Ok(path) = std::env::var("RINGFENCE_PLOT") {
         let of = |index: usize| median(figures[index].iter().map(|both| both[1].connect_p50));
         let flat = [
             (0, "nothing"),
-            (ALONE, "connection tracking only"),
+            (1, "connection tracking only"),
             (2, "1,000 linear rules"),
         ];
         let flat = flat.map(|(index, name)| (name.to_owned(), of(index)));
         let ours = PODS.iter().enumerate().map(|(line, pods)| {
             let points = POLICIES.iter().enumerate();
             let points =
-                points.map(|(at, policies)| (*policies, of(3 + line * POLICIES.len() + at)));
+                points.map(|(at, policies)| (*policies, of(OURS + line * POLICIES.len() + at)));
             (format!("Ringfence, {pods} pods"), points.collect())
         });
         plot::draw(path.as_ref(), &flat, &ours.collect::<Vec<_>>());
