@@ -108,7 +108,7 @@ fn resident() -> f64 {
 
 fn snapshot(pods: usize, policies: usize) -> Arc<Snapshot> {
     let mut builder = SnapshotBuilder::new(BuildOptions::default());
-    builder.add(Shape::with(pods, policies).objects());
+    builder.add(Shape::with(pods, policies).one_by_one());
     Arc::new(builder.build(&Default::default()).0)
 }
 

@@ -70,6 +70,10 @@ impl Bounded {
         self.more_left_out |= diagnostic.left_out.is_some();
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     pub(crate) fn append(&mut self, other: Self) {
         self.extend(other.kept);
         self.more += other.more;

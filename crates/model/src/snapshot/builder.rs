@@ -6,6 +6,7 @@
 
 mod collect;
 mod containers;
+mod endpoint;
 pub(super) mod families;
 mod ingress;
 mod interner;
@@ -28,7 +29,7 @@ use super::Snapshot;
 use crate::address::IpFamily;
 use crate::diagnostic::Diagnostic;
 use crate::parse::{Object, Sources};
-use collect::Collected;
+use collect::Collection;
 use interner::Interner;
 use namespaces::Namespaces;
 use nodes::Nodes;
@@ -61,7 +62,8 @@ impl Default for BuildOptions {
 #[derive(Debug, Default)]
 pub struct SnapshotBuilder {
     options: BuildOptions,
-    objects: Vec<Object>,
+    interner: Interner,
+    collection: Collection,
 }
 
 impl SnapshotBuilder {
@@ -70,14 +72,20 @@ impl SnapshotBuilder {
     pub fn new(options: BuildOptions) -> Self {
         Self {
             options,
-            objects: Vec::new(),
+            ..Self::default()
         }
     }
 
     /// Adds objects. Order matters only between two objects of the same kind,
     /// namespace and name: the later replaces the earlier, as with `kubectl apply`.
+    ///
+    /// Of pods and of what makes pods, only what is needed is kept, so that objects which
+    /// come one by one never stand in memory all at once.
     pub fn add(&mut self, objects: impl IntoIterator<Item = Object>) {
-        self.objects.extend(objects);
+        for object in objects {
+            let namespace = &self.options.default_namespace;
+            self.collection.add(object, namespace, &mut self.interner);
+        }
     }
 
     /// Builds the snapshot. Diagnostics name duplicates and objects that could not be
@@ -85,16 +93,11 @@ impl SnapshotBuilder {
     #[must_use]
     pub fn build(self, sources: &Sources) -> (Snapshot, Vec<Diagnostic>) {
         let mut notices = Notices::new(sources);
-        let mut interner = Interner::default();
-        let collected = Collected::sort(
-            self.objects,
-            &self.options.default_namespace,
-            &mut interner,
-            &mut notices,
-        );
+        let mut interner = self.interner;
+        let collected = self.collection.by_kind(&mut notices);
 
         let nodes = Nodes::read(collected.nodes, &mut interner, &mut notices);
-        let mut pods = pods::read_live(collected.pods, &nodes, &mut interner, &mut notices);
+        let mut pods = pods::live(collected.pods, &nodes, &mut interner, &mut notices);
         pods::settle_contested_addresses(&mut pods, &mut notices);
         let hosts_by_address = pods::hosts_by_address(&pods);
         let mut workloads = Workloads::group(

@@ -81,26 +81,29 @@ impl Shape {
     /// The cluster as typed objects.
     #[must_use]
     pub fn objects(&self) -> Vec<Object> {
-        let mut typed = workloads::infrastructure(self);
-        for deployment in 0..self.deployments {
-            let name = Name::of(self, deployment);
-            typed.push(workloads::deployment(&name));
-            typed.push(workloads::service(&name));
-            for replica in 0..self.replicas {
-                typed.push(workloads::pod(self, &name, replica));
-            }
-            typed.extend(policies::of_deployment(self, &name));
-        }
-        typed.extend(policies::of_namespaces(self));
-        typed.extend(policies::of_cluster(self));
-        typed.extend(policies::more(self));
-        typed
+        self.one_by_one().collect()
+    }
+
+    /// The same, each made when it is asked for.
+    pub fn one_by_one(&self) -> impl Iterator<Item = Object> {
+        let shape = *self;
+        let deployments = (0..shape.deployments).flat_map(move |deployment| {
+            let name = Name::of(&shape, deployment);
+            let mut typed = vec![workloads::deployment(&name), workloads::service(&name)];
+            typed.extend((0..shape.replicas).map(|replica| workloads::pod(&shape, &name, replica)));
+            typed.extend(policies::of_deployment(&shape, &name));
+            typed
+        });
+        workloads::infrastructure(self)
             .into_iter()
+            .chain(deployments)
+            .chain(policies::of_namespaces(self))
+            .chain(policies::of_cluster(self))
+            .chain(policies::more(shape))
             .map(|typed| Object {
                 origin: None,
                 typed,
             })
-            .collect()
     }
 
     /// The cluster as one YAML text.

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::interner::Interner;
 use super::notices::{Notices, Subject};
+use super::pods::PodObject;
 use super::templates::{self, WorkloadObject};
 use crate::object::ObjectRef;
 use crate::parse::{Object, TypedObject};
@@ -38,14 +39,14 @@ impl<T> Named<T> {
     }
 }
 
-/// All objects, sorted by kind; in the order of the input. They stay in their boxes:
-/// the types of the API are kilobytes each.
+/// All objects, sorted by kind; in the order of the input. They stay in their boxes, so
+/// that they are not moved about.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     pub(super) namespaces: Vec<Named<Box<core::Namespace>>>,
     pub(super) nodes: Vec<Named<Box<core::Node>>>,
-    pub(super) pods: Vec<Named<Box<core::Pod>>>,
-    pub(super) workloads: Vec<Named<WorkloadObject>>,
+    pub(super) pods: Vec<Named<Box<PodObject>>>,
+    pub(super) workloads: Vec<Named<Box<WorkloadObject>>>,
     pub(super) services: Vec<Named<Box<core::Service>>>,
     pub(super) endpoints: Vec<Named<Box<core::Endpoints>>>,
     pub(super) endpoint_slices: Vec<Named<Box<EndpointSlice>>>,
@@ -64,58 +65,120 @@ type Identity = (
     Arc<str>,
 );
 
-impl Collected {
-    pub(super) fn sort(
-        objects: Vec<Object>,
-        default_namespace: &str,
-        interner: &mut Interner,
-        notices: &mut Notices<'_>,
-    ) -> Self {
-        let mut kept: Vec<Option<(ObjectRef, Object)>> = Vec::with_capacity(objects.len());
-        let mut places: FxHashMap<Identity, usize> = FxHashMap::default();
-        for object in objects {
-            let id = identify(&object.typed, default_namespace, interner);
-            if id.name.is_empty() {
-                notices.without_name(Subject {
-                    id: &id,
-                    origin: object.origin.as_ref(),
-                });
-                continue;
-            }
-            let identity = (
-                std::mem::discriminant(&object.typed),
-                Arc::clone(&id.kind),
-                id.namespace.clone(),
-                Arc::clone(&id.name),
-            );
-            let earlier = places
-                .insert(identity, kept.len())
-                .and_then(|place| kept.get_mut(place))
-                .and_then(Option::take);
-            if let Some((_, earlier)) = earlier {
-                notices.duplicate(&id, earlier.origin.as_ref(), object.origin.as_ref());
-            }
-            kept.push(Some((id, object)));
-        }
+/// What is needed of an object.
+#[derive(Debug)]
+enum Needed {
+    Pod(Box<PodObject>),
+    Workload(Box<WorkloadObject>),
+    All(TypedObject),
+}
 
-        let mut collected = Self::default();
-        for (id, object) in kept.into_iter().flatten() {
-            collected.put(id, object);
+#[derive(Debug)]
+struct Kept {
+    id: ObjectRef,
+    origin: Option<Origin>,
+    needed: Needed,
+}
+
+/// What is said of objects before their places are known.
+#[derive(Debug)]
+enum Said {
+    WithoutName(ObjectRef, Option<Origin>),
+    /// An object, where it was defined before, and where again.
+    Duplicate(ObjectRef, [Option<Origin>; 2]),
+}
+
+/// Objects as they come, each once.
+#[derive(Debug, Default)]
+pub(super) struct Collection {
+    kept: Vec<Option<Kept>>,
+    places: FxHashMap<Identity, usize>,
+    said: Vec<Said>,
+}
+
+impl Collection {
+    pub(super) fn add(&mut self, object: Object, default_namespace: &str, interner: &mut Interner) {
+        let Object { origin, typed } = object;
+        let id = identify(&typed, default_namespace, interner);
+        if id.name.is_empty() {
+            self.said.push(Said::WithoutName(id, origin));
+            return;
+        }
+        let identity = (
+            std::mem::discriminant(&typed),
+            Arc::clone(&id.kind),
+            id.namespace.clone(),
+            Arc::clone(&id.name),
+        );
+        let place = self.places.insert(identity, self.kept.len());
+        let earlier = place.and_then(|place| self.kept.get_mut(place));
+        if let Some(earlier) = earlier.and_then(Option::take) {
+            let origins = [earlier.origin, origin.clone()];
+            self.said.push(Said::Duplicate(id.clone(), origins));
+        }
+        let subject = Subject {
+            id: &id,
+            origin: origin.as_ref(),
+        };
+        let needed = needed(typed, subject, interner);
+        self.kept.push(Some(Kept { id, origin, needed }));
+    }
+
+    /// The objects by kind; says which could not be told from others.
+    pub(super) fn by_kind(self, notices: &mut Notices<'_>) -> Collected {
+        for said in &self.said {
+            match said {
+                Said::WithoutName(id, origin) => notices.without_name(Subject {
+                    id,
+                    origin: origin.as_ref(),
+                }),
+                Said::Duplicate(id, [earlier, later]) => {
+                    notices.duplicate(id, earlier.as_ref(), later.as_ref());
+                }
+            }
+        }
+        let mut collected = Collected::default();
+        for kept in self.kept.into_iter().flatten() {
+            collected.put(kept);
         }
         collected
     }
+}
 
-    fn put(&mut self, id: ObjectRef, object: Object) {
+fn needed(typed: TypedObject, subject: Subject<'_>, interner: &mut Interner) -> Needed {
+    let typed = match typed {
+        TypedObject::Pod(pod) => {
+            let read = PodObject::read(*pod, subject, interner);
+            return Needed::Pod(Box::new(read));
+        }
+        typed => typed,
+    };
+    match templates::read(typed) {
+        Ok(mut workload) => {
+            let path = templates::path(&subject.id.kind);
+            workload.pod = workload.pod.read(&path, subject, interner);
+            Needed::Workload(Box::new(workload))
+        }
+        Err(typed) => Needed::All(typed),
+    }
+}
+
+impl Collected {
+    fn put(&mut self, kept: Kept) {
+        let Kept { id, origin, needed } = kept;
         if let Some(namespace) = &id.namespace
             && !self.mentioned_namespaces.contains(namespace)
         {
             self.mentioned_namespaces.insert(Arc::clone(namespace));
         }
-        let origin = object.origin;
-        match object.typed {
+        let typed = match needed {
+            Needed::Pod(object) => return self.pods.push(Named { id, origin, object }),
+            Needed::Workload(object) => return self.workloads.push(Named { id, origin, object }),
+            Needed::All(typed) => typed,
+        };
+        match typed {
             TypedObject::Namespace(object) => self.namespaces.push(Named { id, origin, object }),
             TypedObject::Node(object) => self.nodes.push(Named { id, origin, object }),
-            TypedObject::Pod(object) => self.pods.push(Named { id, origin, object }),
             TypedObject::Service(object) => self.services.push(Named { id, origin, object }),
             TypedObject::Endpoints(object) => self.endpoints.push(Named { id, origin, object }),
             TypedObject::EndpointSlice(object) => {
@@ -128,9 +191,16 @@ impl Collected {
                 origin: policy.origin.clone().or(origin),
                 ..*policy
             }),
-            workload => self
-                .workloads
-                .extend(templates::read(workload).map(|object| Named { id, origin, object })),
+            // These are what `needed` reads.
+            TypedObject::Pod(_)
+            | TypedObject::Deployment(_)
+            | TypedObject::StatefulSet(_)
+            | TypedObject::DaemonSet(_)
+            | TypedObject::ReplicaSet(_)
+            | TypedObject::ReplicationController(_)
+            | TypedObject::Job(_)
+            | TypedObject::CronJob(_)
+            | TypedObject::OtherWorkload { .. } => {}
         }
     }
 }

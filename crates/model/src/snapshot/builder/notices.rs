@@ -29,6 +29,10 @@ impl<'a> Notices<'a> {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         self.diagnostics.into_vec()
     }

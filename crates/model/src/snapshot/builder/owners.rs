@@ -42,7 +42,7 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    pub(super) fn of(objects: &[Named<WorkloadObject>]) -> Self {
+    pub(super) fn of(objects: &[Named<Box<WorkloadObject>>]) -> Self {
         let mut owners = Self::default();
         for named in objects {
             owners

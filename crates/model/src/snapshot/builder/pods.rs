@@ -7,13 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use rustc_hash::FxHashMap;
 
 use super::collect::Named;
+use super::endpoint::{Described, Endpoint};
 use super::interner::Interner;
 use super::nodes::Nodes;
 use super::notices::{Notices, Subject};
-use super::{containers, one_of_each_family, templates};
+use super::templates;
 use crate::labels::{Labels, UnknownKeys};
 use crate::object::ObjectRef;
-use crate::snapshot::ContainerPort;
 use crate::source::{KeyPath, Origin};
 
 /// A pod that runs, or may: one whose containers have not all ended.
@@ -27,159 +27,69 @@ pub(super) struct LivePod {
     being_deleted: bool,
 }
 
-/// What a pod's spec and status say about it as an endpoint of connections.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    pub(super) ports: Arc<[ContainerPort]>,
-    pub(super) host_network: bool,
-    pub(super) addresses: Vec<IpAddr>,
-    /// The addresses that the status gives for the node.
-    host_addresses: Vec<IpAddr>,
-    pub(super) node: Option<Arc<str>>,
+/// Where the spec and the status of a pod are.
+fn root() -> KeyPath {
+    KeyPath::root()
 }
 
-/// Reads all pods but those that have ended: they keep an address in their status
-/// that may be another pod's by now.
-pub(super) fn read_live(
-    objects: Vec<Named<Box<core::Pod>>>,
+/// What is needed of a pod's object.
+#[derive(Debug)]
+pub(super) struct PodObject {
+    controller: Option<OwnerReference>,
+    labels: Labels,
+    described: Described,
+    has_ended: bool,
+    being_deleted: bool,
+}
+
+impl PodObject {
+    pub(super) fn read(object: core::Pod, subject: Subject<'_>, interner: &mut Interner) -> Self {
+        let core::Pod {
+            mut metadata,
+            spec,
+            status,
+        } = object;
+        let phase = status.as_ref().and_then(|status| status.phase.as_deref());
+        Self {
+            controller: templates::controller_of(&metadata).cloned(),
+            labels: interner.labels(
+                metadata.labels.take().unwrap_or_default(),
+                UnknownKeys::None,
+            ),
+            has_ended: matches!(phase, Some("Succeeded" | "Failed")),
+            being_deleted: metadata.deletion_timestamp.is_some(),
+            described: Described::new(spec, status).read(&root(), subject, interner),
+        }
+    }
+}
+
+/// All pods but those that have ended: they keep an address in their status that may be
+/// another pod's by now.
+pub(super) fn live(
+    objects: Vec<Named<Box<PodObject>>>,
     nodes: &Nodes,
     interner: &mut Interner,
     notices: &mut Notices<'_>,
 ) -> Vec<LivePod> {
-    let live = objects.into_iter().filter(|named| {
-        let phase = named
-            .object
-            .status
-            .as_ref()
-            .and_then(|s| s.phase.as_deref());
-        !matches!(phase, Some("Succeeded" | "Failed"))
-    });
-    live.map(|mut named| {
-        let labels = named.object.metadata.labels.take().unwrap_or_default();
-        let subject = named.subject();
-        let endpoint = endpoint(
-            named.object.spec.as_ref(),
-            named.object.status.as_ref(),
-            &KeyPath::root(),
-            subject,
-            nodes,
-            interner,
-            notices,
-        );
+    let live = objects.into_iter().filter(|named| !named.object.has_ended);
+    live.map(|Named { id, origin, object }| {
+        let subject = Subject {
+            id: &id,
+            origin: origin.as_ref(),
+        };
+        let endpoint = object
+            .described
+            .endpoint(&root(), subject, nodes, interner, notices);
         LivePod {
-            controller: templates::controller_of(&named.object.metadata).cloned(),
-            labels: interner.labels(labels, UnknownKeys::None),
+            controller: object.controller,
+            labels: object.labels,
             endpoint,
-            being_deleted: named.object.metadata.deletion_timestamp.is_some(),
-            id: named.id,
-            origin: named.origin,
+            being_deleted: object.being_deleted,
+            id,
+            origin,
         }
     })
     .collect()
-}
-
-/// Reads the spec of a pod or of a template, and the status of a pod. `root` is the
-/// path of the value that has them as `spec` and `status`.
-pub(super) fn endpoint(
-    spec: Option<&core::PodSpec>,
-    status: Option<&core::PodStatus>,
-    root: &KeyPath,
-    subject: Subject<'_>,
-    nodes: &Nodes,
-    interner: &mut Interner,
-    notices: &mut Notices<'_>,
-) -> Endpoint {
-    let ports = spec
-        .map(|spec| containers::ports(spec, subject, root, notices))
-        .unwrap_or_default();
-    let host_network = spec.and_then(|spec| spec.host_network).unwrap_or_default();
-    let node = spec
-        .and_then(|spec| spec.node_name.as_deref())
-        .filter(|name| !name.is_empty())
-        .map(|name| interner.name(name));
-
-    let host_addresses = status
-        .map(|status| host_addresses(status, subject, notices))
-        .unwrap_or_default();
-    let mut addresses = if host_network {
-        host_addresses.clone()
-    } else {
-        Vec::new()
-    };
-    if addresses.is_empty()
-        && let Some(status) = status
-    {
-        addresses = pod_addresses(status, subject, notices);
-    }
-    if host_network && addresses.is_empty() {
-        let of_node = node.as_deref().map(|node| nodes.addresses_of(node));
-        addresses = of_node.unwrap_or_default().to_vec();
-    }
-    Endpoint {
-        ports: interner.ports(ports),
-        host_network,
-        addresses: one_of_each_family(addresses),
-        host_addresses,
-        node,
-    }
-}
-
-fn host_addresses(
-    status: &core::PodStatus,
-    subject: Subject<'_>,
-    notices: &mut Notices<'_>,
-) -> Vec<IpAddr> {
-    let many = status.host_ips.iter().flatten().map(|host| &host.ip);
-    read_addresses(
-        many,
-        "hostIPs",
-        status.host_ip.as_ref(),
-        "hostIP",
-        subject,
-        notices,
-    )
-}
-
-fn pod_addresses(
-    status: &core::PodStatus,
-    subject: Subject<'_>,
-    notices: &mut Notices<'_>,
-) -> Vec<IpAddr> {
-    let many = status.pod_ips.iter().flatten().map(|pod| &pod.ip);
-    read_addresses(
-        many,
-        "podIPs",
-        status.pod_ip.as_ref(),
-        "podIP",
-        subject,
-        notices,
-    )
-}
-
-/// The plural field is the complete one; the singular repeats its first element and
-/// is all that old clusters have.
-fn read_addresses<'a>(
-    many: impl Iterator<Item = &'a String>,
-    plural: &str,
-    one: Option<&String>,
-    singular: &str,
-    subject: Subject<'_>,
-    notices: &mut Notices<'_>,
-) -> Vec<IpAddr> {
-    let status = || KeyPath::root().key("status");
-    let mut addresses: Vec<IpAddr> = many
-        .enumerate()
-        .filter_map(|(index, text)| {
-            notices.address(subject, text, || {
-                status().key(plural).index(index).key("ip")
-            })
-        })
-        .collect();
-    if addresses.is_empty() {
-        addresses
-            .extend(one.and_then(|text| notices.address(subject, text, || status().key(singular))));
-    }
-    addresses
 }
 
 /// The name of the node behind each address that pods give as their host's. What they

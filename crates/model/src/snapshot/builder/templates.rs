@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
+use super::endpoint::Described;
 use crate::labels::UnknownKeys;
 use crate::parse::TypedObject;
+use crate::source::KeyPath;
 
 /// What all objects that make pods have in common.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WorkloadObject {
     /// The owner with `controller: true`.
     pub(super) controller: Option<OwnerReference>,
@@ -18,12 +20,12 @@ pub(super) struct WorkloadObject {
     pub(super) pod_labels: BTreeMap<String, String>,
     /// The label keys that its controller adds with values the manifest does not tell.
     pub(super) added_labels: UnknownKeys,
-    pub(super) pod_spec: Option<PodSpec>,
+    pub(super) pod: Described,
 }
 
-/// Reads an object that makes pods; `None` for one that does not.
-pub(super) fn read(typed: TypedObject) -> Option<WorkloadObject> {
-    Some(match typed {
+/// Reads an object that makes pods; gives one back that does not.
+pub(super) fn read(typed: TypedObject) -> Result<WorkloadObject, TypedObject> {
+    Ok(match typed {
         TypedObject::Deployment(object) => {
             let spec = object.spec.unwrap_or_default();
             from_template(&object.metadata, Some(spec.template))
@@ -101,7 +103,7 @@ pub(super) fn read(typed: TypedObject) -> Option<WorkloadObject> {
             read.added_labels = added_by_other_controllers(&kind);
             read
         }
-        _ => return None,
+        other => return Err(other),
     })
 }
 
@@ -113,8 +115,19 @@ fn from_template(metadata: &ObjectMeta, template: Option<PodTemplateSpec>) -> Wo
             .metadata
             .and_then(|metadata| metadata.labels)
             .unwrap_or_default(),
-        pod_spec: template.spec,
-        ..WorkloadObject::default()
+        pod: Described::new(template.spec, None),
+        replicas: None,
+        selector: None,
+        added_labels: UnknownKeys::None,
+    }
+}
+
+/// Where the pod template is in an object of this kind.
+pub(super) fn path(kind: &str) -> KeyPath {
+    let spec = KeyPath::root().key("spec");
+    match kind {
+        "CronJob" => spec.key("jobTemplate").key("spec").key("template"),
+        _ => spec.key("template"),
     }
 }
 

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::collect::Named;
+use super::endpoint::Endpoint;
 use super::interner::Interner;
 use super::namespaces::{NamespaceIds, Namespaces};
 use super::nodes::Nodes;
-use super::notices::Notices;
+use super::notices::{Notices, Subject};
 use super::owners::{OwnerName, Owners};
-use super::pods::{self, Endpoint, LivePod};
-use super::templates::WorkloadObject;
+use super::pods::LivePod;
+use super::templates::{self, WorkloadObject};
 use crate::labels::{Labels, UnknownKeys};
 use crate::snapshot::ingress_controller::{self, STAND_IN_KIND};
 use crate::snapshot::{NamespaceId, Pod, PodId, PodKind, Workload, WorkloadId};
-use crate::source::{KeyPath, Origin};
+use crate::source::Origin;
 
 /// The namespace of the stand-in for an ingress controller outside the input.
 const OUTSIDE_NAMESPACE: &str = "(ingress controller)";
@@ -56,7 +57,7 @@ pub(super) struct Workloads {
 impl Workloads {
     /// Gives each pod to its workload, and each workload its template.
     pub(super) fn group(
-        objects: Vec<Named<WorkloadObject>>,
+        objects: Vec<Named<Box<WorkloadObject>>>,
         live: Vec<LivePod>,
         nodes: &Nodes,
         interner: &mut Interner,
@@ -89,7 +90,7 @@ impl Workloads {
 
     fn declare(
         &mut self,
-        named: Named<WorkloadObject>,
+        named: Named<Box<WorkloadObject>>,
         owners: &Owners,
         nodes: &Nodes,
         interner: &mut Interner,
@@ -128,22 +129,20 @@ impl Workloads {
             return;
         }
 
-        let endpoint = pods::endpoint(
-            named.object.pod_spec.as_ref(),
-            None,
-            &template_path(&named.id.kind),
-            named.subject(),
-            nodes,
-            interner,
-            notices,
-        );
         let own_object = through.is_none();
+        let path = templates::path(&named.id.kind);
+        let subject = Subject {
+            id: &named.id,
+            origin: named.origin.as_ref(),
+        };
         let WorkloadObject {
             selector,
             pod_labels,
             added_labels,
+            pod,
             ..
-        } = named.object;
+        } = *named.object;
+        let endpoint = pod.endpoint(&path, subject, nodes, interner, notices);
         draft.declared = Some(Declared {
             replicas: replicas.filter(|_| own_object),
             selector: selector
@@ -198,15 +197,6 @@ impl Workloads {
         }
         list.add_outside(outside);
         (list.workloads, list.pods)
-    }
-}
-
-/// Where the pod template is in an object of this kind.
-fn template_path(kind: &str) -> KeyPath {
-    let spec = KeyPath::root().key("spec");
-    match kind {
-        "CronJob" => spec.key("jobTemplate").key("spec").key("template"),
-        _ => spec.key("template"),
     }
 }
 

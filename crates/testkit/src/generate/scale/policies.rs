@@ -109,25 +109,23 @@ pub(super) fn of_deployment(shape: &Shape, name: &Name) -> Vec<TypedObject> {
 }
 
 /// One more call each, to a port of its own.
-pub(super) fn more(shape: &Shape) -> Vec<TypedObject> {
+pub(super) fn more(shape: Shape) -> impl Iterator<Item = TypedObject> {
     let deployments = shape.deployments.max(1);
-    (0..shape.more_policies)
-        .map(|number| {
-            let name = Name::of(shape, number % deployments);
-            let callee = name.number + 5 + number / deployments * 7;
-            let number_of_port = 10_000 + i32::try_from(number % 20_000).unwrap_or_default();
-            let spec = NetworkPolicySpec {
-                pod_selector: Some(labels(&[("app", name.app.as_str())])),
-                policy_types: types(&["Egress"]),
-                ingress: None,
-                egress: Some(vec![NetworkPolicyEgressRule {
-                    to: Some(apps(shape, std::iter::once(callee % deployments))),
-                    ports: Some(vec![port(number_of_port, "TCP")]),
-                }]),
-            };
-            network_policy(&name.namespace, format!("more-{number:05}"), spec)
-        })
-        .collect()
+    (0..shape.more_policies).map(move |number| {
+        let name = Name::of(&shape, number % deployments);
+        let callee = name.number + 5 + number / deployments * 7;
+        let number_of_port = 10_000 + i32::try_from(number % 20_000).unwrap_or_default();
+        let spec = NetworkPolicySpec {
+            pod_selector: Some(labels(&[("app", name.app.as_str())])),
+            policy_types: types(&["Egress"]),
+            ingress: None,
+            egress: Some(vec![NetworkPolicyEgressRule {
+                to: Some(apps(&shape, std::iter::once(callee % deployments))),
+                ports: Some(vec![port(number_of_port, "TCP")]),
+            }]),
+        };
+        network_policy(&name.namespace, format!("more-{number:05}"), spec)
+    })
 }
 
 fn apps(shape: &Shape, numbers: impl Iterator<Item = usize>) -> Vec<NetworkPolicyPeer> {
