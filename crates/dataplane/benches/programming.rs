@@ -12,7 +12,6 @@
     reason = "a benchmark that cannot go on says so by panicking"
 )]
 
-use std::alloc::System;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,11 +23,14 @@ use ringfence_model::labels::Labels;
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 use ringfence_model::snapshot::{Pod, PodId, Snapshot};
 use ringfence_testkit::generate::scale::Shape;
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tikv_jemallocator::Jemalloc;
 
-/// Counts what is allocated.
+/// As in the program.
 #[global_allocator]
-static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// After this time the allocator gives back to the kernel what nobody uses.
+const GIVEN_BACK: Duration = Duration::from_secs(12);
 
 const CHANGES: usize = 1001;
 
@@ -90,18 +92,10 @@ fn relabelled(snapshot: &Snapshot, step: usize) -> (PodId, Pod) {
     (PodId(u32::try_from(from).unwrap()), pod)
 }
 
-/// What this process has allocated and not given back, in MiB.
-fn allocated() -> f64 {
-    let stats = GLOBAL.stats();
-    let in_use = stats.bytes_allocated - stats.bytes_deallocated;
-    in_use as f64 / f64::from(1 << 20)
-}
-
-/// The resident memory of this process in MiB: with what the generator gave back, which
-/// the allocator keeps.
-fn resident() -> f64 {
+/// A line of what the kernel says of the memory of this process, in MiB.
+fn kernel_says(what: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let line = status.lines().find(|line| line.starts_with(what));
     let kib = line.and_then(|line| line.split_whitespace().nth(1));
     kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
@@ -114,17 +108,13 @@ fn snapshot(pods: usize, policies: usize) -> Arc<Snapshot> {
 
 /// One cluster; each has a process of its own, so that no memory of another is counted.
 async fn measure(pods: usize, policies: usize) {
-    let before = allocated();
     let snapshot = snapshot(pods, policies);
-    let with_snapshot = allocated();
     let node = node(&snapshot);
     let mut times = [Times::default(), Times::default(), Times::default()];
     let [compile_engine, compile, load] = &mut times;
     let mut engine = compile_engine.time(|| Engine::compile(&snapshot, Profile::default()));
     drop(snapshot);
-    let with_engine = allocated();
     let mut held = compile.time(|| Compiled::new(&engine, &node, &Compiled::default()));
-    let with_ruleset = allocated();
     let name = format!("rf-bench-{}", std::process::id());
     let namespace = Netns::create(&name).expect("root is needed");
     let table = Table::in_namespace(&namespace, TableName::default()).expect("a socket");
@@ -172,7 +162,6 @@ async fn measure(pods: usize, policies: usize) {
     verify.told("reading back");
     total.told("all of it");
     table.verify(&held.ruleset).await.expect("as written");
-    let with_changes = allocated();
     drop((held, table));
     let table = Table::in_namespace(&namespace, TableName::default()).expect("a socket");
     let connections = Connections::in_namespace(&namespace).expect("a socket");
@@ -188,18 +177,15 @@ async fn measure(pods: usize, policies: usize) {
         engine.replace_pod(id, pod);
         enforcer.update(&engine, &node).await.expect("a change");
         total.0.push(start.elapsed());
+        if step == CHANGES * 3 / 2 {
+            std::thread::sleep(GIVEN_BACK);
+        }
     }
     total.told("engine and enforcer, one pod changed");
     println!(
-        "  memory in use: {:.1} MiB; of it the snapshot {:.1}, the node and the engine {:.1}, the \
-         ruleset {:.1}, what {CHANGES} changes left {:.1} (resident, with what the generator \
-         gave back: {:.1})",
-        allocated(),
-        with_snapshot - before,
-        with_engine - with_snapshot,
-        with_ruleset - with_engine,
-        with_changes - with_ruleset,
-        resident(),
+        "  memory: resident {:.1} MiB, {:.1} while the table was taken over",
+        kernel_says("VmRSS:"),
+        kernel_says("VmHWM:"),
     );
     namespace.delete().expect("it goes away");
 }

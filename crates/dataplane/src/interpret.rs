@@ -176,11 +176,11 @@ impl Run<'_> {
                 let key = self.key(operands);
                 let value = key.and_then(|key| self.look_up(map, &key));
                 return match value {
-                    Some(Value::Verdict(target)) => Step::Go(target.clone()),
+                    Some(Value::Verdict(target)) => Step::Go(Target::clone(target)),
                     _ => Step::NoMatch,
                 };
             }
-            Statement::Go(target) => return Step::Go(target.clone()),
+            Statement::Go(target) => return Step::Go(Target::clone(target)),
         };
         if matched { Step::On } else { Step::NoMatch }
     }

@@ -101,8 +101,8 @@ pub enum Lookup {
 pub enum Value {
     /// Nothing.
     None,
-    /// A chain.
-    Verdict(Target),
+    /// A chain. Most elements lead to none, and take no room for it.
+    Verdict(Box<Target>),
     /// Other bytes.
     Bytes(Word),
 }

@@ -103,10 +103,10 @@ impl ToItself {
 
     /// What the map leads to for a number.
     pub(super) fn verdict(&self, number: u32) -> Value {
-        Value::Verdict(match number {
+        Value::Verdict(Box::new(match number {
             OPEN => Target::Goto(Name::from("admit")),
             number => Target::Goto(self.chain(number)),
-        })
+        }))
     }
 
     /// Ends a change: chains for no pod go.

@@ -127,7 +127,7 @@ impl Judges {
             let name = chain_name(map, number);
             ports.asked_by(&chain);
             edit.set_chain(&name, chain);
-            let jump = Value::Verdict(Target::Jump(name));
+            let jump = Value::Verdict(Box::new(Target::Jump(name)));
             edit.set_element(chains, key::peer_set(number), jump);
         }
         let content = Arc::new(content);
@@ -198,9 +198,9 @@ impl Judges {
             let mut contents = self.held.values().map(|held| &held.content);
             let denies = contents.any(|content| self.needed(*flow, content) == Needed::Denial);
             let denied = denied(*flow, self.half.direction, self.half.family);
-            let jump = denies.then_some(Value::Verdict(Target::Jump(denied)));
+            let jump = denies.then(|| Value::Verdict(Box::new(Target::Jump(denied))));
             edit.put(chains, key::peer_set(DENIED), jump);
-            let closed = Value::Verdict(Target::Goto(Name::from("closed")));
+            let closed = Value::Verdict(Box::new(Target::Goto(Name::from("closed"))));
             edit.set_element(chains, key::peer_set(CLOSED), closed);
         }
     }

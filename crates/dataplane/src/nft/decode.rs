@@ -273,7 +273,7 @@ pub(super) fn element(element: &SetElement) -> Option<(Key, Value)> {
     let value = match element.data() {
         None => Value::None,
         Some(SetElementData::Value(bytes)) => Value::Bytes(key::Word::new(bytes)?),
-        Some(SetElementData::Verdict(verdict)) => Value::Verdict(target(verdict)?),
+        Some(SetElementData::Verdict(verdict)) => Value::Verdict(Box::new(target(verdict)?)),
         Some(_) => return None,
     };
     Some((at, value))

@@ -30,7 +30,9 @@ pub(super) fn concerned(
                 Change::AddElements(name, elements) if **name == **set => {
                     for (key, value) in elements {
                         numbers.extend(key.bytes.get(..4));
-                        if let Value::Verdict(Target::Jump(to) | Target::Goto(to)) = value {
+                        if let Value::Verdict(target) = value
+                            && let Target::Jump(to) | Target::Goto(to) = &**target
+                        {
                             chains.insert(to.to_string());
                         }
                     }

@@ -1,6 +1,6 @@
 //! One table of one network namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nlink::Connection;
 use nlink::netlink::Nftables;
 use nlink::netlink::nftables::connection::kernel_has_destroy;
-use nlink::netlink::nftables::{Family, Rule, RuleInfo, Set, SetFlags, Transaction};
+use nlink::netlink::nftables::{Family, Rule, RuleInfo, Set, SetElement, SetFlags, Transaction};
 
 use super::{Error, chain_rules, decode, encode};
 use crate::compile::{PORT_SET, port_set};
@@ -224,8 +224,20 @@ impl Table {
     /// # Errors
     /// [`Error::NotAsWritten`] says the first thing that differs.
     pub async fn verify(&self, wanted: &Ruleset) -> Result<(), Error> {
-        let found = self.read(wanted).await?;
-        compare(wanted, &found)
+        compare_chains(wanted, &self.chains(wanted).await?)?;
+        // One after the other: all elements at once are most of what a process would need.
+        let mut missing: BTreeSet<&Name> = wanted.sets.keys().collect();
+        for (name, _) in self.sets(wanted).await? {
+            let Some((name, set)) = wanted.sets.get_key_value(&name) else {
+                return Err(Error::NotAsWritten(format!("set {name} is none of ours")));
+            };
+            missing.remove(name);
+            self.compare_elements(name, set).await?;
+        }
+        match missing.first() {
+            Some(name) => Err(Error::NotAsWritten(format!("set {name} is missing"))),
+            None => Ok(()),
+        }
     }
 
     /// Reads back what some changes were to leave: the rules of their chains, and the sets
@@ -250,8 +262,7 @@ impl Table {
                         continue;
                     };
                     if set.elements.len() <= READ_BACK_AT_ONCE {
-                        let found = self.elements(name, set).await?;
-                        compare_elements(name, set, &found)?;
+                        self.compare_elements(name, set).await?;
                     }
                 }
                 _ => {}
@@ -282,27 +293,31 @@ impl Table {
             .map(u32::from_ne_bytes))
     }
 
-    async fn elements(
-        &self,
-        name: &str,
-        set: &ruleset::Set,
-    ) -> Result<BTreeMap<Key, Value>, Error> {
-        let mut found = BTreeMap::new();
+    /// The elements of a set, in any order.
+    async fn elements(&self, name: &str, set: &ruleset::Set) -> Result<Vec<SetElement>, Error> {
         // What packets add is not ours to compare.
         if matches!(set.lookup, Lookup::Rate { .. }) {
-            return Ok(found);
+            return Ok(Vec::new());
         }
-        let table = &*self.name.0;
-        for element in self
-            .connection
-            .list_set_elements(table, name, Family::Inet)
-            .await?
-        {
-            let read = decode::element(&element)
-                .ok_or_else(|| Error::NotAsWritten(format!("set {name} has {element:?}")))?;
-            found.extend([read]);
+        let (table, family) = (&*self.name.0, Family::Inet);
+        let listed = self.connection.list_set_elements(table, name, family);
+        Ok(listed.await?)
+    }
+
+    async fn compare_elements(&self, name: &str, wanted: &ruleset::Set) -> Result<(), Error> {
+        let (mut found, mut as_written) = (0, 0);
+        for element in self.elements(name, wanted).await? {
+            let (key, value) = read_element(name, &element)?;
+            found += 1;
+            as_written += usize::from(wanted.elements.get(&key) == Some(&value));
         }
-        Ok(found)
+        let wanted = wanted.elements.len();
+        if (found, as_written) == (wanted, wanted) {
+            return Ok(());
+        }
+        Err(Error::NotAsWritten(format!(
+            "set {name} has {found} elements, {as_written} of them as written, of {wanted}"
+        )))
     }
 
     /// Reads the table back. Kinds of sets are taken from `like`, as far as the kernel
@@ -311,12 +326,27 @@ impl Table {
     /// # Errors
     /// Where the kernel cannot be asked, or something is there that is none of ours.
     pub async fn read(&self, like: &Ruleset) -> Result<Ruleset, Error> {
+        let chains = self.chains(like).await?;
+        let mut sets = BTreeMap::new();
+        for (name, kind) in self.sets(like).await? {
+            let mut elements = Vec::new();
+            for element in self.elements(&name, &kind).await? {
+                elements.push(read_element(&name, &element)?);
+            }
+            let elements = elements.into_iter().collect();
+            sets.insert(name, ruleset::Set { elements, ..kind });
+        }
+        Ok(Ruleset { sets, chains })
+    }
+
+    /// The chains with their rules.
+    async fn chains(&self, like: &Ruleset) -> Result<BTreeMap<Name, ruleset::Chain>, Error> {
         let table = &*self.name.0;
         let family = Family::Inet;
         if !self.exists().await? {
             return Err(Error::NotAsWritten("it is not there".to_owned()));
         }
-        let mut found = Ruleset::default();
+        let mut found = BTreeMap::new();
         for chain in self.connection.list_chains_in(table, family).await? {
             let hook = chain.hook.map(|hook| match (hook, chain.priority) {
                 (0, Some(-300)) => Ok(Hook::Arriving),
@@ -337,30 +367,38 @@ impl Table {
                     "chain {name} has another policy"
                 )));
             }
-            found.chains.insert(Name::from(chain.name), made);
+            found.insert(Name::from(chain.name), made);
         }
         for rule in self.connection.list_rules(table, family).await? {
             let read = read_rule(&rule, like)?;
-            if let Some(chain) = found.chains.get_mut(&*rule.chain) {
+            if let Some(chain) = found.get_mut(&*rule.chain) {
                 chain.rules.push(read);
             }
         }
-        for info in self.connection.list_sets_in(table, family).await? {
+        Ok(found)
+    }
+
+    /// The sets without their elements.
+    async fn sets(&self, like: &Ruleset) -> Result<Vec<(Name, ruleset::Set)>, Error> {
+        let mut found = Vec::new();
+        let listed = self.connection.list_sets_in(&self.name.0, Family::Inet);
+        for info in listed.await? {
             let ports = port_set();
             let known = like.sets.get(&*info.name);
             let known = known.or(info.name.starts_with(PORT_SET).then_some(&ports));
-            let same = known.filter(|set| is_kind(set, &info));
-            let Some(set) = same else {
+            let Some(set) = known.filter(|set| is_kind(set, &info)) else {
                 let name = info.name;
                 return Err(Error::NotAsWritten(format!(
                     "set {name} is new, or of another kind"
                 )));
             };
-            let read = ruleset::Set {
-                elements: self.elements(&info.name, set).await?,
-                ..set.clone()
+            let kind = ruleset::Set {
+                elements: BTreeMap::new(),
+                key: set.key.clone(),
+                value: set.value.clone(),
+                lookup: set.lookup,
             };
-            found.sets.insert(Name::from(info.name), read);
+            found.push((Name::from(info.name), kind));
         }
         Ok(found)
     }
@@ -395,28 +433,23 @@ fn read_rule(rule: &RuleInfo, like: &Ruleset) -> Result<ruleset::Rule, Error> {
         .map_err(|expr| Error::NotAsWritten(format!("a rule of chain {} has {expr}", rule.chain)))
 }
 
+fn read_element(set: &str, element: &SetElement) -> Result<(Key, Value), Error> {
+    let read = decode::element(element);
+    read.ok_or_else(|| Error::NotAsWritten(format!("set {set} has {element:?}")))
+}
+
 /// The first thing that differs, as an error.
-fn compare(wanted: &Ruleset, found: &Ruleset) -> Result<(), Error> {
+fn compare_chains(wanted: &Ruleset, found: &BTreeMap<Name, ruleset::Chain>) -> Result<(), Error> {
     let differs = |text: String| Err(Error::NotAsWritten(text));
     for (name, chain) in &wanted.chains {
-        match found.chains.get(name) {
+        match found.get(name) {
             None => return differs(format!("chain {name} is missing")),
             Some(other) => compare_rules(name, Some(chain), other)?,
         }
     }
-    let mut chains = found.chains.keys();
-    if let Some(name) = chains.find(|name| !wanted.chains.contains_key(*name)) {
-        return differs(format!("chain {name} is none of ours"));
-    }
-    for (name, set) in &wanted.sets {
-        match found.sets.get(name) {
-            None => return differs(format!("set {name} is missing")),
-            Some(other) => compare_elements(name, set, &other.elements)?,
-        }
-    }
-    let mut sets = found.sets.keys();
-    match sets.find(|name| !wanted.sets.contains_key(*name)) {
-        Some(name) => differs(format!("set {name} is none of ours")),
+    let mut chains = found.keys();
+    match chains.find(|name| !wanted.chains.contains_key(*name)) {
+        Some(name) => differs(format!("chain {name} is none of ours")),
         None => Ok(()),
     }
 }
@@ -450,24 +483,5 @@ fn compare_rules(
         position + 1,
         text(&found.rules),
         text(&wanted.rules)
-    )))
-}
-
-fn compare_elements(
-    name: &str,
-    wanted: &ruleset::Set,
-    found: &BTreeMap<Key, Value>,
-) -> Result<(), Error> {
-    if *found == wanted.elements {
-        return Ok(());
-    }
-    let as_written = found
-        .iter()
-        .filter(|(key, value)| wanted.elements.get(*key) == Some(value))
-        .count();
-    Err(Error::NotAsWritten(format!(
-        "set {name} has {} elements, {as_written} of them as written, of {}",
-        found.len(),
-        wanted.elements.len()
     )))
 }

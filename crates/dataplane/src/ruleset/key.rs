@@ -111,48 +111,38 @@ impl Deref for Bytes {
 }
 
 /// What an element of a map leads to: a number or an address.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Word {
-    length: u8,
-    bytes: [u8; 16],
+#[derive(Clone, PartialEq, Eq)]
+pub struct Word(Width);
+
+/// Most are numbers, so that what is longer has a place of its own.
+#[derive(Clone, PartialEq, Eq)]
+enum Width {
+    Four([u8; 4]),
+    Sixteen(Box<[u8; 16]>),
 }
 
 impl Word {
-    /// These bytes; `None` where they are more than those of an address.
+    /// These bytes; `None` where they are neither a number nor an address.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut word = Self {
-            length: u8::try_from(bytes.len()).ok()?,
-            bytes: [0; 16],
-        };
-        word.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(word)
+        let four = bytes.try_into().ok().map(Width::Four);
+        let sixteen = || bytes.try_into().ok().map(Box::new).map(Width::Sixteen);
+        four.or_else(sixteen).map(Self)
     }
 
     /// A number.
     #[must_use]
     pub fn number(number: u32) -> Self {
-        let mut bytes = [0; 16];
-        for (to, from) in bytes.iter_mut().zip(number.to_ne_bytes()) {
-            *to = from;
-        }
-        Self { length: 4, bytes }
+        Self(Width::Four(number.to_ne_bytes()))
     }
 
     /// An address.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
-        let (length, bytes) = match address {
-            IpAddr::V4(address) => {
-                let mut bytes = [0; 16];
-                for (to, from) in bytes.iter_mut().zip(address.octets()) {
-                    *to = from;
-                }
-                (4, bytes)
-            }
-            IpAddr::V6(address) => (16, address.octets()),
-        };
-        Self { length, bytes }
+        Self(match address {
+            IpAddr::V4(address) => Width::Four(address.octets()),
+            IpAddr::V6(address) => Width::Sixteen(Box::new(address.octets())),
+        })
     }
 }
 
@@ -160,9 +150,10 @@ impl Deref for Word {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.bytes
-            .get(..usize::from(self.length))
-            .unwrap_or_default()
+        match &self.0 {
+            Width::Four(bytes) => bytes,
+            Width::Sixteen(bytes) => &**bytes,
+        }
     }
 }
 
@@ -264,7 +255,7 @@ mod tests {
     #[test]
     fn a_key_takes_as_much_room_as_an_element_must() {
         assert_eq!(size_of::<Key>(), 32);
-        assert_eq!(size_of::<crate::ruleset::Value>(), 32);
+        assert_eq!(size_of::<crate::ruleset::Value>(), 16);
         for length in 0..40 {
             let text: Vec<u8> = (0..length).collect();
             assert_eq!(*bytes(&text).bytes, *text);

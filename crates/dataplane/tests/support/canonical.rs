@@ -211,9 +211,12 @@ fn rename_chains(ruleset: &mut Ruleset) {
                 Value::Bytes(value) => {
                     Value::Bytes(Word::number(rank(&map, number(&value).unwrap())))
                 }
-                Value::Verdict(Target::Jump(to)) => Value::Verdict(Target::Jump(rename(&to))),
-                Value::Verdict(Target::Goto(to)) => Value::Verdict(Target::Goto(rename(&to))),
-                value => value,
+                Value::Verdict(target) => Value::Verdict(Box::new(match *target {
+                    Target::Jump(to) => Target::Jump(rename(&to)),
+                    Target::Goto(to) => Target::Goto(rename(&to)),
+                    target => target,
+                })),
+                Value::None => Value::None,
             };
             (key, value)
         });
