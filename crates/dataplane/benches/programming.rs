@@ -19,7 +19,15 @@ use nlink::netlink::namespace::Netns;
 use ringfence_dataplane::compile::{Compiled, Node};
 use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use ringfence_engine::{Engine, Profile};
+use ringfence_model::k8s_openapi::api::networking::v1::{
+    IPBlock, NetworkPolicyEgressRule, NetworkPolicyPeer,
+};
 use ringfence_model::labels::Labels;
+use ringfence_model::policy::{
+    Action, PodSelection, Policy, PolicyBody, PolicyFamily, Tier, TieredPeer, TieredPolicy,
+    TieredPort, TieredRule,
+};
+use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 use ringfence_model::snapshot::{Pod, PodId, Snapshot};
 use ringfence_testkit::generate::scale::Shape;
@@ -33,6 +41,7 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 const GIVEN_BACK: Duration = Duration::from_secs(12);
 
 const CHANGES: usize = 1001;
+const POLICY_CHANGES: usize = 22;
 
 /// Every pod of the cluster is on this node: the worst that a node can have.
 fn node(snapshot: &Snapshot) -> Node {
@@ -98,6 +107,69 @@ fn kernel_says(what: &str) -> f64 {
     let line = status.lines().find(|line| line.starts_with(what));
     let kib = line.and_then(|line| line.split_whitespace().nth(1));
     kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// A policy of one deployment that allows one block more, or no more.
+fn edited_policy(snapshot: &Snapshot, step: usize) -> Policy {
+    let mut policies = snapshot
+        .policies
+        .iter()
+        .filter(|policy| match &policy.body {
+            PolicyBody::Network(spec) => {
+                spec.egress.as_ref().is_some_and(|rules| !rules.is_empty())
+            }
+            PolicyBody::Tiered(_) => false,
+        });
+    let count = policies.clone().count();
+    // Twice in a row it is the same one.
+    let mut policy = policies.nth(step / 2 * 97 % count).unwrap().clone();
+    let PolicyBody::Network(spec) = &mut policy.body else {
+        unreachable!("only such are chosen");
+    };
+    let rules = spec.egress.as_mut().unwrap();
+    if step % 2 == 1 {
+        rules.pop();
+        return policy;
+    }
+    rules.push(NetworkPolicyEgressRule {
+        to: Some(vec![NetworkPolicyPeer {
+            ip_block: Some(IPBlock {
+                cidr: format!("198.51.100.{}/32", step % 256),
+                except: None,
+            }),
+            ..NetworkPolicyPeer::default()
+        }]),
+        ports: None,
+    });
+    policy
+}
+
+/// A policy for all pods of the cluster, which closes another port each time.
+fn policy_for_all(step: usize) -> Policy {
+    let port = u16::try_from(20_000 + step).unwrap();
+    Policy {
+        family: PolicyFamily::ClusterNetworkPolicy,
+        namespace: None,
+        name: "for-all".into(),
+        annotations: Default::default(),
+        body: PolicyBody::Tiered(TieredPolicy {
+            tier: Tier::Admin,
+            priority: 0,
+            subject: PodSelection::Namespaces(Default::default()),
+            ingress: Vec::new(),
+            egress: vec![TieredRule {
+                name: String::new(),
+                action: Action::Deny,
+                peers: vec![TieredPeer::Networks(vec!["198.51.100.0/24".to_owned()])],
+                ports: Some(vec![TieredPort::Range {
+                    protocol: Protocol::Tcp,
+                    start: port,
+                    end: port,
+                }]),
+            }],
+        }),
+        origin: None,
+    }
 }
 
 fn snapshot(pods: usize, policies: usize) -> Arc<Snapshot> {
@@ -187,6 +259,20 @@ async fn measure(pods: usize, policies: usize) {
         kernel_says("VmRSS:"),
         kernel_says("VmHWM:"),
     );
+    let [mut one, mut all] = [Times::default(), Times::default()];
+    for step in 0..POLICY_CHANGES {
+        for (times, policy) in [
+            (&mut one, edited_policy(engine.snapshot(), step)),
+            (&mut all, policy_for_all(step)),
+        ] {
+            let start = Instant::now();
+            engine.upsert_policy(policy);
+            enforcer.update(&engine, &node).await.expect("a change");
+            times.0.push(start.elapsed());
+        }
+    }
+    one.told("the same, a policy of one deployment");
+    all.told("the same, a policy for all pods");
     namespace.delete().expect("it goes away");
 }
 

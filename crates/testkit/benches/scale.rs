@@ -97,9 +97,11 @@ fn peak_memory() -> u64 {
 fn large() {
     let shape = Shape::hundred_thousand_pods();
     let objects = shape.objects();
-    let mut builder = SnapshotBuilder::new(BuildOptions::default());
-    builder.add(objects);
-    let ((snapshot, _), build) = timed(|| builder.build(&Sources::default()));
+    let ((snapshot, _), build) = timed(|| {
+        let mut builder = SnapshotBuilder::new(BuildOptions::default());
+        builder.add(objects);
+        builder.build(&Sources::default())
+    });
     show("pods", snapshot.pods.len());
     show("workloads", snapshot.workloads.len());
     show("policies", snapshot.policies.len());
