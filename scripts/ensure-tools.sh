@@ -22,7 +22,7 @@ new_enough() {
 
 ensure_rust() {
     command -v cc >/dev/null || apt gcc libc6-dev || {
-        echo "ringfence: a C linker is needed (on Debian: apt-get install gcc libc6-dev)" >&2
+        echo "ringfence: a C compiler is needed (on Debian: apt-get install gcc libc6-dev)" >&2
         exit 1
     }
     new_enough && return
