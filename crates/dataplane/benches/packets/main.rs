@@ -255,7 +255,7 @@ async fn main() {
     let two: fn(&Place) -> f64 = |place| bulk(&place.bulk.next);
     for (processors, measure) in [("one processor", one), ("two processors", two)] {
         for index in [0, 1, 2, places.len() - 2, places.len() - 1] {
-            let pairs = rounds * 20;
+            let pairs = rounds * 10;
             let ratios = (0..pairs).map(|number| {
                 let [tracked, gigabits] = pair(&alone, &places[index], number, measure);
                 gigabits / tracked
