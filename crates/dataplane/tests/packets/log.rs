@@ -1,7 +1,8 @@
 //! What is told of denied connections.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use ringfence_dataplane::nft::{Connections, Enforcer, Noisy, Table, TableName};
 use ringfence_model::policy::Direction;
 
 use crate::network::{self, Network, count_udp, udp, udp_echoes, v4};
-use crate::{DB, DENY_ALL, OTHER, WEB, both, change, shop, with_allow};
+use crate::{DB, DENY_ALL, OTHER, WEB, WEB_TO_DB, both, change, shop, with_allow};
 
 async fn enforce_with(network: &Network, settings: &Settings) -> Enforcer {
     let (engine, mut node) = network.engine(&[], &with_allow());
@@ -82,6 +83,84 @@ async fn a_noisy_pod_does_not_hide_a_quiet_one_and_what_is_not_told_of_it_is_cou
         assert_eq!(quiet[0].enforcement, Enforcement::Enforce);
     }
     // Of nobody else, and the other side is not asked where one denies already.
+    assert_eq!(suppressed.len(), 2, "{suppressed:?}");
+}
+
+#[tokio::test]
+async fn what_is_only_audited_is_told_for_both_sides_and_arrives() {
+    let network = shop().await;
+    let settings = Settings::default();
+    let namespace = network.node.netns();
+    let mut denials = Denials::listen(namespace, settings.log_group)
+        .await
+        .unwrap();
+    let mut enforcer = enforce_with(&network, &settings).await;
+    let (engine, mut node) = network.engine(&[], DENY_ALL);
+    for endpoint in &mut node.endpoints {
+        Arc::make_mut(endpoint).enforcement = Enforcement::Audit;
+    }
+    enforcer.update(&engine, &node).await.unwrap();
+    let of_connection = |told: &[Denial], from: SocketAddr, to: SocketAddr| {
+        let sides = [Direction::Egress, Direction::Ingress].map(Side::Policies);
+        assert_eq!(told.iter().map(|it| it.side).collect::<Vec<_>>(), sides);
+        for denial in told {
+            assert_eq!(denial.enforcement, Enforcement::Audit);
+            let ends = (denial.source, denial.destination);
+            assert_eq!(ends, (from.ip(), to.ip()));
+            assert_eq!(denial.ports, Some((from.port(), to.port())));
+        }
+        let pods = told.iter().map(|it| whose(&engine, it).unwrap().pod);
+        let names = pods.map(|pod| engine.snapshot().pod(pod).name.to_string());
+        assert_eq!(names.collect::<Vec<_>>(), ["other", "db"]);
+    };
+    for address in both() {
+        let (other, db) = (
+            udp(network.pod(OTHER), address(OTHER)),
+            udp(network.pod(DB), address(DB)),
+        );
+        let (from, to) = (other.local_addr().unwrap(), db.local_addr().unwrap());
+        other.send_to(b"ping", to).unwrap();
+        db.recv(&mut [0; 4]).expect("it is only audited");
+        of_connection(&told(&mut denials).await, from, to);
+        db.send_to(b"pong", from).unwrap();
+        other.recv(&mut [0; 4]).expect("a reply is not judged");
+        assert_eq!(told(&mut denials).await, []);
+        // The connection is judged again, and the first packet of it is a reply.
+        let mut all = node.endpoints.iter_mut();
+        let another = all.find(|it| &*it.name == "shop/web").unwrap();
+        Arc::make_mut(another).closed ^= true;
+        enforcer.update(&engine, &node).await.unwrap();
+        db.send_to(b"pong", from).unwrap();
+        other.recv(&mut [0; 4]).expect("it is only audited");
+        of_connection(&told(&mut denials).await, from, to);
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_back_is_counted_for_the_pod_whose_policies_deny() {
+    let network = shop().await;
+    let namespace = network.node.netns();
+    let settings = Settings::default();
+    let mut denials = Denials::listen(namespace, settings.log_group)
+        .await
+        .unwrap();
+    let mut enforcer = enforce_with(&network, &settings).await;
+    let (_, db_from_web) = WEB_TO_DB.rsplit_once("---").unwrap();
+    change(&mut enforcer, &network, db_from_web).await;
+    let noise = 100;
+    for address in both() {
+        let noisy = udp(network.pod(OTHER), address(OTHER));
+        for _ in 0..noise {
+            noisy.send_to(b"noise", (address(DB), 9)).unwrap();
+        }
+    }
+    let told = told(&mut denials).await;
+    let suppressed = enforcer.suppressed().await.unwrap();
+    for address in both() {
+        let of = told.iter().filter(|it| it.destination == address(DB));
+        let pod = Noisy::Pod(address(DB), Direction::Ingress);
+        assert_eq!(of.count() as u64 + suppressed[&pod], noise);
+    }
     assert_eq!(suppressed.len(), 2, "{suppressed:?}");
 }
 
