@@ -16,58 +16,24 @@
 mod canonical;
 #[path = "support/changing.rs"]
 mod changing;
+#[path = "support/frame.rs"]
+mod frame;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use canonical::{Meaning, canonical};
 use changing::{Changing, NOTHING, Size};
+use frame::frame;
 use ringfence_dataplane::compile::Compiled;
-use ringfence_dataplane::interpret::{self, Connection, Frame};
-use ringfence_dataplane::ruleset::{ConnectionState, Hook, Ruleset, key};
-use ringfence_engine::{Packet, Peer};
-use ringfence_model::address::IpFamily;
-use ringfence_model::protocol::Protocol;
-use ringfence_model::snapshot::Snapshot;
+use ringfence_dataplane::interpret::{self, Frame};
+use ringfence_dataplane::ruleset::{Hook, Ruleset, key};
+use ringfence_engine::Peer;
 use ringfence_testkit::generate::random::Questions;
 
 fn number(variable: &str, default: u64) -> u64 {
     let text = std::env::var(variable).ok();
     text.map_or(default, |text| text.parse().expect("a number"))
-}
-
-/// A packet as the kernel sees it, where its ends have addresses.
-fn frame(snapshot: &Snapshot, packet: &Packet) -> Option<Frame> {
-    let address = |peer: Peer| -> Option<IpAddr> {
-        match peer {
-            Peer::Pod(id) => snapshot.pod(id).address(packet.family),
-            Peer::Address(address) => Some(address),
-        }
-    };
-    let (source, destination) = (address(packet.source)?, address(packet.destination)?);
-    let (protocol, icmp_type) = match (packet.protocol, packet.family) {
-        (Protocol::Tcp, _) => (6, 0),
-        (Protocol::Udp, _) => (17, 0),
-        (Protocol::Sctp, _) => (132, 0),
-        (Protocol::Icmp, IpFamily::V4) => (1, 8),
-        (Protocol::Icmp, IpFamily::V6) => (58, 128),
-    };
-    Some(Frame {
-        interface: "eth0".to_owned(),
-        source,
-        destination,
-        protocol,
-        port: packet.port,
-        icmp_type,
-        connection: Some(Connection {
-            state: ConnectionState::New,
-            is_reply: false,
-            source,
-            first_destination: (destination, packet.port),
-            destination: (destination, packet.port),
-            mark: 0,
-        }),
-    })
 }
 
 /// A ruleset that judges one direction alone.
