@@ -26,7 +26,7 @@ const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
 const LISTENER_REPORT: u8 = 143;
 
 /// How many pods' denials are remembered for their rate, and for how long. A node has far
-/// fewer pods.
+/// fewer pods: who is in no set because it is full would be told of without a limit.
 const LOGGED: Lookup = Lookup::Rate {
     size: 65_536,
     timeout: 60,

@@ -179,7 +179,8 @@ fn add(statement: &Statement, exprs: &mut Vec<Expr>) -> Result<(), Error> {
             let limit = LimitExpr::packets(u64::from(*per_second), LimitUnit::Second);
             let limit = ElementStatement::Limit(limit.burst(*burst).over());
             let update = DynsetExpr::new(DynsetOp::Update, &**set, sreg);
-            // The limit stops what is not above it before it is counted.
+            // The limit stops what is not above it before it is counted. An element with two
+            // expressions needs Linux 5.11.
             exprs.push(update.statement(limit).counter().into());
         }
         Statement::Log { group, prefix } => {
