@@ -31,6 +31,7 @@ mod sets;
 mod state;
 mod tables;
 
+pub(crate) use chains::{LOGGED_INTERFACES, logged};
 pub use node::{Endpoint, Enforcement, MODE_LABEL, Node, Settings};
 pub(crate) use ports::{PORT_SET, port_set};
 

@@ -161,8 +161,8 @@ impl Run<'_> {
                 let key = self.key(operands);
                 key.is_some_and(|key| self.look_up(set, &key).is_none())
             }
-            // One packet is always below the rate.
-            Statement::Below { key, .. } => self.load(*key).is_some(),
+            // One packet is never above the rate.
+            Statement::Above { .. } => false,
             Statement::Log { prefix, .. } => {
                 self.passage.logged.push(prefix.clone());
                 true

@@ -1,53 +1,46 @@
 //! What the kernel tells of denied connections.
 
-use std::net::IpAddr;
+mod denial;
+mod messages;
+mod whose;
+
+pub use denial::{Denial, Side, denial};
+pub use whose::{Isolated, whose};
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 
-use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use nlink::Connection;
 use nlink::netlink::Nflog;
-use ringfence_model::policy::Direction;
-use tokio_stream::StreamExt;
 
-use crate::compile::Enforcement;
 use crate::nft::Error;
+use messages::{Message, Numbering};
 
-/// One connection that no policy allows.
+/// What is told of denied connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denial {
-    /// Whether it was denied, or only would have been.
-    pub enforcement: Enforcement,
-    /// Whose policies do not allow it.
-    pub side: Side,
-    /// Who sent the packet.
-    pub source: IpAddr,
-    /// Whom it is for, after translation.
-    pub destination: IpAddr,
-    /// Its protocol, as the kernel numbers it.
-    pub protocol: u8,
-    /// Its ports, where the protocol has some.
-    pub ports: Option<(u16, u16)>,
-}
-
-/// Whose policies do not allow a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The egress policies of the source, or the ingress policies of the destination.
-    Policies(Direction),
-    /// Nobody's: one end has an address of this node's pods that no known pod has.
-    UnknownAddress,
-    /// Nobody's: the kernel refused the pod's rules, and it is closed.
-    Closed,
-    /// Nobody's: a pod sent from an address that is not its own.
-    ForgedSource,
+pub enum Event {
+    /// One of them.
+    Denied(Denial),
+    /// Nobody read in time, and events are lost from here on. How many is said before the
+    /// next one that is told.
+    Overrun,
+    /// So many events were lost at this place.
+    Lost(u32),
 }
 
 /// How much the socket keeps while nobody reads: some ten thousand events.
 const RECEIVE_BUFFER: usize = 8 << 20;
 
+/// How much of a packet is asked for: whatever the rule sends.
+const WHOLE: u32 = 0xffff;
+
 /// A listener of a log group in one network namespace.
 pub struct Denials {
     connection: Connection<Nflog>,
+    numbering: Numbering,
+    /// Read, and not told yet.
+    waiting: VecDeque<Event>,
 }
 
 impl Denials {
@@ -58,119 +51,77 @@ impl Denials {
     pub async fn listen(namespace: impl AsFd, group: u16) -> Result<Self, Error> {
         let connection = Connection::<Nflog>::new_in(namespace.as_fd())?;
         connection.socket().set_rcvbuf(RECEIVE_BUFFER)?;
-        connection.bind_group(group, 0xffff).await?;
-        Ok(Self { connection })
+        connection.bind_group(group, WHOLE).await?;
+        let mut denials = Self {
+            connection,
+            numbering: Numbering::default(),
+            waiting: VecDeque::new(),
+        };
+        denials.number(group).await?;
+        Ok(denials)
     }
 
-    /// Calls `take` with each event, until it says that it has enough. Events that were
-    /// lost because nobody read them in time are told as `None`.
+    /// Asks for numbered events.
+    async fn number(&mut self, group: u16) -> Result<(), Error> {
+        let socket = self.connection.socket();
+        let sequence = socket.next_seq();
+        let request = messages::number_events(group, sequence, socket.pid());
+        socket.send(&request).await?;
+        loop {
+            let datagram = self.connection.socket().recv_msg().await?;
+            if let Some(answer) = self.keep(&datagram, Some(sequence)) {
+                return Ok(answer?);
+            }
+        }
+    }
+
+    /// Calls `take` with each event, until it says that it has enough. What it has not seen
+    /// is kept for the next time, also where the future is dropped.
     ///
     /// # Errors
     /// Where the socket fails.
     pub async fn read(
-        &self,
-        mut take: impl FnMut(Option<Denial>) -> std::ops::ControlFlow<()>,
+        &mut self,
+        mut take: impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let mut packets = self.connection.events().await;
-        while let Some(packet) = packets.next().await {
-            let told = match packet {
-                Ok(packet) => {
-                    let prefix = packet.prefix.as_deref().unwrap_or_default();
-                    match denial(prefix, &packet.payload) {
-                        Some(denial) => take(Some(denial)),
-                        None => continue,
-                    }
+        loop {
+            while let Some(event) = self.waiting.pop_front() {
+                if take(event).is_break() {
+                    return Ok(());
                 }
-                Err(error) if error.is_no_buffer_space() => take(None),
+            }
+            match self.connection.socket().recv_msg().await {
+                Ok(datagram) => {
+                    self.keep(&datagram, None);
+                }
+                Err(error) if error.is_no_buffer_space() => self.waiting.push_back(Event::Overrun),
                 Err(error) => return Err(error.into()),
-            };
-            if told.is_break() {
-                break;
             }
-        }
-        Ok(())
-    }
-}
-
-/// Reads an event: the text of the rule that told it, and the head of the packet, which
-/// anybody may have sent. `None` for one that is none of ours or cannot be read.
-#[must_use]
-pub fn denial(prefix: &str, packet: &[u8]) -> Option<Denial> {
-    let mut words = prefix.strip_prefix("ringfence ")?.split(' ');
-    let enforcement = match words.next()? {
-        "deny" => Enforcement::Enforce,
-        "audit" => Enforcement::Audit,
-        _ => return None,
-    };
-    let side = match words.next()? {
-        "egress" => Side::Policies(Direction::Egress),
-        "ingress" => Side::Policies(Direction::Ingress),
-        "unknown" => Side::UnknownAddress,
-        "forged" => Side::ForgedSource,
-        "closed" => Side::Closed,
-        _ => return None,
-    };
-    let sliced = SlicedPacket::from_ip(packet).ok();
-    let (source, destination, protocol) = match sliced.as_ref()?.net.as_ref()? {
-        NetSlice::Ipv4(ip) => (
-            IpAddr::V4(ip.header().source_addr()),
-            IpAddr::V4(ip.header().destination_addr()),
-            ip.payload().ip_number.0,
-        ),
-        NetSlice::Ipv6(ip) => (
-            IpAddr::V6(ip.header().source_addr()),
-            IpAddr::V6(ip.header().destination_addr()),
-            ip.payload().ip_number.0,
-        ),
-        NetSlice::Arp(_) => return None,
-    };
-    let ports = match sliced.as_ref().and_then(|sliced| sliced.transport.as_ref()) {
-        Some(TransportSlice::Tcp(tcp)) => Some((tcp.source_port(), tcp.destination_port())),
-        Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),
-        _ => None,
-    };
-    Some(Denial {
-        enforcement,
-        side,
-        source,
-        destination,
-        protocol,
-        ports,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A UDP packet from 10.9.3.2:4660 to 10.9.2.2:53.
-    const UDP: [u8; 29] = [
-        0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 3, 2, 10, 9, 2, 2, 0x12, 0x34, 0, 53, 0,
-        9, 0, 0, b'?',
-    ];
-
-    #[test]
-    fn the_text_of_the_rule_says_whose_policies_deny() {
-        let denied = denial("ringfence deny egress", &UDP).expect("it is one");
-        assert_eq!(denied.side, Side::Policies(Direction::Egress));
-        assert_eq!(denied.enforcement, Enforcement::Enforce);
-        assert_eq!(denied.source, IpAddr::from([10, 9, 3, 2]));
-        assert_eq!((denied.protocol, denied.ports), (17, Some((0x1234, 53))));
-        let audited = denial("ringfence audit ingress", &UDP).expect("it is one");
-        assert_eq!(audited.side, Side::Policies(Direction::Ingress));
-        assert_eq!(audited.enforcement, Enforcement::Audit);
-        for none in ["", "ringfence", "ringfence deny", "iptables deny egress"] {
-            assert_eq!(denial(none, &UDP), None, "{none}");
         }
     }
 
-    #[test]
-    fn a_packet_that_ends_anywhere_is_read_as_far_as_it_goes_or_not_at_all() {
-        for length in 0..UDP.len() {
-            let head = UDP.get(..length).expect("it is that long");
-            if let Some(denied) = denial("ringfence deny egress", head) {
-                assert_eq!(denied.destination, IpAddr::from([10, 9, 2, 2]));
+    /// Keeps the events of a datagram until they are told, and says what was answered to the
+    /// request with a sequence number.
+    fn keep(&mut self, datagram: &[u8], asked: Option<u32>) -> Option<nlink::Result<()>> {
+        let mut answer = None;
+        for message in messages::of(datagram) {
+            match message {
+                Message::Answer(sequence, result) if Some(sequence) == asked => {
+                    answer = Some(result);
+                }
+                Message::Answer(..) => {}
+                Message::Packet(packet) => {
+                    let lost = packet
+                        .number
+                        .map(|number| self.numbering.lost_before(number));
+                    if let Some(lost @ 1..) = lost {
+                        self.waiting.push_back(Event::Lost(lost));
+                    }
+                    let denied = denial(packet.prefix, packet.head);
+                    self.waiting.extend(denied.map(Event::Denied));
+                }
             }
         }
+        answer
     }
 }

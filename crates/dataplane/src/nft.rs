@@ -10,9 +10,11 @@ mod encode;
 mod enforcer;
 mod error;
 mod refusal;
+mod suppressed;
 mod table;
 
 pub use connections::Connections;
 pub use enforcer::{Applied, Enforcer};
 pub use error::Error;
+pub use suppressed::Noisy;
 pub use table::{Table, TableName};

@@ -87,7 +87,8 @@ pub enum Lookup {
     Exact,
     /// Each key is a range of values, which do not overlap.
     Interval,
-    /// Packets add to it, and an element holds the rate at which its key is seen.
+    /// Packets add to it, and an element holds the rate at which its key is seen, and how
+    /// often that was too high.
     Rate {
         /// How many elements there may be.
         size: u32,

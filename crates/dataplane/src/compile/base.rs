@@ -10,7 +10,7 @@ use ringfence_model::metadata;
 use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 
-use super::chains::{Flow, denial, denied};
+use super::chains::{Flow, LOGGED_INTERFACES, denial, logged, told};
 use super::node::{Node, Settings};
 use super::{named, ports::protocol_number};
 use crate::ruleset::{
@@ -25,7 +25,8 @@ const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
 /// A multicast listener's report (RFC 3810), which comes before neighbour discovery.
 const LISTENER_REPORT: u8 = 143;
 
-/// How many pods' denials are remembered for their rate, and for how long.
+/// How many pods' denials are remembered for their rate, and for how long. A node has far
+/// fewer pods: who is in no set because it is full would be told of without a limit.
 const LOGGED: Lookup = Lookup::Rate {
     size: 65_536,
     timeout: 60,
@@ -77,11 +78,13 @@ pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
         let pieces = named("pieces", family);
         let piece = ValueType::Bytes(address);
         add(pieces, vec![address], piece, Lookup::Interval, Vec::new());
-        for name in ["logged_egress", "logged_ingress"] {
-            let name = named(name, family);
+        for direction in [Direction::Egress, Direction::Ingress] {
+            let name = logged(direction, family);
             add(name, vec![address], ValueType::None, LOGGED, Vec::new());
         }
     }
+    let (name, key) = (Name::from(LOGGED_INTERFACES), vec![KeyType::Interface]);
+    add(name, key, ValueType::None, LOGGED, Vec::new());
     for (name, key) in [
         ("interfaces", KeyType::Interface),
         (EPOCH, KeyType::PeerSet),
@@ -114,8 +117,9 @@ pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
             (Flow::Connection, Direction::Ingress),
             (Flow::Packet, Direction::Egress),
         ] {
-            let rules = denial(flow, direction, family, settings);
-            add(denied(flow, direction, family), None, rules);
+            for (name, rules) in denial(flow, direction, family, settings) {
+                add(name, None, rules);
+            }
         }
     }
     add(base("admit"), None, admit());
@@ -351,25 +355,8 @@ pub(super) fn set_epoch(settings: &Settings, epoch: u32, edit: &mut Edit<'_>) {
 }
 
 fn closed(settings: &Settings, prefix: &str) -> Vec<Rule> {
-    let log = Statement::Log {
-        group: settings.log_group,
-        prefix: format!("ringfence {prefix}"),
-    };
-    let mut rules = Vec::new();
-    for family in IpFamily::ALL {
-        rules.push(Rule::new([
-            is_family(family),
-            Statement::Below {
-                key: Field::PacketSource(family),
-                set: named("logged_egress", family),
-                per_second: settings.log_rate,
-                burst: settings.log_burst,
-            },
-            log.clone(),
-        ]));
-    }
-    rules.push(Rule::new([Statement::Count, Statement::Go(Target::Drop)]));
-    rules
+    let set = Name::from(LOGGED_INTERFACES);
+    told(Field::Interface, &set, prefix, Target::Drop, settings)
 }
 
 /// Packets of no connection cannot be judged by one: not for pods.

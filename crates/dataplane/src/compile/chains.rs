@@ -5,7 +5,7 @@ use ringfence_model::address::IpFamily;
 use ringfence_model::policy::Direction;
 
 use super::named;
-use super::node::Settings;
+use super::node::{Enforcement, Settings};
 use super::ports::{self, PortSets};
 use crate::ruleset::{Edit, Field, Name, Operand, Rule, Statement, Target, key};
 
@@ -171,42 +171,92 @@ impl Half {
     }
 }
 
-/// The chain that audits or denies what no policy allows, and says so.
+/// The chain that denies what no policy allows, or only audits it, and says so.
 pub(super) fn denied(flow: Flow, direction: Direction, family: IpFamily) -> Name {
-    let word = match (flow, direction) {
-        (Flow::Packet, _) => "denied_node",
-        (_, Direction::Egress) => "denied_egress",
-        (_, Direction::Ingress) => "denied_ingress",
-    };
-    named(word, family)
+    told_by(Enforcement::Enforce, flow, direction, family)
 }
 
-/// The rules of [`denied`].
+fn told_by(enforcement: Enforcement, flow: Flow, direction: Direction, family: IpFamily) -> Name {
+    let what = match enforcement {
+        Enforcement::Enforce => "denied",
+        Enforcement::Audit => "audited",
+    };
+    let word = match (flow, direction) {
+        (Flow::Packet, _) => "node",
+        (_, Direction::Egress) => "egress",
+        (_, Direction::Ingress) => "ingress",
+    };
+    named(&format!("{what}_{word}"), family)
+}
+
+/// The set that remembers how often denials of a direction's pods were told.
+pub(crate) fn logged(direction: Direction, family: IpFamily) -> Name {
+    named(&format!("logged_{}", word(direction)), family)
+}
+
+/// The same for what is denied because of no pod's policies, by the interface that it came in
+/// by. Addresses are no key for those: whoever forges them has as many as there are, and a set
+/// that is full remembers nobody else.
+pub(crate) const LOGGED_INTERFACES: &str = "logged_interfaces";
+
+fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => "egress",
+        Direction::Ingress => "ingress",
+    }
+}
+
+/// [`denied`] with its rules, and the chain of those that are audited.
 pub(super) fn denial(
     flow: Flow,
     direction: Direction,
     family: IpFamily,
     settings: &Settings,
-) -> Vec<Rule> {
-    let (own, word) = match direction {
-        Direction::Egress => (flow.source(family), "egress"),
-        Direction::Ingress => (flow.destination(family), "ingress"),
+) -> [(Name, Vec<Rule>); 2] {
+    let own = match direction {
+        Direction::Egress => flow.source(family),
+        Direction::Ingress => flow.destination(family),
     };
-    let audited = Statement::In(vec![Operand::Field(own)], named("audited", family));
-    let seldom = Statement::Below {
+    let audit = told_by(Enforcement::Audit, flow, direction, family);
+    let word = word(direction);
+    let rules = |what: &str, target| {
+        let set = logged(direction, family);
+        told(own, &set, &format!("{what} {word}"), target, settings)
+    };
+    let mut deny = vec![Rule::new([
+        Statement::In(vec![Operand::Field(own)], named("audited", family)),
+        Statement::goto(Name::clone(&audit)),
+    ])];
+    deny.extend(rules("deny", Target::Drop));
+    let audited = rules("audit", Target::Return);
+    [(denied(flow, direction, family), deny), (audit, audited)]
+}
+
+/// Tells what is denied, at a limited rate for each key, and lets it go where it is to go.
+///
+/// Of a connection that is no longer allowed it may be a reply that meets this: that is told
+/// as well, because the ends of the packet are not those of the connection then.
+pub(super) fn told(
+    own: Field,
+    set: &Name,
+    prefix: &str,
+    target: Target,
+    settings: &Settings,
+) -> Vec<Rule> {
+    let log = |suffix: &str| Statement::Log {
+        group: settings.log_group,
+        prefix: format!("ringfence {prefix}{suffix}"),
+    };
+    let above = Statement::Above {
         key: own,
-        set: named(&format!("logged_{word}"), family),
+        set: Name::clone(set),
         per_second: settings.log_rate,
         burst: settings.log_burst,
     };
-    let log = |what: &str| Statement::Log {
-        group: settings.log_group,
-        prefix: format!("ringfence {what} {word}"),
-    };
-    vec![
-        Rule::new([audited.clone(), seldom.clone(), log("audit")]),
-        Rule::new([audited, Statement::Count, Statement::Go(Target::Return)]),
-        Rule::new([seldom, log("deny")]),
-        Rule::new([Statement::Count, Statement::Go(Target::Drop)]),
-    ]
+    let is_reply = Statement::Is(Field::Direction, key::bytes(&[1]));
+    let go = || [Statement::Count, Statement::Go(target.clone())];
+    [vec![above], vec![is_reply, log(" reply")], vec![log("")]]
+        .into_iter()
+        .map(|told| Rule::new(told.into_iter().chain(go())))
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! What the kernel holds, in the words of a ruleset.
 
 use nlink::netlink::nftables::{
-    CmpOp, CtKey, Register, RuleExpr, SetElement, SetElementData, Verdict,
+    CmpOp, CtKey, LimitExpr, Register, RuleExpr, SetElement, SetElementData, Verdict,
 };
 use ringfence_model::address::IpFamily;
 
@@ -136,11 +136,17 @@ pub(super) fn rule(
                 ..
             } => {
                 let loaded = take(&mut registers, *sreg_key);
-                let (Some(Loaded::Field(key)), [RuleExpr::Limit(limit)]) = (loaded, &inner[..])
+                let (
+                    Some(Loaded::Field(key)),
+                    [
+                        RuleExpr::Limit(limit @ LimitExpr { over: true, .. }),
+                        RuleExpr::Counter { .. },
+                    ],
+                ) = (loaded, &inner[..])
                 else {
                     return Err(unknown());
                 };
-                statements.push(Statement::Below {
+                statements.push(Statement::Above {
                     key,
                     set: Name::from(&**set),
                     per_second: u32::try_from(limit.rate).map_err(|_| unknown())?,

@@ -169,7 +169,7 @@ fn add(statement: &Statement, exprs: &mut Vec<Expr>) -> Result<(), Error> {
             load(operands, exprs)?;
             exprs.push(LookupExpr::new(&**map, sreg).dreg(Register::Verdict).into());
         }
-        Statement::Below {
+        Statement::Above {
             key,
             set,
             per_second,
@@ -177,9 +177,11 @@ fn add(statement: &Statement, exprs: &mut Vec<Expr>) -> Result<(), Error> {
         } => {
             exprs.push(Load::of(*key).into(sreg));
             let limit = LimitExpr::packets(u64::from(*per_second), LimitUnit::Second);
-            let limit = ElementStatement::Limit(limit.burst(*burst));
-            let update = DynsetExpr::new(DynsetOp::Update, &**set, sreg).statement(limit);
-            exprs.push(update.into());
+            let limit = ElementStatement::Limit(limit.burst(*burst).over());
+            let update = DynsetExpr::new(DynsetOp::Update, &**set, sreg);
+            // The limit stops what is not above it before it is counted. An element with two
+            // expressions needs Linux 5.11.
+            exprs.push(update.statement(limit).counter().into());
         }
         Statement::Log { group, prefix } => {
             let log = LogExpr::new()

@@ -1,13 +1,13 @@
 //! Keeps the table of one node as it should be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ringfence_engine::Engine;
 use ringfence_model::snapshot::PodId;
 
 use super::refusal::{self, Closing};
-use super::{Connections, Error, Table};
+use super::{Connections, Error, Noisy, Table};
 use crate::compile::{Compiled, Node};
 use crate::ruleset::{Changes, Ruleset};
 
@@ -198,6 +198,14 @@ impl Enforcer {
         let mask = self.held.mark_mask();
         self.connections.clear_marks(mask).await?;
         Ok(())
+    }
+
+    /// How many events were not told because there were too many: [`Table::suppressed`].
+    ///
+    /// # Errors
+    /// Where the kernel cannot be asked, or the table is gone.
+    pub async fn suppressed(&self) -> Result<BTreeMap<Noisy, u64>, Error> {
+        self.table.suppressed().await
     }
 
     /// What the table holds.

@@ -18,7 +18,7 @@ use crate::ruleset::{
 
 /// The name of the table that is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableName(String);
+pub struct TableName(pub(super) String);
 
 impl Default for TableName {
     fn default() -> Self {
@@ -42,8 +42,8 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// An `inet` table in a network namespace, which nobody else should write to.
 pub struct Table {
-    connection: Connection<Nftables>,
-    name: TableName,
+    pub(super) connection: Connection<Nftables>,
+    pub(super) name: TableName,
 }
 
 impl Table {

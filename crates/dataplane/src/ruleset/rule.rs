@@ -115,8 +115,9 @@ pub enum Statement {
     In(Vec<Operand>, Name),
     /// Matches where the key is not in the set.
     NotIn(Vec<Operand>, Name),
-    /// Matches while the key is seen no more often than this; the set remembers.
-    Below {
+    /// Matches while the key is seen more often than this. The set remembers how often it was
+    /// seen, and counts how often this matched.
+    Above {
         /// What is counted by.
         key: Field,
         /// A set with [`Lookup::Rate`](super::Lookup::Rate).

@@ -187,14 +187,14 @@ impl fmt::Display for Statement {
             }
             Self::In(operands, set) => write!(f, "{} @{set}", Operands(operands)),
             Self::NotIn(operands, set) => write!(f, "{} != @{set}", Operands(operands)),
-            Self::Below {
+            Self::Above {
                 key,
                 set,
                 per_second,
                 burst,
             } => write!(
                 f,
-                "update @{set} {{ {key} limit rate {per_second}/second burst {burst} packets }}"
+                "update @{set} {{ {key} limit rate over {per_second}/second burst {burst} packets counter }}"
             ),
             Self::Log { group, prefix } => write!(f, "log group {group} prefix \"{prefix}\""),
             Self::Count => f.write_str("counter"),

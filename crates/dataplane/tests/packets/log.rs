@@ -1,16 +1,18 @@
 //! What is told of denied connections.
 
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ringfence_dataplane::compile::{Enforcement, Settings};
-use ringfence_dataplane::nflog::{Denial, Denials, Side};
-use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
+use ringfence_dataplane::nflog::{Denial, Denials, Event, Side, whose};
+use ringfence_dataplane::nft::{Connections, Enforcer, Noisy, Table, TableName};
 use ringfence_model::policy::Direction;
 
 use crate::network::{self, Network, count_udp, udp, udp_echoes, v4};
-use crate::{DB, OTHER, WEB, both, shop, with_allow};
+use crate::{DB, DENY_ALL, OTHER, WEB, WEB_TO_DB, both, change, shop, with_allow};
 
 async fn enforce_with(network: &Network, settings: &Settings) -> Enforcer {
     let (engine, mut node) = network.engine(&[], &with_allow());
@@ -22,42 +24,54 @@ async fn enforce_with(network: &Network, settings: &Settings) -> Enforcer {
     started.expect("the ruleset is taken").0
 }
 
+/// The denials that are told until nothing comes any more; none may be lost.
+async fn told(denials: &mut Denials) -> Vec<Denial> {
+    let mut told = Vec::new();
+    let all = denials.read(|event| {
+        match event {
+            Event::Denied(denial) => told.push(denial),
+            lost => panic!("{lost:?}"),
+        }
+        ControlFlow::Continue(())
+    });
+    // It never ends by itself.
+    assert!(tokio::time::timeout(network::PATIENCE, all).await.is_err());
+    told
+}
+
 #[tokio::test]
-async fn a_denied_connection_is_told_and_a_noisy_pod_does_not_hide_a_quiet_one() {
+async fn a_noisy_pod_does_not_hide_a_quiet_one_and_what_is_not_told_of_it_is_counted() {
     let network = shop().await;
     let namespace = network.node.netns();
     let settings = Settings::default();
-    let denials = Denials::listen(namespace, settings.log_group)
+    let mut denials = Denials::listen(namespace, settings.log_group)
         .await
         .unwrap();
-    let _enforcer = enforce_with(&network, &settings).await;
+    let enforcer = enforce_with(&network, &settings).await;
+    assert!(enforcer.suppressed().await.unwrap().is_empty());
+    let (noise, ports) = (10_000, 1_000);
     for address in both() {
         let noisy = udp(network.pod(OTHER), address(OTHER));
-        for port in 1000..1500 {
+        for number in 0..noise {
+            let port = 1_000 + number % ports;
             noisy.send_to(b"noise", (address(DB), port)).unwrap();
         }
         let quiet = udp(network.pod(WEB), address(WEB));
         quiet.send_to(b"once", (address(OTHER), 9)).unwrap();
     }
-    // The other side: `db` lets nobody else in.
-    let mut told: Vec<Denial> = Vec::new();
-    let all = denials.read(|denial| {
-        told.push(denial.expect("nothing is lost"));
-        ControlFlow::Continue(())
-    });
-    // It never ends by itself.
-    assert!(tokio::time::timeout(network::PATIENCE, all).await.is_err());
-    let burst = usize::try_from(settings.log_burst).unwrap();
+    let told = told(&mut denials).await;
+    let suppressed = enforcer.suppressed().await.unwrap();
     for address in both() {
         let of = |pod: usize| {
             told.iter()
                 .filter(move |denial| denial.source == address(pod))
         };
-        assert!(
-            (1..=burst + 10).contains(&of(OTHER).count()),
-            "{}",
-            of(OTHER).count()
-        );
+        let noisy = of(OTHER).count();
+        let burst = usize::try_from(settings.log_burst).unwrap();
+        assert!(noisy >= burst, "{noisy}");
+        let kept_back = suppressed[&Noisy::Pod(address(OTHER), Direction::Egress)];
+        println!("{}: {noisy} told, {kept_back} not", address(OTHER));
+        assert_eq!(noisy as u64 + kept_back, u64::from(noise));
         let quiet: Vec<_> = of(WEB).collect();
         assert_eq!(quiet.len(), 1, "{quiet:?}");
         assert_eq!(quiet[0].destination, address(OTHER));
@@ -67,6 +81,162 @@ async fn a_denied_connection_is_told_and_a_noisy_pod_does_not_hide_a_quiet_one()
         );
         assert_eq!(quiet[0].side, Side::Policies(Direction::Egress));
         assert_eq!(quiet[0].enforcement, Enforcement::Enforce);
+    }
+    // Of nobody else, and the other side is not asked where one denies already.
+    assert_eq!(suppressed.len(), 2, "{suppressed:?}");
+}
+
+#[tokio::test]
+async fn what_is_only_audited_is_told_for_both_sides_and_arrives() {
+    let network = shop().await;
+    let settings = Settings::default();
+    let namespace = network.node.netns();
+    let mut denials = Denials::listen(namespace, settings.log_group)
+        .await
+        .unwrap();
+    let mut enforcer = enforce_with(&network, &settings).await;
+    let (engine, mut node) = network.engine(&[], DENY_ALL);
+    for endpoint in &mut node.endpoints {
+        Arc::make_mut(endpoint).enforcement = Enforcement::Audit;
+    }
+    enforcer.update(&engine, &node).await.unwrap();
+    let of_connection = |told: &[Denial], from: SocketAddr, to: SocketAddr| {
+        let sides = [Direction::Egress, Direction::Ingress].map(Side::Policies);
+        assert_eq!(told.iter().map(|it| it.side).collect::<Vec<_>>(), sides);
+        for denial in told {
+            assert_eq!(denial.enforcement, Enforcement::Audit);
+            let ends = (denial.source, denial.destination);
+            assert_eq!(ends, (from.ip(), to.ip()));
+            assert_eq!(denial.ports, Some((from.port(), to.port())));
+        }
+        let pods = told.iter().map(|it| whose(&engine, it).unwrap().pod);
+        let names = pods.map(|pod| engine.snapshot().pod(pod).name.to_string());
+        assert_eq!(names.collect::<Vec<_>>(), ["other", "db"]);
+    };
+    for address in both() {
+        let (other, db) = (
+            udp(network.pod(OTHER), address(OTHER)),
+            udp(network.pod(DB), address(DB)),
+        );
+        let (from, to) = (other.local_addr().unwrap(), db.local_addr().unwrap());
+        other.send_to(b"ping", to).unwrap();
+        db.recv(&mut [0; 4]).expect("it is only audited");
+        of_connection(&told(&mut denials).await, from, to);
+        db.send_to(b"pong", from).unwrap();
+        other.recv(&mut [0; 4]).expect("a reply is not judged");
+        assert_eq!(told(&mut denials).await, []);
+        // The connection is judged again, and the first packet of it is a reply.
+        let mut all = node.endpoints.iter_mut();
+        let another = all.find(|it| &*it.name == "shop/web").unwrap();
+        Arc::make_mut(another).closed ^= true;
+        enforcer.update(&engine, &node).await.unwrap();
+        db.send_to(b"pong", from).unwrap();
+        other.recv(&mut [0; 4]).expect("it is only audited");
+        of_connection(&told(&mut denials).await, from, to);
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_back_is_counted_for_the_pod_whose_policies_deny() {
+    let network = shop().await;
+    let namespace = network.node.netns();
+    let settings = Settings::default();
+    let mut denials = Denials::listen(namespace, settings.log_group)
+        .await
+        .unwrap();
+    let mut enforcer = enforce_with(&network, &settings).await;
+    let (_, db_from_web) = WEB_TO_DB.rsplit_once("---").unwrap();
+    change(&mut enforcer, &network, db_from_web).await;
+    let noise = 100;
+    for address in both() {
+        let noisy = udp(network.pod(OTHER), address(OTHER));
+        for _ in 0..noise {
+            noisy.send_to(b"noise", (address(DB), 9)).unwrap();
+        }
+    }
+    let told = told(&mut denials).await;
+    let suppressed = enforcer.suppressed().await.unwrap();
+    for address in both() {
+        let of = told.iter().filter(|it| it.destination == address(DB));
+        let pod = Noisy::Pod(address(DB), Direction::Ingress);
+        assert_eq!(of.count() as u64 + suppressed[&pod], noise);
+    }
+    assert_eq!(suppressed.len(), 2, "{suppressed:?}");
+}
+
+#[tokio::test]
+async fn who_forges_addresses_is_counted_by_its_interface_and_hides_nobody() {
+    let network = shop().await;
+    let namespace = network.node.netns();
+    let settings = Settings::default();
+    let mut denials = Denials::listen(namespace, settings.log_group)
+        .await
+        .unwrap();
+    let enforcer = enforce_with(&network, &settings).await;
+    let noise = 600_u16;
+    for number in 0..noise {
+        // As many addresses as packets.
+        let [high, low] = number.to_be_bytes();
+        let forged = IpAddr::from([10, 200, high, low]);
+        crate::add_address(network.pod(OTHER), forged, 32).await;
+        let forging = udp(network.pod(OTHER), forged);
+        forging.send_to(b"forged", (v4(DB), 9)).unwrap();
+    }
+    let quiet = udp(network.pod(WEB), v4(WEB));
+    quiet.send_to(b"once", (v4(OTHER), 9)).unwrap();
+    let told = told(&mut denials).await;
+    let suppressed = enforcer.suppressed().await.unwrap();
+    let is_forged = |denial: &&Denial| denial.side == Side::ForgedSource;
+    let forged = told.iter().filter(is_forged).count();
+    let interface = Noisy::Interface(format!("pod{OTHER}"));
+    assert_eq!(forged as u64 + suppressed[&interface], u64::from(noise));
+    assert_eq!(suppressed.len(), 1, "{suppressed:?}");
+    let of_quiet = told.iter().filter(|denial| denial.source == v4(WEB));
+    assert_eq!(of_quiet.count(), 1);
+    // Whoever has the address did not do it.
+    let (engine, _) = network.engine(&[], &with_allow());
+    let forged = told.iter().filter(is_forged);
+    assert!(forged.clone().all(|it| whose(&engine, it).is_none()));
+}
+
+#[tokio::test]
+async fn a_reply_of_a_connection_that_is_cut_tells_who_opened_it_and_whose_policies_cut_it() {
+    let network = shop().await;
+    let settings = Settings::default();
+    let namespace = network.node.netns();
+    let mut denials = Denials::listen(namespace, settings.log_group)
+        .await
+        .unwrap();
+    let policies = with_allow().replace(", ports: [{port: 5432}, {port: 53, protocol: UDP}]", "");
+    let mut enforcer = enforce_with(&network, &settings).await;
+    change(&mut enforcer, &network, &policies).await;
+    for address in both() {
+        let (web, db) = (
+            udp(network.pod(WEB), address(WEB)),
+            udp(network.pod(DB), address(DB)),
+        );
+        let (from, to) = (web.local_addr().unwrap(), db.local_addr().unwrap());
+        web.send_to(b"ping", to).unwrap();
+        db.recv(&mut [0; 4]).expect("it is allowed");
+        change(&mut enforcer, &network, DENY_ALL).await;
+        db.send_to(b"pong", from).unwrap();
+        assert!(web.recv(&mut [0; 4]).is_err(), "it is not any more");
+        let told = told(&mut denials).await;
+        let [cut] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!((cut.source, cut.destination), (from.ip(), to.ip()));
+        assert_eq!(cut.ports, Some((from.port(), to.port())));
+        assert_eq!(cut.side, Side::Policies(Direction::Egress));
+        let (engine, _) = network.engine(&[], DENY_ALL);
+        let isolated = whose(&engine, cut).expect("it is a pod's");
+        assert_eq!(&*engine.snapshot().pod(isolated.pod).name, "web");
+        let names = isolated.policies.iter().map(|(policy, _)| {
+            let policy = engine.snapshot().policy(*policy);
+            String::from(&*policy.name)
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["default-deny-all"]);
+        change(&mut enforcer, &network, &policies).await;
     }
 }
 
@@ -97,15 +267,15 @@ async fn ten_thousand_denials_a_second_are_all_told() {
     let network = shop().await;
     let settings = without_a_limit();
     let namespace = network.node.netns();
-    let denials = Denials::listen(namespace, settings.log_group)
+    let mut denials = Denials::listen(namespace, settings.log_group)
         .await
         .unwrap();
     let _enforcer = enforce_with(&network, &settings).await;
     let (count, mut told) = (20_000, 0);
     let took = std::thread::scope(|scope| {
         let sending = scope.spawn(|| send_denied(&network, count, 10));
-        let all = denials.read(|denial| {
-            assert!(denial.is_some(), "nothing is lost");
+        let all = denials.read(|event| {
+            assert!(matches!(event, Event::Denied(_)), "nothing is lost");
             told += 1;
             match told < count {
                 true => ControlFlow::Continue(()),
@@ -124,34 +294,51 @@ async fn ten_thousand_denials_a_second_are_all_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn denials_that_nobody_read_in_time_are_told_as_lost_and_are_denied_all_the_same() {
+async fn denials_that_nobody_read_in_time_are_counted_as_lost_and_are_denied_all_the_same() {
     let network = shop().await;
     let settings = without_a_limit();
     let namespace = network.node.netns();
     let arrived = count_udp(network.pod(DB), v4(DB), 9);
     let control = udp(network.pod(OTHER), v4(OTHER));
     assert!(udp_echoes(&control, v4(DB), 9), "nothing denies yet");
-    let denials = Denials::listen(namespace, settings.log_group)
+    let mut denials = Denials::listen(namespace, settings.log_group)
         .await
         .unwrap();
-    let _enforcer = enforce_with(&network, &settings).await;
-    // Nobody reads meanwhile, and so much is not kept.
-    send_denied(&network, u16::MAX, u16::MAX);
-    let (mut told, mut lost) = (0_u32, 0_u32);
-    let all = denials.read(|denial| {
-        match denial {
-            Some(_) => told += 1,
-            None => lost += 1,
-        }
-        ControlFlow::Continue(())
-    });
-    // It never ends by itself.
-    assert!(
-        tokio::time::timeout(Duration::from_secs(3), all)
-            .await
-            .is_err()
-    );
-    println!("{told} denials told, {lost} times some were lost");
-    assert!(told > 0 && lost > 0 && told < u32::from(u16::MAX));
+    let enforcer = enforce_with(&network, &settings).await;
+    let (mut sent, mut told, mut lost) = (0, 0, 0);
+    for round in 1..=2 {
+        // Nobody reads meanwhile, and so much is not kept.
+        send_denied(&network, u16::MAX, u16::MAX);
+        let mut overrun = 0;
+        let all = denials.read(|event| {
+            match event {
+                Event::Denied(_) => told += 1,
+                Event::Lost(some) => lost += u64::from(some),
+                Event::Overrun => overrun += 1,
+            }
+            ControlFlow::Continue(())
+        });
+        // It never ends by itself.
+        let patience = Duration::from_secs(3);
+        assert!(tokio::time::timeout(patience, all).await.is_err());
+        assert!(overrun > 0, "that some are lost is told at once");
+        // How many, with the next one.
+        send_denied(&network, 1, 1);
+        let next = denials.read(|event| match event {
+            Event::Lost(some) => {
+                lost += u64::from(some);
+                ControlFlow::Continue(())
+            }
+            Event::Denied(_) => ControlFlow::Break(()),
+            Event::Overrun => ControlFlow::Continue(()),
+        });
+        tokio::time::timeout(patience, next).await.unwrap().unwrap();
+        told += 1;
+        sent += u64::from(u16::MAX) + 1;
+        println!("round {round}: {sent} denied, {told} told, {lost} lost");
+        assert!(told > 1 && lost > 0);
+        assert_eq!(told + lost, sent);
+    }
+    assert!(enforcer.suppressed().await.unwrap().is_empty());
     assert_eq!(arrived.load(Ordering::SeqCst), 1, "only the control");
 }

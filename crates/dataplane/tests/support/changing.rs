@@ -11,6 +11,9 @@ use ringfence_model::snapshot::{PodId, Snapshot};
 use ringfence_testkit::generate::random::Cluster;
 use ringfence_testkit::generate::scale::Shape;
 
+/// What a change is called that is none.
+pub(crate) const NOTHING: &str = "nothing";
+
 /// Which cluster.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
@@ -163,7 +166,7 @@ impl Changing {
                 };
                 "endpoint audited"
             }
-            _ => "nothing",
+            _ => NOTHING,
         }
         .to_owned()
     }
