@@ -381,7 +381,10 @@ spec:
 
 /// What a pod got of its own Service, in both families.
 fn of_its_own_service(report: &Report, pod: &str) -> Vec<Observed> {
-    let (from, to) = (format!("houses/{pod}"), format!("houses/mirror-of-{pod}"));
+    let (from, to) = (
+        format!("houses/{pod}"),
+        format!("svc:houses/mirror-of-{pod}"),
+    );
     let rows = report.rows.iter().filter(|row| {
         row.question.purpose == Purpose::Service
             && row.question.from.name == from
