@@ -347,3 +347,58 @@ spec:
         }
     }
 }
+
+const MIRRORS: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: shut, namespace: houses, labels: {name: shut}}
+spec: {containers: [{name: shut, ports: [{containerPort: 80}]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: free, namespace: houses, labels: {name: free}}
+spec: {containers: [{name: free, ports: [{containerPort: 80}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: mirror-of-shut, namespace: houses}
+spec: {selector: {name: shut}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: mirror-of-free, namespace: houses}
+spec: {selector: {name: free}, ports: [{port: 80}]}
+---
+apiVersion: policy.networking.k8s.io/v1beta1
+kind: ClusterNetworkPolicy
+metadata: {name: nobody-of-this-house}
+spec:
+  tier: Admin
+  priority: 15
+  subject: {pods: {podSelector: {matchLabels: {name: shut}}}}
+  ingress: [{action: Deny, from: [{namespaces: {matchLabels: {kubernetes.io/metadata.name: houses}}}]}]
+";
+
+/// What a pod got of its own Service, in both families.
+fn of_its_own_service(report: &Report, pod: &str) -> Vec<Observed> {
+    let (from, to) = (
+        format!("houses/{pod}"),
+        format!("svc:houses/mirror-of-{pod}"),
+    );
+    let rows = report.rows.iter().filter(|row| {
+        row.question.purpose == Purpose::Service
+            && row.question.from.name == from
+            && row.question.to.name == to
+    });
+    rows.map(|row| row.observation.observed).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_whose_own_service_leads_back_to_it_is_judged_by_cluster_wide_policies() {
+    for cni in [Cni::Routed, Cni::Bridge] {
+        let report = report(MIRRORS, &dual(2), cni, Mode::Enforce).await;
+        assert_all_agree(&report);
+        assert_eq!(of_its_own_service(&report, "shut"), [Observed::Dropped; 2]);
+        assert_eq!(of_its_own_service(&report, "free"), [Observed::Allowed; 2]);
+    }
+}

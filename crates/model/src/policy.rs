@@ -19,7 +19,7 @@ use crate::source::Origin;
 pub enum PolicyFamily {
     /// `networking.k8s.io/v1` `NetworkPolicy`.
     NetworkPolicy,
-    /// `policy.networking.k8s.io/v1alpha2` `ClusterNetworkPolicy`.
+    /// `policy.networking.k8s.io/v1alpha2` and `v1beta1` `ClusterNetworkPolicy`.
     ClusterNetworkPolicy,
     /// `policy.networking.k8s.io/v1alpha1` `AdminNetworkPolicy`.
     AdminNetworkPolicy,
@@ -47,7 +47,24 @@ impl PolicyFamily {
         }
     }
 
-    /// The `apiVersion` as written in manifests.
+    /// Every `apiVersion` in which manifests of this family are read. They differ in name
+    /// only.
+    #[must_use]
+    pub fn api_versions(self) -> &'static [&'static str] {
+        match self {
+            Self::NetworkPolicy => &["networking.k8s.io/v1"],
+            // Version 0.3 of the API serves both, with one schema, and gives back `v1beta1`.
+            Self::ClusterNetworkPolicy => &[
+                "policy.networking.k8s.io/v1alpha2",
+                "policy.networking.k8s.io/v1beta1",
+            ],
+            Self::AdminNetworkPolicy | Self::BaselineAdminNetworkPolicy => {
+                &["policy.networking.k8s.io/v1alpha1"]
+            }
+        }
+    }
+
+    /// The `apiVersion` that we write: the one that most clusters serve.
     #[must_use]
     pub fn api_version(self) -> &'static str {
         match self {

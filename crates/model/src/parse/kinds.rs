@@ -289,7 +289,8 @@ pub(crate) fn classify(
         return None;
     }
     if let Some(family) = FAMILIES.iter().find(|family| family.kind() == kind) {
-        if header.api_version == family.api_version() {
+        let read = family.api_versions();
+        if read.contains(&header.api_version.as_str()) {
             return Some(Class::Policy(*family));
         }
         wrong_api_version(header, node, family.api_version(), reporter);

@@ -1,4 +1,5 @@
-//! `policy.networking.k8s.io/v1alpha2` `ClusterNetworkPolicy`.
+//! `policy.networking.k8s.io/v1alpha2` and `v1beta1` `ClusterNetworkPolicy`, which have the
+//! same fields.
 //!
 //! Source: the custom resource definition of `kubernetes-sigs/network-policy-api`.
 
