@@ -297,12 +297,15 @@ impl Kept {
         let updated = self.running.update(schedule, &self.building).await;
         // Also where it was taken back: what came again has other files.
         let after = state(&self.name, &self.running.lab)?;
-        after.write()?;
-        self.running.lab.let_go();
+        let noted = after.write();
+        if noted.is_ok() {
+            self.running.lab.let_go();
+        }
         updated?;
         let now = self.running.lab.schedule();
         next.note_addresses(&now.snapshot);
         self.held = next;
+        noted?;
         Ok(Reply {
             error: None,
             done,

@@ -213,7 +213,7 @@ pub(crate) fn namespaces_of(pid: &str) -> Vec<Held> {
     all
 }
 
-fn open_files(pid: &str) -> Vec<std::path::PathBuf> {
+pub(crate) fn open_files(pid: &str) -> Vec<std::path::PathBuf> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd"));
     let files = files.into_iter().flatten().filter_map(Result::ok);
     files.map(|file| file.path()).collect()

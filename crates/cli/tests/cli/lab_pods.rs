@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::lab::Up;
+use crate::lab::{Up, open_files};
 use crate::{Run, Scratch, ringfence};
 
 const START: &str = "
@@ -102,6 +102,19 @@ fn addresses(told: &str, pod: &str) -> Vec<IpAddr> {
     words.filter_map(|word| word.parse().ok()).collect()
 }
 
+/// Nothing is held of a pod that is gone, once what listened in it has ended.
+fn comes_down_to(files: usize, up: &Up) {
+    let mut last = 0;
+    for _ in 0..100 {
+        last = open_files(&up.pid()).len();
+        if last <= files {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{files} files were open, and now {last} are");
+}
+
 fn pods_come_and_go(cni: &str) {
     let scratch = Scratch::new(&format!("lab-pods-{cni}"));
     let file = |name: &str, text: &str| scratch.file(name, text);
@@ -111,6 +124,7 @@ fn pods_come_and_go(cni: &str) {
         START,
     );
     let start = up.pods();
+    let files = open_files(&up.pid()).len();
     // A stranger comes: it is entered, asks for names, and gets no further.
     let stranger = file("stranger.yaml", &pod("stranger", "stranger"));
     let told = up.change("apply", &format!("-f {stranger}"));
@@ -147,6 +161,7 @@ fn pods_come_and_go(cni: &str) {
     let run = up.exec("duo/stranger", &["true"]);
     assert_eq!(run.code, Some(2), "{}", run.text());
     assert_eq!(up.pods(), start);
+    comes_down_to(files, &up);
     let friends = file(
         "friends.yaml",
         &[pod("a", "friend"), pod("b", "friend")].join("---\n"),
