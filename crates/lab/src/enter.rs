@@ -38,6 +38,12 @@ fn enter(state: &State, pod: &PodState) -> Result<(), LabError> {
     let open = |path: String| File::open(&path).map_err(|error| failed(&path, &error));
     let process = format!("/proc/{}", state.pid);
     let network = open(format!("{process}/fd/{}", pod.fd))?;
+    // The number of its file is given to nobody else as long as the pod is noted.
+    let now = State::read(&state.name)?;
+    if !now.pods.contains(pod) {
+        let what = "it was taken away or made again just now";
+        return Err(failed("the pod", &what));
+    }
     let theirs = fs::read_link(format!("{process}/ns/user"));
     let ours = fs::read_link("/proc/self/ns/user");
     if theirs.ok() != ours.ok() {

@@ -45,6 +45,26 @@ pub enum LabError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A change of a lab that is up would be one of its nodes.
+    #[error(
+        "in a lab that is up, nodes stay as they are, and this would {0}: nothing is changed; \
+         for other nodes start another lab, with `ringfence lab up`"
+    )]
+    NodesStay(String),
+    /// A change of a lab that is up was not possible.
+    #[error("{0}; nothing is changed")]
+    TakenBack(Box<LabError>),
+    /// A change of a lab that is up was not possible, and neither was the way back.
+    #[error(
+        "{error}; and taking back what was changed until then: {again}: end this lab with \
+         `ringfence lab down`, and start another"
+    )]
+    HalfChanged {
+        /// Why the change was not possible.
+        error: Box<LabError>,
+        /// Why it could not be taken back.
+        again: Box<LabError>,
+    },
     /// Something that cannot happen did.
     #[error("internal error: {0}")]
     Bug(String),

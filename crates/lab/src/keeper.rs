@@ -5,23 +5,23 @@
 //! lab's folder, one line of JSON a request and one a reply.
 
 mod held;
+mod nodes;
+mod noted;
 
 pub use held::Named;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::unistd::geteuid;
 use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
 use ringfence_model::parse::Sources;
-use ringfence_model::snapshot::Snapshot;
 use ringfence_model::snapshot::builder::BuildOptions;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
@@ -29,14 +29,14 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::LabError;
-use crate::lab::Lab;
 use crate::probe::Settings;
-use crate::schedule::{DNS_NAMESPACE, Options, Schedule, schedule};
+use crate::schedule::{Options, Placement, Schedule, schedule};
 use crate::session::{Building, Policies, Running, runtime};
-use crate::state::{HostState, PodState, State, folder, root, started, sweep};
+use crate::state::{PodState, State, folder, root, sweep};
 use crate::topology::Cni;
 
 use held::Held;
+use noted::{missing_in, state};
 
 /// What a lab is to be made of, as one process tells another.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -98,6 +98,10 @@ pub struct Reply {
     pub error: Option<String>,
     /// What became of each object.
     pub done: Vec<String>,
+    /// Pods that are there now and were not before.
+    pub came: Vec<PodState>,
+    /// Pods that were there before and are not now.
+    pub went: Vec<PodState>,
     /// What is not as the manifests say.
     pub notes: Vec<String>,
 }
@@ -105,7 +109,7 @@ pub struct Reply {
 const SOCKET: &str = "control";
 
 impl Request {
-    fn schedule(&self, held: &Held) -> Result<Schedule, LabError> {
+    fn schedule(&self, held: &Held, placed: Placement) -> Result<Schedule, LabError> {
         let families: Vec<IpFamily> = self
             .families
             .iter()
@@ -127,6 +131,8 @@ impl Request {
             families: (!families.is_empty()).then_some(families),
             replicas: self.replicas,
             node_local_dns: self.node_local_dns,
+            at_least_one: false,
+            placed,
             ..Options::default()
         };
         // What is wrong with the texts was said where they were read first.
@@ -218,19 +224,27 @@ async fn hold(name: &str, folder: &Path, request: Request) -> Result<(), LabErro
     }
     let [mut terminate, mut interrupt, mut hangup] =
         <[_; 3]>::try_from(ends).map_err(|_| LabError::Bug("three signals".to_owned()))?;
+    let schedule = request.schedule(&held, Placement::default())?;
     // Building takes its time, and what is not wanted any more is not finished.
     let started = tokio::select! {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
         _ = hangup.recv() => return Ok(()),
-        started = Running::start(request.schedule(&held)?, &building) => started,
+        started = Running::start(schedule, &building) => started,
     };
-    let mut running = started?;
-    held.note_addresses(&running.lab.schedule().snapshot);
+    let mut kept = Kept {
+        name: name.to_owned(),
+        running: started?,
+        request,
+        building,
+        held,
+    };
+    let snapshot = Arc::clone(&kept.running.lab.schedule().snapshot);
+    kept.held.note_addresses(&snapshot);
     let listener = UnixListener::bind(folder.join(SOCKET)).map_err(failed)?;
-    state(name, &running.lab)?.write()?;
+    state(name, &kept.running.lab)?.write()?;
     tell(&Reply {
-        notes: running.lab.schedule().notes.clone(),
+        notes: kept.running.lab.schedule().notes.clone(),
         ..Reply::default()
     })
     .map_err(failed)?;
@@ -242,53 +256,64 @@ async fn hold(name: &str, folder: &Path, request: Request) -> Result<(), LabErro
             accepted = listener.accept() => accepted.map_err(failed)?.0,
         };
         // Who asks and leaves has nothing to complain of.
-        let _ = answer(stream, &request, &mut held, &mut running, &building).await;
+        let _ = kept.answer(stream).await;
     }
 }
 
-async fn answer(
-    stream: tokio::net::UnixStream,
-    request: &Request,
-    held: &mut Held,
-    running: &mut Running,
-    building: &Building,
-) -> std::io::Result<()> {
-    let mut stream = tokio::io::BufReader::new(stream);
-    let mut line = String::new();
-    stream.read_line(&mut line).await?;
-    let changed = match serde_json::from_str(&line) {
-        Err(error) => Err(LabError::Bug(format!("a request: {error}"))),
-        Ok(change) => change_to(&change, request, held, running, building).await,
-    };
-    let reply = match changed {
-        Err(error) => Reply {
-            error: Some(error.to_string()),
-            ..Reply::default()
-        },
-        Ok(done) => Reply {
-            error: None,
-            done,
-            notes: running.lab.schedule().notes.clone(),
-        },
-    };
-    let mut text = serde_json::to_vec(&reply)?;
-    text.push(b'\n');
-    stream.write_all(&text).await
+/// A lab that stays up, and what it was made of.
+struct Kept {
+    name: String,
+    request: Request,
+    building: Building,
+    held: Held,
+    running: Running,
 }
 
-async fn change_to(
-    change: &Change,
-    request: &Request,
-    held: &mut Held,
-    running: &mut Running,
-    building: &Building,
-) -> Result<Vec<String>, LabError> {
-    let mut next = held.clone();
-    let done = next.change(change, &request.namespace)?;
-    running.update(request.schedule(&next)?, building).await?;
-    next.note_addresses(&running.lab.schedule().snapshot);
-    *held = next;
-    Ok(done)
+impl Kept {
+    async fn answer(&mut self, stream: tokio::net::UnixStream) -> std::io::Result<()> {
+        let mut stream = tokio::io::BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        let changed = match serde_json::from_str(&line) {
+            Err(error) => Err(LabError::Bug(format!("a request: {error}"))),
+            Ok(change) => self.change(&change).await,
+        };
+        let reply = changed.unwrap_or_else(|error| Reply {
+            error: Some(error.to_string()),
+            ..Reply::default()
+        });
+        let mut text = serde_json::to_vec(&reply)?;
+        text.push(b'\n');
+        stream.write_all(&text).await
+    }
+
+    async fn change(&mut self, change: &Change) -> Result<Reply, LabError> {
+        let now = self.running.lab.schedule();
+        let mut next = self.held.clone();
+        let done = next.change(change, &self.request.namespace, &now.snapshot)?;
+        nodes::check(&now.nodes, self.held.objects(), next.objects())?;
+        let schedule = self.request.schedule(&next, Placement::of(now))?;
+        let before = state(&self.name, &self.running.lab)?;
+        let updated = self.running.update(schedule, &self.building).await;
+        // Also where it was taken back: what came again has other files.
+        let after = state(&self.name, &self.running.lab)?;
+        let noted = after.write();
+        if noted.is_ok() {
+            self.running.lab.let_go();
+        }
+        updated?;
+        let now = self.running.lab.schedule();
+        next.note_addresses(&now.snapshot);
+        self.held = next;
+        noted?;
+        Ok(Reply {
+            error: None,
+            done,
+            came: missing_in(&before, &after),
+            went: missing_in(&after, &before),
+            notes: now.notes.clone(),
+        })
+    }
 }
 
 /// Says on standard output that the lab is there. Nobody needs to listen any more.
@@ -319,54 +344,4 @@ pub fn change(name: &str, change: &Change) -> Result<Reply, LabError> {
         .read_line(&mut line)
         .map_err(failed)?;
     serde_json::from_str(&line).map_err(|error| failed(error.into()))
-}
-
-fn state(name: &str, lab: &Lab) -> Result<State, LabError> {
-    let snapshot = &lab.schedule().snapshot;
-    let network = lab.network();
-    let pid = i32::try_from(std::process::id()).unwrap_or_default();
-    let mut of_pods = BTreeSet::new();
-    let mut pods = Vec::new();
-    for (id, pod) in snapshot.pod_ids() {
-        let Some(namespace) = network.pod(id) else {
-            continue;
-        };
-        of_pods.insert(namespace.fd().as_raw_fd());
-        let workload = snapshot.workload(pod.workload);
-        pods.push(PodState {
-            namespace: snapshot.namespace(pod.namespace).name.to_string(),
-            name: pod.name.to_string(),
-            workload: format!("{}/{}", workload.kind, workload.name),
-            addresses: pod.addresses.clone(),
-            node: pod.node.as_deref().unwrap_or_default().to_owned(),
-            fd: namespace.fd().as_raw_fd(),
-        });
-    }
-    let hosts = network.namespaces().iter().map(|namespace| HostState {
-        name: namespace.name().to_owned(),
-        fd: namespace.fd().as_raw_fd(),
-    });
-    Ok(State {
-        name: name.to_owned(),
-        pid,
-        started: started(pid).ok_or_else(|| LabError::Bug("we do not run".to_owned()))?,
-        pods,
-        hosts: hosts.filter(|host| !host.name.contains('/')).collect(),
-        name_servers: match lab.schedule().node_local_dns {
-            Some(address) => vec![address],
-            None => name_servers(snapshot),
-        },
-    })
-}
-
-/// The addresses of the cluster's name server: those of its Service.
-fn name_servers(snapshot: &Snapshot) -> Vec<std::net::IpAddr> {
-    let services = snapshot.services.iter().filter(|service| {
-        let namespace = &*snapshot.namespace(service.namespace).name;
-        let answers = service.ports.iter().any(|port| port.port == 53);
-        matches!(namespace, DNS_NAMESPACE | "openshift-dns") && answers
-    });
-    services
-        .flat_map(|service| service.cluster_ips.clone())
-        .collect()
 }

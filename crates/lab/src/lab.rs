@@ -1,7 +1,6 @@
 //! A running lab: the network, what answers in it, and what holds the policies.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -18,7 +17,7 @@ use crate::schedule::Schedule;
 use crate::schedule::is_name_server;
 use crate::schedule::node_local::is_cache;
 use crate::services;
-use crate::station::{Arrivals, Listening, Station};
+use crate::station::{Listening, Station};
 use crate::topology::{Cni, Network};
 use crate::world;
 
@@ -39,36 +38,84 @@ impl Lab {
     /// If the kernel does not permit it, or lacks something that the lab needs.
     pub async fn build(schedule: Schedule, cni: Cni, probing: Settings) -> Result<Self, LabError> {
         raise_file_limit();
-        let network = Network::build(&schedule, cni).await?;
-        for index in 0..schedule.nodes.len() {
-            if let Some(node) = network.node(index) {
-                services::install(node, &schedule.snapshot).await?;
-            }
-        }
-        let names = Arc::new(Names::new(Zone::new(&schedule.snapshot)));
-        let arrivals = Arc::new(Arrivals::default());
-        let listening = listening(&schedule, &network);
-        let mut stations = Vec::with_capacity(listening.len());
-        // The switch has one too, so that stations and namespaces have the same numbers.
-        for (index, (namespace, listening)) in
-            network.namespaces().iter().zip(&listening).enumerate()
-        {
-            stations.push(Station::open(
-                namespace,
-                index,
-                &schedule.families,
-                listening,
-                &names,
-                &arrivals,
-            )?);
-        }
-        let prober = Prober::new(stations, arrivals, probing);
-        Ok(Self {
+        let mut network = Network::empty(cni);
+        network.take_over(&schedule).await?;
+        let mut lab = Self {
+            names: Arc::new(Names::new(Zone::new(&schedule.snapshot))),
             schedule,
             network,
-            prober,
-            names,
-        })
+            prober: Prober::new(Arc::default(), probing),
+        };
+        lab.complete().await?;
+        Ok(lab)
+    }
+
+    /// Whether the lab can become this.
+    ///
+    /// # Errors
+    /// If it would have other nodes, or cannot be built.
+    pub fn check(&self, schedule: &Schedule) -> Result<(), LabError> {
+        if let Some(other) = difference(&self.schedule, schedule) {
+            return Err(LabError::NodesStay(other));
+        }
+        self.network.check(schedule)
+    }
+
+    /// Takes over a schedule with the same nodes: pods that are not in it are gone when this
+    /// returns. Those that are new are known, so that policies can hold for them, and come
+    /// with [`Lab::complete`].
+    ///
+    /// # Errors
+    /// If the lab cannot become this, or the kernel refuses.
+    pub async fn take_over(&mut self, schedule: Schedule) -> Result<(), LabError> {
+        self.check(&schedule)?;
+        let taken = self.network.take_over(&schedule).await;
+        let network = &self.network;
+        self.prober
+            .retain(|number| network.namespace(number).is_some());
+        self.schedule = schedule;
+        taken
+    }
+
+    /// Makes what is scheduled and not there. Everything answers when this returns.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn complete(&mut self) -> Result<(), LabError> {
+        self.network.complete().await?;
+        let listening = listening(&self.schedule, &self.network);
+        let none = Listening::default();
+        // The switch has a station too, so that all namespaces have one.
+        for (number, namespace) in self.network.namespaces() {
+            let listening = listening.get(&number).unwrap_or(&none);
+            if let Some(station) = self.prober.station(number) {
+                station.listen(listening).await?;
+                continue;
+            }
+            let station = Station::open(
+                namespace,
+                number,
+                &self.schedule.families,
+                listening,
+                &self.names,
+                self.prober.arrivals(),
+            );
+            let station = station.await?;
+            self.prober.add(station);
+        }
+        for index in 0..self.schedule.nodes.len() {
+            if let Some(node) = self.network.node(index) {
+                services::install(node, &self.schedule.snapshot).await?;
+            }
+        }
+        self.names.replace(Zone::new(&self.schedule.snapshot));
+        Ok(())
+    }
+
+    /// Lets go of pods that are gone: until then nobody else gets the numbers of their open
+    /// files.
+    pub fn let_go(&mut self) {
+        self.network.let_go();
     }
 
     /// What runs in it.
@@ -138,86 +185,47 @@ impl Lab {
         }
         Ok(engine)
     }
-
-    /// Takes over a schedule that differs in its policies, Services and namespaces, and
-    /// in no pod and no node.
-    ///
-    /// # Errors
-    /// If it differs in pods or nodes, which would be another lab.
-    pub async fn update(&mut self, schedule: Schedule) -> Result<(), LabError> {
-        if let Some(other) = difference(&self.schedule, &schedule) {
-            return Err(LabError::Unsupported(format!(
-                "in a lab that is up, pods and nodes stay as they are, and {other}: nothing is \
-                 changed; for other pods start another lab, with `ringfence lab up`"
-            )));
-        }
-        for index in 0..schedule.nodes.len() {
-            if let Some(node) = self.network.node(index) {
-                services::install(node, &schedule.snapshot).await?;
-            }
-        }
-        self.names.replace(Zone::new(&schedule.snapshot));
-        self.schedule = schedule;
-        Ok(())
-    }
 }
 
-/// What differs in the pods or the nodes of two schedules, as the end of a sentence.
+/// How the nodes of two schedules differ, as the end of a sentence.
 fn difference(old: &Schedule, new: &Schedule) -> Option<String> {
-    type Place = (Vec<IpAddr>, Option<Arc<str>>, bool);
-    let pods = |schedule: &Schedule| -> BTreeMap<String, Place> {
-        let snapshot = &schedule.snapshot;
-        let pods = snapshot.pods.iter().map(|pod| {
-            let namespace = &snapshot.namespace(pod.namespace).name;
-            let place = (pod.addresses.clone(), pod.node.clone(), pod.host_network);
-            (format!("{namespace}/{}", pod.name), place)
-        });
-        pods.collect()
+    let names = |schedule: &Schedule| -> BTreeSet<Arc<str>> {
+        let nodes = schedule.nodes.iter();
+        nodes.map(|node| Arc::clone(&node.name)).collect()
     };
-    let (before, after) = (pods(old), pods(new));
-    let named = |names: Vec<&String>, what: &str| {
-        let (first, more) = names.split_first()?;
-        let more = match more.len() {
-            0 => String::new(),
-            count => format!(" and {count} more"),
-        };
-        Some(format!("this would {what} the pod {first}{more}"))
+    let (before, after) = (names(old), names(new));
+    if let Some(name) = after.difference(&before).next() {
+        return Some(format!("add the node {name}"));
+    }
+    if let Some(name) = before.difference(&after).next() {
+        return Some(format!("take away the node {name}"));
+    }
+    // The namespaces of nodes are known by their order.
+    let mut nodes = old.nodes.iter().zip(&new.nodes);
+    if let Some((node, _)) = nodes.find(|(a, b)| a.name != b.name || a.addresses != b.addresses) {
+        return Some(format!("change the addresses of the node {}", node.name));
+    }
+    let cluster = |schedule: &Schedule| {
+        let families = schedule.families.clone();
+        (
+            families,
+            schedule.api_server.clone(),
+            schedule.node_local_dns,
+        )
     };
-    let only = |one: &'_ BTreeMap<String, Place>, other: &BTreeMap<String, Place>, what: &str| {
-        let names = one.keys().filter(|name| !other.contains_key(*name));
-        named(names.collect(), what)
-    };
-    let moved = || {
-        let differs = before.iter().filter(|(name, place)| {
-            let now = after.get(*name);
-            now.is_some_and(|now| now != *place)
-        });
-        named(differs.map(|(name, _)| name).collect(), "move")
-    };
-    let order = |schedule: &Schedule| -> Vec<Arc<str>> {
-        let pods = schedule.snapshot.pods.iter();
-        pods.map(|pod| Arc::clone(&pod.name)).collect()
-    };
-    let nodes = || {
-        let differ = old.nodes != new.nodes
-            || old.families != new.families
-            // What is built is known by the number of the pod.
-            || order(old) != order(new);
-        differ.then(|| "this would change the nodes".to_owned())
-    };
-    only(&after, &before, "add")
-        .or_else(|| only(&before, &after, "take away"))
-        .or_else(nodes)
-        .or_else(moved)
+    (cluster(old) != cluster(new)).then(|| "change the network of the nodes".to_owned())
 }
 
 /// What each namespace answers on.
-fn listening(schedule: &Schedule, network: &Network) -> Vec<Listening> {
+fn listening(schedule: &Schedule, network: &Network) -> BTreeMap<usize, Listening> {
     let snapshot = &schedule.snapshot;
-    let mut all = vec![Listening::default(); network.namespaces().len()];
+    let numbers = network.namespaces().map(|(number, _)| number);
+    let mut all: BTreeMap<usize, Listening> = numbers
+        .map(|number| (number, Listening::default()))
+        .collect();
     for (id, pod) in snapshot.pod_ids() {
         let station = network.plan.pods.get(id.0 as usize).copied();
-        let Some(own) = station.and_then(|station| all.get_mut(station)) else {
+        let Some(own) = station.and_then(|station| all.get_mut(&station)) else {
             continue;
         };
         let names = is_name_server(snapshot, pod) || is_cache(snapshot, pod);
@@ -234,7 +242,7 @@ fn listening(schedule: &Schedule, network: &Network) -> Vec<Listening> {
         for (address, port) in &translation.endpoints {
             let pod = snapshot.pod_with_address(*address);
             let station = pod.and_then(|pod| network.plan.pods.get(pod.0 as usize).copied());
-            match station.and_then(|station| all.get_mut(station)) {
+            match station.and_then(|station| all.get_mut(&station)) {
                 Some(own) => {
                     own.ports.insert((translation.protocol, *port));
                 }
@@ -244,7 +252,7 @@ fn listening(schedule: &Schedule, network: &Network) -> Vec<Listening> {
             }
         }
     }
-    if let Some(own) = all.get_mut(network.plan.world) {
+    if let Some(own) = all.get_mut(&network.plan.world) {
         let tcp = world::TCP_PORTS.map(|port| (Protocol::Tcp, port));
         let udp = world::UDP_PORTS.map(|port| (Protocol::Udp, port));
         own.ports = tcp.into_iter().chain(udp).chain(elsewhere).collect();

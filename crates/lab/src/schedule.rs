@@ -8,8 +8,11 @@ mod addresses;
 pub(crate) mod node_local;
 mod nodes;
 mod objects;
+mod placement;
 mod pods;
 mod services;
+
+pub use placement::Placement;
 
 pub(crate) use services::{DNS_NAMESPACE, is_name_server};
 
@@ -40,6 +43,10 @@ pub struct Options {
     pub system: bool,
     /// Whether every node has a name server of its own, which pods ask first.
     pub node_local_dns: bool,
+    /// Whether a workload that is scaled to zero has a pod all the same.
+    pub at_least_one: bool,
+    /// Where everything is already: there it stays. Empty for a new cluster.
+    pub placed: Placement,
     /// More pods than this are refused.
     pub most_pods: usize,
     /// More nodes than this are refused.
@@ -54,6 +61,8 @@ impl Default for Options {
             replicas: 2,
             system: true,
             node_local_dns: false,
+            at_least_one: true,
+            placed: Placement::default(),
             most_pods: 1000,
             most_nodes: 32,
         }
@@ -136,10 +145,10 @@ pub fn schedule(
     builder.add(objects.iter().cloned());
     let (mut original, mut diagnostics) = builder.build(sources);
 
-    let families: Vec<IpFamily> = options
-        .families
-        .clone()
+    let placed = &options.placed;
+    let families: Vec<IpFamily> = Some(placed.families.clone())
         .filter(|families| !families.is_empty())
+        .or_else(|| options.families.clone().filter(|all| !all.is_empty()))
         .unwrap_or_else(|| original.default_families.clone());
     let has_v4 = families.contains(&IpFamily::V4);
     let node_local_dns = options.node_local_dns && has_v4;
@@ -164,16 +173,22 @@ pub fn schedule(
         original = builder.build(sources).0;
     }
 
-    let mut addresses = Addresses::new(&families, &original, &build.pod_cidrs);
+    let mut addresses = Addresses::new(&families, &original, &build.pod_cidrs, placed);
     let nodes = nodes::place(&all, &original, options, &mut addresses, &mut notes)?;
     let pods = pods::place(&original, &nodes, options, &mut addresses, &mut notes)?;
-    let api_server = addresses.for_api_server()?;
+    let api_server = match placed.api_server.is_empty() {
+        true => addresses.for_api_server()?,
+        false => placed.api_server.clone(),
+    };
+    let idle = pods::without_pods(&original, &pods);
 
     let mut made = Vec::new();
     for object in all {
         let typed = match object.typed {
             // Written again below, from what was read of them.
             TypedObject::Pod(_) => continue,
+            // Its template would be taken for a pod.
+            ref typed if idle.contains(&pods::Controller::of(typed, build)) => continue,
             TypedObject::Node(_) => continue,
             TypedObject::Ingress(ingress) => {
                 let name = ingress.metadata.name.unwrap_or_default();

@@ -63,18 +63,41 @@ impl Running {
         })
     }
 
-    /// Takes over other policies and Services for the same pods.
+    /// Takes over another schedule with the same nodes. Where that fails, the lab is as it
+    /// was.
     ///
     /// # Errors
-    /// If pods or nodes differ, or the kernel refuses.
+    /// If nodes differ, or the kernel refuses.
     pub async fn update(
         &mut self,
         schedule: Schedule,
         building: &Building,
     ) -> Result<(), LabError> {
-        self.lab.update(schedule).await?;
+        self.lab.check(&schedule)?;
+        let before = self.lab.schedule().clone();
+        let Err(error) = self.become_another(schedule, building).await else {
+            return Ok(());
+        };
+        // What is there is known, so the way back is a change like any other.
+        match self.become_another(before, building).await {
+            Ok(()) => Err(LabError::TakenBack(Box::new(error))),
+            Err(again) => Err(LabError::HalfChanged {
+                error: Box::new(error),
+                again: Box::new(again),
+            }),
+        }
+    }
+
+    /// First goes what is gone, so that nobody has an address that policies take for somebody
+    /// else's; then policies hold for what is to come; then it comes.
+    async fn become_another(
+        &mut self,
+        schedule: Schedule,
+        building: &Building,
+    ) -> Result<(), LabError> {
+        self.lab.take_over(schedule).await?;
         self.engine = hold(&self.lab, &self.enforcer, building).await?;
-        Ok(())
+        self.lab.complete().await
     }
 }
 

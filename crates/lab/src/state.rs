@@ -35,7 +35,7 @@ pub struct State {
 }
 
 /// A pod of a lab that stays up.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodState {
     /// Its namespace.
     pub namespace: String,
@@ -110,9 +110,13 @@ impl State {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self) -> Result<(), LabError> {
-        let path = folder(&self.name)?.join(STATE);
+        let folder = folder(&self.name)?;
+        let path = folder.join(STATE);
         let text = serde_json::to_vec_pretty(self).map_err(|error| failed(&path, error))?;
-        fs::write(&path, text).map_err(|error| failed(&path, error))
+        // Who reads it meanwhile reads the old one or the new one.
+        let new = folder.join("state.json.new");
+        fs::write(&new, text).map_err(|error| failed(&new, error))?;
+        fs::rename(&new, &path).map_err(|error| failed(&path, error))
     }
 
     /// The lab with this name.

@@ -16,9 +16,9 @@ pub use arrivals::{Arrivals, Trace};
 pub use icmp::Pinger;
 pub use sctp::{Answer, SctpSocket};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ringfence_model::address::IpFamily;
 use ringfence_model::protocol::Protocol;
@@ -29,7 +29,7 @@ use crate::error::LabError;
 use crate::namespace::Namespace;
 
 /// What one namespace is to answer on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listening {
     /// The ports with a listener.
     pub ports: BTreeSet<(Protocol, u16)>,
@@ -45,8 +45,21 @@ pub struct Station {
     index: usize,
     pingers: Vec<(IpFamily, Arc<Pinger>)>,
     sctp: Vec<(IpFamily, Arc<SctpSocket>)>,
+    names: Arc<Names>,
+    /// Ended with the station.
+    listeners: Mutex<BTreeMap<Listener, JoinSet<()>>>,
     /// Ended with the station.
     tasks: JoinSet<()>,
+}
+
+/// A socket that answers, of TCP or UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Listener {
+    family: IpFamily,
+    protocol: Protocol,
+    port: u16,
+    /// Whether it answers for names.
+    names: bool,
 }
 
 impl Station {
@@ -54,7 +67,7 @@ impl Station {
     ///
     /// # Errors
     /// If the kernel refuses one of them.
-    pub fn open(
+    pub async fn open(
         namespace: &Namespace,
         index: usize,
         families: &[IpFamily],
@@ -67,43 +80,83 @@ impl Station {
             index,
             pingers: Vec::new(),
             sctp: Vec::new(),
+            names: Arc::clone(names),
+            listeners: Mutex::default(),
             tasks: JoinSet::new(),
         };
         for family in families.iter().copied() {
-            for (protocol, port) in &listening.ports {
-                let names = listening.dns.contains(port).then(|| Arc::clone(names));
-                match protocol {
-                    Protocol::Tcp => {
-                        let listener = tcp::listen(namespace, family, *port)?;
-                        let name = namespace.name().to_owned();
-                        station.tasks.spawn(tcp::serve(listener, name, names));
-                    }
-                    Protocol::Udp => {
-                        let socket = udp::listen(namespace, family, *port)?;
-                        station.tasks.spawn(udp::serve(socket, names));
-                    }
-                    Protocol::Sctp | Protocol::Icmp => {}
-                }
-            }
             ears::open(namespace, index, family, arrivals, &mut station.tasks)?;
-            let answers = listening.ports.iter();
-            let answers = answers
-                .filter(|(protocol, _)| *protocol == Protocol::Sctp)
-                .map(|(_, port)| *port)
-                .collect();
-            let socket = SctpSocket::open(
-                namespace,
-                index,
-                family,
-                answers,
-                arrivals,
-                &mut station.tasks,
-            )?;
+            let socket = SctpSocket::open(namespace, index, family, arrivals, &mut station.tasks)?;
             station.sctp.push((family, socket));
             let pinger = Pinger::open(namespace, index, family, arrivals, &mut station.tasks)?;
             station.pingers.push((family, pinger));
         }
+        station.listen(listening).await?;
         Ok(station)
+    }
+
+    /// Answers on these ports from now on, and on no others.
+    ///
+    /// # Errors
+    /// If the kernel refuses a socket.
+    pub async fn listen(&self, listening: &Listening) -> Result<(), LabError> {
+        let families = self.sctp.iter().map(|(family, _)| *family);
+        let wanted: BTreeSet<Listener> = families
+            .flat_map(|family| {
+                let ports = listening.ports.iter();
+                ports.map(move |(protocol, port)| Listener {
+                    family,
+                    protocol: *protocol,
+                    port: *port,
+                    names: listening.dns.contains(port),
+                })
+            })
+            .collect();
+        let there: BTreeSet<Listener> = self.listeners().keys().copied().collect();
+        for listener in there.difference(&wanted) {
+            let task = self.listeners().remove(listener);
+            if let Some(mut task) = task {
+                // Its port is free when this returns.
+                task.shutdown().await;
+            }
+        }
+        for listener in wanted {
+            if !there.contains(&listener) {
+                let task = self.answer(listener)?;
+                self.listeners().insert(listener, task);
+            }
+        }
+        for (_, socket) in &self.sctp {
+            let ports = listening.ports.iter();
+            let ports = ports.filter(|(protocol, _)| *protocol == Protocol::Sctp);
+            socket.listen(ports.map(|(_, port)| *port).collect());
+        }
+        Ok(())
+    }
+
+    fn answer(&self, listener: Listener) -> Result<JoinSet<()>, LabError> {
+        let namespace = &self.namespace;
+        let names = listener.names.then(|| Arc::clone(&self.names));
+        let mut task = JoinSet::new();
+        match listener.protocol {
+            Protocol::Tcp => {
+                let socket = tcp::listen(namespace, listener.family, listener.port)?;
+                task.spawn(tcp::serve(socket, namespace.name().to_owned(), names));
+            }
+            Protocol::Udp => {
+                let socket = udp::listen(namespace, listener.family, listener.port)?;
+                task.spawn(udp::serve(socket, names));
+            }
+            Protocol::Sctp | Protocol::Icmp => {}
+        }
+        Ok(task)
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, BTreeMap<Listener, JoinSet<()>>> {
+        // A map is whole between any two calls, whoever panicked.
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The namespace.

@@ -8,12 +8,12 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ringfence_engine::oracle::Oracle;
 use ringfence_engine::{Frontend, Packet, Peer, Profile, Verdict};
-use ringfence_lab::schedule::{Options, Schedule, ScheduleError, schedule};
+use ringfence_lab::schedule::{Options, Placement, Schedule, ScheduleError, schedule};
 use ringfence_model::address::IpFamily;
 use ringfence_model::parse::{self, Input, Limits, Sources};
 use ringfence_model::snapshot::builder::BuildOptions;
@@ -291,4 +291,66 @@ fn a_cluster_that_is_too_large_is_refused() {
         matches!(error, ScheduleError::TooMany { what: "pods", .. }),
         "{error}"
     );
+}
+
+/// Node and addresses of every pod by namespace and name.
+fn places(made: &Schedule) -> BTreeMap<String, (Option<String>, Vec<IpAddr>)> {
+    let snapshot = &made.snapshot;
+    let pods = snapshot.pods.iter().map(|pod| {
+        let namespace = &snapshot.namespace(pod.namespace).name;
+        let node = pod.node.as_ref().map(ToString::to_string);
+        (
+            format!("{namespace}/{}", pod.name),
+            (node, pod.addresses.clone()),
+        )
+    });
+    pods.collect()
+}
+
+#[test]
+fn what_runs_stays_where_it_is_whoever_comes_or_goes() {
+    let mut stayed = 0;
+    for cluster in generated() {
+        let fewer = Cluster {
+            objects: cluster.objects.iter().step_by(2).cloned().collect(),
+            ..cluster.clone()
+        };
+        for (before, after) in [(&cluster, &fewer), (&fewer, &cluster)] {
+            let old = of_cluster(before, &Options::default());
+            let options = Options {
+                placed: Placement::of(&old),
+                ..Options::default()
+            };
+            let new = of_cluster(after, &options);
+            let names: BTreeSet<_> = old.nodes.iter().map(|node| &node.name).collect();
+            let now: BTreeSet<_> = new.nodes.iter().map(|node| &node.name).collect();
+            assert!(names.is_subset(&now), "seed {}", cluster.seed);
+            let same_nodes = names == now;
+            assert_eq!(old.families, new.families);
+            assert_eq!(old.api_server, new.api_server);
+            let (old, places) = (places(&old), places(&new));
+            let mut given = BTreeSet::new();
+            for pod in new.snapshot.pods.iter().filter(|pod| !pod.host_network) {
+                for address in &pod.addresses {
+                    assert!(given.insert(*address), "seed {}: {address}", cluster.seed);
+                }
+            }
+            // What the manifests say of pods counts more.
+            let said = after.snapshot();
+            let is_said = |address: &IpAddr| said.pod_with_address(*address).is_some();
+            let nodes = new.snapshot.node_addresses();
+            // Pods of a DaemonSet are counted by nodes, and a lab that is up gets no more.
+            for (name, place) in places.iter().filter(|_| same_nodes) {
+                let Some(before) = old.get(name) else {
+                    continue;
+                };
+                let mut all = before.1.iter().chain(&place.1);
+                if all.all(|address| !is_said(address) && !nodes.contains(address)) {
+                    assert_eq!(before, place, "seed {}: {name}", cluster.seed);
+                    stayed += 1;
+                }
+            }
+        }
+    }
+    assert!(stayed > 1000, "{stayed}");
 }

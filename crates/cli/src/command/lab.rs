@@ -7,6 +7,7 @@ mod exec;
 mod keep;
 mod list;
 mod options;
+mod pods;
 mod run;
 mod up;
 

@@ -63,7 +63,7 @@ impl Up {
         up
     }
 
-    fn exec(&self, pod: &str, words: &[&str]) -> Run {
+    pub(crate) fn exec(&self, pod: &str, words: &[&str]) -> Run {
         let output = command()
             .args(["lab", "exec", "--name", &self.0, pod, "--"])
             .args(words)
@@ -184,29 +184,6 @@ fn commands_run_in_pods_and_policies_come_and_go() {
     assert!(run.stderr.contains("is not there"), "{}", run.text());
 }
 
-#[test]
-fn a_lab_that_is_up_says_which_pods_it_will_not_change() {
-    let scratch = Scratch::new("lab-pods");
-    let up = Up::new("pods", TWO);
-    let other = scratch.file("other.yaml", &TWO.replace("name: server", "name: other"));
-    let run = ringfence(&format!("lab apply --name {} -f {other}", up.0));
-    assert_eq!(run.code, Some(2), "{}", run.text());
-    assert!(
-        run.stderr.contains("add the pod duo/other"),
-        "{}",
-        run.text()
-    );
-    let run = ringfence(&format!("lab delete --name {} -n duo pod server", up.0));
-    assert_eq!(run.code, Some(2), "{}", run.text());
-    let told = run.stderr.contains("take away the pod duo/server");
-    assert!(told, "{}", run.text());
-    // Nothing of it came to be.
-    let open = scratch.file("open.yaml", TWO);
-    let run = ringfence(&format!("lab apply --name {} -f {open}", up.0));
-    assert_eq!(run.code, Some(0), "{}", run.text());
-    assert!(up.comes_to_resolve());
-}
-
 /// A network namespace, which we hold as well: the kernel gives the number of one that is
 /// gone to another.
 pub(crate) struct Held {
@@ -236,7 +213,7 @@ pub(crate) fn namespaces_of(pid: &str) -> Vec<Held> {
     all
 }
 
-fn open_files(pid: &str) -> Vec<std::path::PathBuf> {
+pub(crate) fn open_files(pid: &str) -> Vec<std::path::PathBuf> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd"));
     let files = files.into_iter().flatten().filter_map(Result::ok);
     files.map(|file| file.path()).collect()

@@ -19,6 +19,7 @@ mod findings;
 mod fix;
 mod input;
 mod lab;
+mod lab_pods;
 mod lab_signals;
 mod may_reach;
 mod not_counted;

@@ -43,22 +43,29 @@ impl Held {
     /// Makes the change, and says what became of each object.
     ///
     /// # Errors
-    /// If an object that is to be deleted is not there. Then nothing changes.
+    /// If an object that is to be deleted is not there, or is a pod that others make. Then
+    /// nothing changes.
     pub(super) fn change(
         &mut self,
         change: &Change,
         default_namespace: &str,
+        running: &Snapshot,
     ) -> Result<Vec<String>, LabError> {
         let namespace = change.namespace.as_deref().unwrap_or(default_namespace);
-        let objects = Self::read(&change.manifests, namespace);
+        let mut objects = Self::read(&change.manifests, namespace);
         let mut next = self.clone();
         let mut done = Vec::new();
         if change.delete {
+            // With a namespace goes what is in it.
+            objects.sort_by_key(|object| matches!(object.typed, TypedObject::Namespace(_)));
             for object in &objects {
                 let place = next.place_of(&object.typed);
                 done.push(next.remove(place, object.typed.kind(), object.typed.name())?);
             }
             for named in &change.named {
+                if is_called("Pod", &named.kind) {
+                    next.must_be_a_pod_of_its_own(&named.name, namespace, running)?;
+                }
                 let place = next.0.iter().position(|object| {
                     is_called(object.typed.kind(), &named.kind)
                         && object.typed.name() == named.name
@@ -123,17 +130,53 @@ impl Held {
         }
     }
 
+    /// Takes away everything in a namespace: whether there was anything.
+    fn empty(&mut self, namespace: &str) -> bool {
+        let before = self.0.len();
+        self.0
+            .retain(|object| object.typed.namespace() != Some(namespace));
+        self.0.len() < before
+    }
+
+    /// A pod that a controller made would only be made again.
+    fn must_be_a_pod_of_its_own(
+        &self,
+        name: &str,
+        namespace: &str,
+        running: &Snapshot,
+    ) -> Result<(), LabError> {
+        let mut pods = running.pods.iter();
+        let found = pods
+            .find(|pod| &*pod.name == name && &*running.namespace(pod.namespace).name == namespace);
+        let Some(workload) = found.map(|pod| running.workload(pod.workload)) else {
+            return Ok(());
+        };
+        let is_listed = self.0.iter().any(|object| {
+            matches!(object.typed, TypedObject::Pod(_))
+                && object.typed.name() == name
+                && object.typed.namespace() == Some(namespace)
+        });
+        if is_listed {
+            return Ok(());
+        }
+        Err(LabError::Unsupported(format!(
+            "pod \"{name}\" is made by {} {}, which would make it again: delete that, or give \
+             it fewer replicas; nothing is changed",
+            workload.kind, workload.name
+        )))
+    }
+
     fn place_of(&self, typed: &TypedObject) -> Option<usize> {
         let mut all = self.0.iter();
         all.position(|object| same(&object.typed, typed))
     }
 
     fn remove(&mut self, place: Option<usize>, kind: &str, name: &str) -> Result<String, LabError> {
-        match place {
-            Some(place) => {
-                let gone = self.0.remove(place);
-                Ok(said(gone.typed.kind(), name, "deleted"))
-            }
+        let gone = place.map(|place| self.0.remove(place));
+        let emptied = is_called("Namespace", kind) && self.empty(name);
+        match gone {
+            Some(gone) => Ok(said(gone.typed.kind(), name, "deleted")),
+            None if emptied => Ok(said("namespace", name, "deleted")),
             None => Err(LabError::Unsupported(format!(
                 "{} \"{name}\" is not there: nothing is changed",
                 kind.to_lowercase()
@@ -185,6 +228,10 @@ fn is_called(kind: &str, word: &str) -> bool {
         "namespace" => "ns",
         "pod" => "po",
         "deployment" => "deploy",
+        "statefulset" => "sts",
+        "daemonset" => "ds",
+        "replicaset" => "rs",
+        "cronjob" => "cj",
         _ => return word == kind || word == plural,
     };
     word == kind || word == plural || word == short
@@ -234,15 +281,19 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
         }
     }
 
+    fn change(held: &mut Held, change: &Change) -> Result<Vec<String>, LabError> {
+        held.change(change, "default", &Snapshot::default())
+    }
+
     #[test]
     fn objects_come_change_and_go_as_with_kubectl() {
         let mut held = Held::default();
-        let done = held.change(&adding(&[POLICY]), "default").unwrap();
+        let done = change(&mut held, &adding(&[POLICY])).unwrap();
         assert_eq!(done, ["networkpolicy \"deny\" created"]);
-        let done = held.change(&adding(&[POLICY]), "default").unwrap();
+        let done = change(&mut held, &adding(&[POLICY])).unwrap();
         assert_eq!(done, ["networkpolicy \"deny\" configured"]);
         assert_eq!(held.objects().len(), 1);
-        let done = held.change(&deleting("netpol", "deny", None), "default");
+        let done = change(&mut held, &deleting("netpol", "deny", None));
         assert_eq!(done.unwrap(), ["networkpolicy \"deny\" deleted"]);
         assert!(held.objects().is_empty());
     }
@@ -250,16 +301,16 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
     #[test]
     fn the_same_name_in_another_namespace_is_another_object() {
         let mut held = Held::default();
-        held.change(&adding(&[POLICY]), "default").unwrap();
+        change(&mut held, &adding(&[POLICY])).unwrap();
         let elsewhere = Change {
             namespace: Some("shop".to_owned()),
             ..adding(&[POLICY])
         };
-        let done = held.change(&elsewhere, "default").unwrap();
+        let done = change(&mut held, &elsewhere).unwrap();
         assert_eq!(done, ["networkpolicy \"deny\" created"]);
-        let gone = held.change(
+        let gone = change(
+            &mut held,
             &deleting("networkpolicies", "deny", Some("shop")),
-            "default",
         );
         assert!(gone.is_ok());
         assert_eq!(held.objects()[0].typed.namespace(), Some("default"));
@@ -268,13 +319,13 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
     #[test]
     fn what_is_not_there_cannot_be_deleted_and_nothing_else_is() {
         let mut held = Held::default();
-        held.change(&adding(&[POLICY, SERVICE]), "default").unwrap();
+        change(&mut held, &adding(&[POLICY, SERVICE])).unwrap();
         let both = Change {
             delete: true,
             manifests: manifests(&[SERVICE]),
             ..deleting("networkpolicy", "other", None)
         };
-        let error = held.change(&both, "default").unwrap_err().to_string();
+        let error = change(&mut held, &both).unwrap_err().to_string();
         assert!(
             error.contains("networkpolicy \"other\" is not there"),
             "{error}"
@@ -285,12 +336,12 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
     #[test]
     fn what_is_replaced_as_a_whole_leaves_nothing_else_behind() {
         let mut held = Held::default();
-        held.change(&adding(&[POLICY, SERVICE]), "default").unwrap();
+        change(&mut held, &adding(&[POLICY, SERVICE])).unwrap();
         let only = Change {
             replace: true,
             ..adding(&[SERVICE])
         };
-        let done = held.change(&only, "default").unwrap();
+        let done = change(&mut held, &only).unwrap();
         assert_eq!(
             done,
             [
@@ -309,8 +360,31 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
         };
         let mut held = Held::default();
         let given = SERVICE.replace("selector", "clusterIP: 10.96.7.7, selector");
-        held.change(&adding(&[&given]), "default").unwrap();
-        held.change(&adding(&[SERVICE]), "default").unwrap();
+        change(&mut held, &adding(&[&given])).unwrap();
+        change(&mut held, &adding(&[SERVICE])).unwrap();
         assert_eq!(address(&held).as_deref(), Some("10.96.7.7"));
+    }
+
+    #[test]
+    fn with_a_namespace_goes_what_is_in_it() {
+        let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}";
+        let mut held = Held::default();
+        change(&mut held, &adding(&[namespace, SERVICE, POLICY])).unwrap();
+        let done = change(&mut held, &deleting("ns", "shop", None)).unwrap();
+        assert_eq!(done, ["namespace \"shop\" deleted"]);
+        assert_eq!(held.objects().len(), 1);
+        // In a file it may stand before what is in it.
+        change(&mut held, &adding(&[namespace, SERVICE])).unwrap();
+        let all = Change {
+            delete: true,
+            ..adding(&[namespace, SERVICE])
+        };
+        assert_eq!(change(&mut held, &all).unwrap().len(), 2);
+        assert_eq!(held.objects().len(), 1);
+        // One that nothing declares is there as long as something is in it.
+        change(&mut held, &adding(&[SERVICE])).unwrap();
+        change(&mut held, &deleting("namespace", "shop", None)).unwrap();
+        assert_eq!(held.objects().len(), 1);
+        assert!(change(&mut held, &deleting("namespace", "shop", None)).is_err());
     }
 }

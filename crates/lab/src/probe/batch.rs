@@ -1,5 +1,6 @@
 //! Many probes at once, with controls before and after.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -46,22 +47,23 @@ pub struct Progress {
 /// Sends probes between stations.
 #[derive(Clone, Debug)]
 pub struct Prober {
-    stations: Arc<Vec<Station>>,
+    /// By their numbers.
+    stations: Arc<BTreeMap<usize, Arc<Station>>>,
     arrivals: Arc<Arrivals>,
     settings: Settings,
     next: Arc<AtomicU64>,
 }
 
 impl Prober {
-    /// A prober for these stations, whose arrivals are noted there.
+    /// A prober without stations, to which those are added whose arrivals are noted there.
     #[must_use]
-    pub fn new(stations: Vec<Station>, arrivals: Arc<Arrivals>, settings: Settings) -> Self {
+    pub fn new(arrivals: Arc<Arrivals>, settings: Settings) -> Self {
         // Two runs are not to know each other's numbers, and none is to look like the
         // beginning of a question to a name server.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let start = now.map_or(1, |since| since.subsec_nanos());
         Self {
-            stations: Arc::new(stations),
+            stations: Arc::default(),
             arrivals,
             settings,
             next: Arc::new(AtomicU64::new(
@@ -70,10 +72,27 @@ impl Prober {
         }
     }
 
-    /// The stations.
+    /// The station with this number.
     #[must_use]
-    pub fn stations(&self) -> &[Station] {
-        &self.stations
+    pub fn station(&self, number: usize) -> Option<&Arc<Station>> {
+        self.stations.get(&number)
+    }
+
+    /// Sends probes from one more station.
+    pub fn add(&mut self, station: Station) {
+        let stations = Arc::make_mut(&mut self.stations);
+        stations.insert(station.index(), Arc::new(station));
+    }
+
+    /// Keeps the stations of which this is true.
+    pub fn retain(&mut self, stays: impl Fn(usize) -> bool) {
+        Arc::make_mut(&mut self.stations).retain(|number, _| stays(*number));
+    }
+
+    /// Where it is noted what arrives.
+    #[must_use]
+    pub fn arrivals(&self) -> &Arc<Arrivals> {
+        &self.arrivals
     }
 
     /// The settings.
@@ -91,7 +110,7 @@ impl Prober {
             took: started.elapsed(),
             detail: Some(why.to_owned()),
         };
-        let Some(station) = self.stations.get(probe.from) else {
+        let Some(station) = self.stations.get(&probe.from) else {
             return failed("there is no such station", Observed::Inconclusive);
         };
         let nonce = self.next.fetch_add(1, Ordering::Relaxed);

@@ -9,6 +9,7 @@ use ringfence_model::metadata;
 use ringfence_model::snapshot::{Snapshot, assignable_addresses};
 
 use super::ScheduleError;
+use super::placement::Placement;
 use crate::world;
 
 /// The ranges of clusters whose manifests name none.
@@ -29,12 +30,19 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Keeps clear of every address that the snapshot or the lab's world has.
-    pub(super) fn new(families: &[IpFamily], snapshot: &Snapshot, pod_cidrs: &[IpNet]) -> Self {
+    /// Keeps clear of every address that the snapshot, the lab's world, or somebody who runs
+    /// already has.
+    pub(super) fn new(
+        families: &[IpFamily],
+        snapshot: &Snapshot,
+        pod_cidrs: &[IpNet],
+        placed: &Placement,
+    ) -> Self {
         let mut used: BTreeSet<IpAddr> = world::named_addresses().collect();
         used.extend(metadata::ENDPOINTS.iter().map(|endpoint| endpoint.address));
         used.extend(snapshot.pods.iter().flat_map(|pod| pod.addresses.clone()));
         used.extend(snapshot.node_addresses());
+        used.extend(placed.addresses());
         for service in &snapshot.services {
             used.extend(&service.cluster_ips);
             used.extend(&service.external_addresses);

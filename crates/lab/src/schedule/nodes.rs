@@ -30,6 +30,7 @@ pub(super) fn place(
 ) -> Result<Vec<Placed>, ScheduleError> {
     let mut names: BTreeSet<Arc<str>> = snapshot.nodes.iter().map(|n| n.name.clone()).collect();
     names.extend(snapshot.pods.iter().filter_map(|pod| pod.node.clone()));
+    names.extend(options.placed.nodes.iter().map(|node| node.name.clone()));
     let mut number = 0;
     while names.len() < options.nodes.max(1) {
         number += 1;
@@ -65,8 +66,11 @@ pub(super) fn place(
         });
         let known = snapshot.nodes.iter().find(|node| node.name == name);
         let known = known.map(|node| node.addresses.clone()).unwrap_or_default();
-        let own = own_addresses(&known, &name, addresses, notes)?;
-        let pod_ranges = shares.next().unwrap_or_default();
+        let share = shares.next().unwrap_or_default();
+        let (own, pod_ranges) = match options.placed.node(&name) {
+            Some(placed) => (placed.addresses.clone(), placed.pod_ranges.clone()),
+            None => (own_addresses(&known, &name, addresses, notes)?, share),
+        };
         let origin = declared.as_ref().and_then(|(origin, _)| origin.clone());
         let object = declared.map(|(_, node)| (**node).clone());
         let object = written(object, &name, &own, &pod_ranges);

@@ -1,6 +1,6 @@
 //! The pods: those that manifests list, and replicas of templates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,11 +11,13 @@ use ringfence_model::k8s_openapi::api::core::v1::{
 use ringfence_model::k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use ringfence_model::labels::UnknownKeys;
 use ringfence_model::parse::{Object, TypedObject};
+use ringfence_model::snapshot::builder::BuildOptions;
 use ringfence_model::snapshot::{Pod, PodKind, Snapshot, Workload};
 
 use super::addresses::Addresses;
 use super::nodes::Placed;
 use super::objects::{hash_word, metadata, one_of_each};
+use super::placement::{Place, Placement};
 use super::{Options, ScheduleError, ScheduledNode};
 
 pub(super) fn place(
@@ -28,9 +30,11 @@ pub(super) fn place(
     let mut placing = Placing {
         snapshot,
         nodes: nodes.iter().map(|placed| &placed.node).collect(),
+        running: &options.placed,
         addresses,
         notes,
-        next: 0,
+        // Where it was left.
+        next: options.placed.pod_count(),
         placed: Vec::new(),
         left_out: 0,
     };
@@ -65,6 +69,8 @@ pub(super) fn place(
 struct Placing<'a> {
     snapshot: &'a Snapshot,
     nodes: Vec<&'a ScheduledNode>,
+    /// Pods that run stay where they are.
+    running: &'a Placement,
     addresses: &'a mut Addresses,
     notes: &'a mut Vec<String>,
     /// The node of the next pod that no other reason puts somewhere.
@@ -96,6 +102,9 @@ impl Placing<'_> {
             return Ok(());
         }
         let wanted = workload.replicas.unwrap_or(1);
+        if wanted == 0 && !options.at_least_one {
+            return Ok(());
+        }
         if wanted == 0 {
             self.notes.push(format!(
                 "{} {} is scaled to zero, and has one pod here",
@@ -105,11 +114,21 @@ impl Placing<'_> {
         let count = wanted.clamp(1, options.replicas.max(1));
         self.left_out += wanted.saturating_sub(count);
         for index in 0..count as usize {
-            let node = self.next_node();
             let name = replica_name(workload, index);
+            let node = self.node_for(template, &name);
             self.put(workload, template, &name, Some((index, &node)))?;
         }
         Ok(())
+    }
+
+    /// The node that the pod runs on already, or else the next one.
+    fn node_for(&mut self, pod: &Pod, name: &str) -> Arc<str> {
+        let namespace = &self.snapshot.namespace(pod.namespace).name;
+        let place = self.running.pod(namespace, name);
+        match place.and_then(|place| place.node.clone()) {
+            Some(node) => node,
+            None => self.next_node(),
+        }
     }
 
     fn next_node(&mut self) -> Arc<str> {
@@ -130,7 +149,7 @@ impl Placing<'_> {
         let node = match (&pod.node, replica) {
             (Some(node), _) => Arc::clone(node),
             (None, Some((_, node))) => Arc::clone(node),
-            (None, None) => self.next_node(),
+            (None, None) => self.node_for(pod, name),
         };
         let namespace = Arc::clone(&self.snapshot.namespace(pod.namespace).name);
         let on = self.nodes.iter().find(|n| n.name == node).copied();
@@ -165,12 +184,12 @@ impl Placing<'_> {
     }
 
     /// The addresses that the pod has in the manifests where they can be used, otherwise
-    /// new ones.
+    /// those that it runs with, otherwise new ones.
     fn addresses_of(
         &mut self,
         pod: &Pod,
         node: Option<&ScheduledNode>,
-        namespace: &str,
+        namespace: &Arc<str>,
         name: &str,
     ) -> Result<Vec<IpAddr>, ScheduleError> {
         let usable: Vec<IpAddr> = pod
@@ -182,6 +201,10 @@ impl Placing<'_> {
         let kept = one_of_each(&usable, &self.addresses.families);
         if !kept.is_empty() {
             return Ok(kept);
+        }
+        let running = self.running.pod(namespace, name);
+        if let Some(running) = running.filter(|place| self.is_still_its_own(place, node)) {
+            return Ok(running.addresses.clone());
         }
         let ranges = node.map(|node| &node.pod_ranges[..]).unwrap_or_default();
         let what = format!("pod {namespace}/{name}");
@@ -200,6 +223,61 @@ impl Placing<'_> {
         }
         Ok(given)
     }
+
+    /// Whether a pod can go on as it runs: on this node, with addresses that the manifests
+    /// have given to nobody else in the meantime.
+    fn is_still_its_own(&self, place: &Place, node: Option<&ScheduledNode>) -> bool {
+        let mut addresses = place.addresses.iter();
+        place.node.as_ref() == node.map(|node| &node.name)
+            && !place.addresses.is_empty()
+            && addresses.all(|address| self.snapshot.pod_with_address(*address).is_none())
+    }
+}
+
+/// What makes pods of a template, by its kind, namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Controller {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+impl Controller {
+    pub(super) fn of(typed: &TypedObject, build: &BuildOptions) -> Self {
+        let namespace = typed.namespace().unwrap_or(&build.default_namespace);
+        Self {
+            kind: typed.kind().to_owned(),
+            namespace: namespace.to_owned(),
+            name: typed.name().to_owned(),
+        }
+    }
+}
+
+/// The workloads that have no pod among these, because they are scaled to zero.
+pub(super) fn without_pods(snapshot: &Snapshot, pods: &[Object]) -> BTreeSet<Controller> {
+    let mut idle: BTreeSet<Controller> = snapshot
+        .workloads
+        .iter()
+        .filter(|workload| workload.replicas == Some(0))
+        .map(|workload| Controller {
+            kind: workload.kind.to_string(),
+            namespace: snapshot.namespace(workload.namespace).name.to_string(),
+            name: workload.name.to_string(),
+        })
+        .collect();
+    for object in pods {
+        let TypedObject::Pod(pod) = &object.typed else {
+            continue;
+        };
+        for owner in pod.metadata.owner_references.iter().flatten() {
+            idle.remove(&Controller {
+                kind: owner.kind.clone(),
+                namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+                name: owner.name.clone(),
+            });
+        }
+    }
+    idle
 }
 
 /// The name that the controller would give, with a word of our own where it is random.

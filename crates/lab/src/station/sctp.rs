@@ -29,7 +29,7 @@ pub enum Answer {
 pub struct SctpSocket {
     socket: Datagrams,
     /// The ports with a listener.
-    listening: BTreeSet<u16>,
+    listening: Mutex<BTreeSet<u16>>,
     /// Who waits for the answer with a tag.
     waiting: Mutex<HashMap<u32, oneshot::Sender<Answer>>>,
 }
@@ -39,13 +39,12 @@ impl SctpSocket {
         namespace: &Namespace,
         station: usize,
         family: IpFamily,
-        listening: BTreeSet<u16>,
         arrivals: &Arc<Arrivals>,
         tasks: &mut JoinSet<()>,
     ) -> Result<Arc<Self>, LabError> {
         let own = Arc::new(Self {
             socket: Datagrams::raw(namespace, family, IPPROTO_SCTP)?,
-            listening,
+            listening: Mutex::default(),
             waiting: Mutex::default(),
         });
         let (hearing, arrivals) = (Arc::clone(&own), Arc::clone(arrivals));
@@ -67,7 +66,7 @@ impl SctpSocket {
         let answer = match packet.chunk {
             Chunk::Init { tag } => {
                 seen.note(Trace::Nonce(tag.into()), station);
-                let chunk = match self.listening.contains(&packet.destination) {
+                let chunk = match self.listening().contains(&packet.destination) {
                     true => Chunk::InitAck { tag: !tag },
                     false => Chunk::Abort,
                 };
@@ -90,6 +89,18 @@ impl SctpSocket {
             // Who waited may have given up.
             let _ = sender.send(answer);
         }
+    }
+
+    /// Listens on these ports from now on, and on no others.
+    pub(super) fn listen(&self, ports: BTreeSet<u16>) {
+        *self.listening() = ports;
+    }
+
+    fn listening(&self) -> MutexGuard<'_, BTreeSet<u16>> {
+        // A set is whole between any two calls, whoever panicked.
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<u32, oneshot::Sender<Answer>>> {

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use ringfence_model::address::IpFamily;
 use ringfence_model::snapshot::PodId;
 
-use super::plan::{Cni, NODE_HARDWARE, POD_BRIDGE, Plan, bridge_address, gateway, pod_hardware};
+use super::plan::{Cni, Plan};
+use super::pod_links::{NODE_HARDWARE, POD_BRIDGE, bridge_address, gateway, pod_hardware};
 use crate::schedule::Schedule;
 
 /// So many may be asked for, of one family.
@@ -72,7 +73,7 @@ pub(super) fn write_down(plan: &mut Plan, schedule: &Schedule, cni: Cni, linked:
 fn routed(plan: &mut Plan, schedule: &Schedule, one: Linked) {
     let addresses = &schedule.snapshot.pod(one.pod).addresses;
     if let Some(link) = plan.links.get_mut(one.link) {
-        let hardware = pod_hardware(one.pod);
+        let hardware = pod_hardware(link.second.0);
         let hosts = addresses.iter().map(|address| (*address, hardware));
         link.first.1.neighbours = hosts.collect();
         let gateways = addresses.iter().map(|address| gateway(*address).0);
@@ -94,22 +95,25 @@ fn bridged(plan: &mut Plan, schedule: &Schedule, node: usize, pods: &[Linked]) {
         .map(|(address, _)| address)
         .collect();
     let addresses = pods.iter().flat_map(|one| {
+        let link = plan.links.get(one.link);
+        let hardware = link.map(|link| pod_hardware(link.second.0));
         let addresses = snapshot.pod(one.pod).addresses.iter();
-        addresses.map(|address| (*address, pod_hardware(one.pod)))
+        addresses.filter_map(move |address| Some((*address, hardware?)))
     });
     let everybody: Vec<(IpAddr, [u8; 6])> = addresses.collect();
     for one in pods {
-        let own = pod_hardware(one.pod);
+        let Some(link) = plan.links.get_mut(one.link) else {
+            continue;
+        };
+        let own = pod_hardware(link.second.0);
         // Those outside the range of the bridge are reached by way of the node.
         let others = everybody.iter().filter(|(address, hardware)| {
             *hardware != own && ranges.iter().any(|range| range.contains(address))
         });
         let node = gateways.iter().map(|address| (*address, NODE_HARDWARE));
-        if let Some(link) = plan.links.get_mut(one.link) {
-            link.second.1.neighbours = others.copied().chain(node).collect();
-        }
+        link.second.1.neighbours = others.copied().chain(node).collect();
     }
-    let namespace = plan.namespaces.get_mut(node);
+    let namespace = plan.namespaces.get_mut(&node);
     let bridges = namespace
         .into_iter()
         .flat_map(|namespace| &mut namespace.bridges);

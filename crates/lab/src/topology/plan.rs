@@ -1,12 +1,14 @@
 //! What is to be built, as a value.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use ringfence_model::address::{IpFamily, from_number, to_number};
+use ringfence_model::address::IpFamily;
 use ringfence_model::snapshot::PodId;
 
 use super::neighbours::{Linked, write_down};
+use super::pod_links::{NODE_HARDWARE, POD_BRIDGE, bridge_address, bridged, pod_hardware, routed};
 use super::settings::{families, host_wishes, unfiltered_bridges};
 use crate::schedule::{Schedule, ScheduledNode};
 
@@ -23,8 +25,8 @@ pub enum Cni {
 /// Everything there is to be.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// The namespaces.
-    pub namespaces: Vec<PlannedNamespace>,
+    /// The namespaces, by a number that none has had before.
+    pub namespaces: BTreeMap<usize, PlannedNamespace>,
     /// The links between them.
     pub links: Vec<Link>,
     /// The namespace of each node, in the order of the schedule.
@@ -35,6 +37,21 @@ pub struct Plan {
     pub interfaces: Vec<Option<String>>,
     /// The namespace of everything outside the cluster.
     pub world: usize,
+    /// Which pod is in which namespace.
+    seats: BTreeMap<Seat, usize>,
+    /// The number of the next namespace.
+    next: usize,
+}
+
+/// What makes a pod the same after a change: one with another address, or on another
+/// node, is another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Seat {
+    /// The number of its node's namespace.
+    node: usize,
+    /// Namespace and name.
+    name: String,
+    addresses: Vec<IpAddr>,
 }
 
 /// A namespace.
@@ -62,7 +79,7 @@ pub struct Link {
 }
 
 /// An interface, and the routes that lead through it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
     /// Its name.
     pub name: String,
@@ -82,7 +99,7 @@ pub struct Interface {
 }
 
 /// A route through an interface.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
     /// The destinations.
     pub to: IpNet,
@@ -92,18 +109,19 @@ pub struct Route {
     pub source: Option<IpAddr>,
 }
 
-/// The gateway of every pod, an address of no network: the node answers for it.
-const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
-const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
-/// As Calico has it: every pod's gateway has the same hardware address, also on a bridge.
-pub(super) const NODE_HARDWARE: [u8; 6] = [0xee; 6];
 const SWITCH_BRIDGE: &str = "br0";
-pub(super) const POD_BRIDGE: &str = "cni0";
 
 impl Plan {
     /// The plan of a scheduled cluster.
     #[must_use]
     pub fn new(schedule: &Schedule, cni: Cni) -> Self {
+        Self::after(&Self::default(), schedule, cni)
+    }
+
+    /// The plan of a cluster with the same nodes as another: what is in both has the same
+    /// number, and what is new has one that nothing had.
+    #[must_use]
+    pub fn after(before: &Self, schedule: &Schedule, cni: Cni) -> Self {
         let mut plan = Self::default();
         let switch = plan.add(PlannedNamespace {
             name: "switch".to_owned(),
@@ -123,17 +141,45 @@ impl Plan {
             .collect();
         // The nodes' own addresses first: routes to pods are sent from them.
         plan.switch_ports(schedule, switch);
-        plan.pods_of(schedule, cni);
+        plan.next = plan.next.max(before.next);
+        plan.pods_of(before, schedule, cni);
         plan
     }
 
     fn add(&mut self, namespace: PlannedNamespace) -> usize {
-        self.namespaces.push(namespace);
-        self.namespaces.len() - 1
+        let number = self.next;
+        self.next += 1;
+        self.namespaces.insert(number, namespace);
+        number
+    }
+
+    /// Every interface that there is to be, by its namespace and its name.
+    pub(super) fn interfaces_by_name(&self) -> BTreeMap<(usize, &str), &Interface> {
+        let bridges = self.namespaces.iter().flat_map(|(number, namespace)| {
+            let bridges = namespace.bridges.iter();
+            bridges.map(|bridge| (*number, bridge))
+        });
+        let ends = self
+            .links
+            .iter()
+            .flat_map(|link| [&link.first, &link.second]);
+        let ends = ends.map(|(number, interface)| (*number, interface));
+        let all = bridges.chain(ends);
+        all.map(|(number, interface)| ((number, &*interface.name), interface))
+            .collect()
+    }
+
+    /// Addresses of this plan that no pod of the other has on the same node, each with the
+    /// namespace of that node.
+    pub(super) fn addresses_missing_in(&self, other: &Self) -> Vec<(usize, IpAddr)> {
+        let gone = self.seats.keys();
+        let gone = gone.filter(|seat| !other.seats.contains_key(seat));
+        gone.flat_map(|seat| seat.addresses.iter().map(|address| (seat.node, *address)))
+            .collect()
     }
 
     /// A namespace and a link for each pod.
-    fn pods_of(&mut self, schedule: &Schedule, cni: Cni) {
+    fn pods_of(&mut self, before: &Self, schedule: &Schedule, cni: Cni) {
         let snapshot = &schedule.snapshot;
         let mut linked = Vec::new();
         for (id, pod) in snapshot.pod_ids() {
@@ -143,13 +189,27 @@ impl Plan {
                 self.interfaces.push(None);
                 continue;
             }
-            let namespace = self.add(PlannedNamespace {
-                name: format!("{}/{}", snapshot.namespace(pod.namespace).name, pod.name),
+            let name = format!("{}/{}", snapshot.namespace(pod.namespace).name, pod.name);
+            let planned = PlannedNamespace {
+                name: name.clone(),
                 settings: families(schedule),
                 wishes: host_wishes(),
                 ..PlannedNamespace::default()
-            });
-            let interface = format!("pod{}", id.0);
+            };
+            let seat = Seat {
+                node,
+                name,
+                addresses: pod.addresses.clone(),
+            };
+            let namespace = match before.seats.get(&seat) {
+                Some(number) => {
+                    self.namespaces.insert(*number, planned);
+                    *number
+                }
+                None => self.add(planned),
+            };
+            self.seats.insert(seat, namespace);
+            let interface = format!("pod{namespace}");
             let (own, nodes) = match cni {
                 Cni::Routed => routed(&pod.addresses, on, &interface),
                 Cni::Bridge => bridged(schedule, &pod.addresses, on, &interface),
@@ -166,7 +226,7 @@ impl Plan {
                 second: (
                     namespace,
                     Interface {
-                        hardware: Some(pod_hardware(id)),
+                        hardware: Some(pod_hardware(namespace)),
                         ..own
                     },
                 ),
@@ -213,7 +273,6 @@ impl Plan {
                     source: of_family(addresses, IpFamily::of(*gateway)),
                 }));
             }
-            let number = u32::try_from(index).unwrap_or(u32::MAX);
             self.links.push(Link {
                 first: (
                     switch,
@@ -227,7 +286,7 @@ impl Plan {
                     *namespace,
                     Interface {
                         name: "eth0".to_owned(),
-                        hardware: Some(hardware_address(0x06, number)),
+                        hardware: Some(hardware_address(0x06, index)),
                         addresses: addresses.iter().map(|a| (*a, full_length(*a))).collect(),
                         routes,
                         ..Interface::default()
@@ -251,117 +310,6 @@ impl Plan {
         });
         routes.filter(|route| route.via.is_some()).collect()
     }
-}
-
-/// The gateway of a pod with this address, and the length of the gateway's network.
-pub(super) fn gateway(address: IpAddr) -> (IpAddr, u8) {
-    match address {
-        IpAddr::V4(_) => (GATEWAY_V4, 32),
-        IpAddr::V6(_) => (GATEWAY_V6, 64),
-    }
-}
-
-/// A pod's end and the node's of a link of their own.
-fn routed(
-    addresses: &[IpAddr],
-    node: Option<&ScheduledNode>,
-    interface: &str,
-) -> (Interface, Interface) {
-    let nodes = node.map(|node| &node.addresses[..]).unwrap_or_default();
-    let mut pods_end = Interface {
-        name: "eth0".to_owned(),
-        ..Interface::default()
-    };
-    let mut nodes_end = Interface {
-        name: interface.to_owned(),
-        hardware: Some(NODE_HARDWARE),
-        ..Interface::default()
-    };
-    for address in addresses {
-        let family = IpFamily::of(*address);
-        let (gateway, length) = gateway(*address);
-        pods_end.addresses.push((*address, full_length(*address)));
-        if family == IpFamily::V4 {
-            pods_end.routes.push(Route {
-                to: IpNet::from(gateway),
-                via: None,
-                source: Some(*address),
-            });
-        }
-        pods_end.routes.push(Route {
-            to: everything(family),
-            via: Some(gateway),
-            source: Some(*address),
-        });
-        nodes_end.addresses.push((gateway, length));
-        nodes_end.routes.push(Route {
-            to: IpNet::from(*address),
-            via: None,
-            source: of_family(nodes, family),
-        });
-    }
-    (pods_end, nodes_end)
-}
-
-/// A pod's end of a link, and a port of its node's bridge.
-fn bridged(
-    schedule: &Schedule,
-    addresses: &[IpAddr],
-    node: Option<&ScheduledNode>,
-    interface: &str,
-) -> (Interface, Interface) {
-    let mut pods_end = Interface {
-        name: "eth0".to_owned(),
-        ..Interface::default()
-    };
-    let ranges = node.map(|node| &node.pod_ranges[..]).unwrap_or_default();
-    for address in addresses {
-        let family = IpFamily::of(*address);
-        let Some((gateway, length)) = bridge_address(schedule, ranges, family) else {
-            continue;
-        };
-        let inside = ranges.iter().any(|range| range.contains(address));
-        let own = if inside {
-            length
-        } else {
-            full_length(*address)
-        };
-        pods_end.addresses.push((*address, own));
-        if !inside {
-            pods_end.routes.push(Route {
-                to: IpNet::from(gateway),
-                via: None,
-                source: None,
-            });
-        }
-        pods_end.routes.push(Route {
-            to: everything(family),
-            via: Some(gateway),
-            source: None,
-        });
-    }
-    let port = Interface {
-        name: interface.to_owned(),
-        bridge: Some(POD_BRIDGE),
-        hairpin: true,
-        ..Interface::default()
-    };
-    (pods_end, port)
-}
-
-/// The address of a node's bridge: the first of its range that no pod has.
-pub(super) fn bridge_address(
-    schedule: &Schedule,
-    ranges: &[IpNet],
-    family: IpFamily,
-) -> Option<(IpAddr, u8)> {
-    let mut ranges = ranges.iter();
-    let range = ranges.find(|range| IpFamily::of(range.addr()) == family)?;
-    let (first, last) = (to_number(range.network()), to_number(range.broadcast()));
-    let address = (first.checked_add(1)?..last)
-        .map(|number| from_number(family, number))
-        .find(|address| schedule.snapshot.pod_with_address(*address).is_none())?;
-    Some((address, range.prefix_len()))
 }
 
 fn node_namespace(schedule: &Schedule, node: &ScheduledNode, cni: Cni) -> PlannedNamespace {
@@ -447,32 +395,28 @@ fn world(schedule: &Schedule) -> PlannedNamespace {
     }
 }
 
-fn of_family(addresses: &[IpAddr], family: IpFamily) -> Option<IpAddr> {
+pub(super) fn of_family(addresses: &[IpAddr], family: IpFamily) -> Option<IpAddr> {
     let mut addresses = addresses.iter().copied();
     addresses.find(|address| IpFamily::of(*address) == family)
 }
 
-fn everything(family: IpFamily) -> IpNet {
+pub(super) fn everything(family: IpFamily) -> IpNet {
     match family {
         IpFamily::V4 => IpNet::V4(ipnet::Ipv4Net::default()),
         IpFamily::V6 => IpNet::V6(ipnet::Ipv6Net::default()),
     }
 }
 
-fn full_length(address: IpAddr) -> u8 {
+pub(super) fn full_length(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => 32,
         IpAddr::V6(_) => 128,
     }
 }
 
-/// The hardware address of a pod.
-pub(super) fn pod_hardware(pod: PodId) -> [u8; 6] {
-    hardware_address(0x02, pod.0)
-}
-
 /// A local hardware address with this number; `kind` has its second bit set.
-fn hardware_address(kind: u8, number: u32) -> [u8; 6] {
+pub(super) fn hardware_address(kind: u8, number: usize) -> [u8; 6] {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
     let [a, b, c, d] = number.to_be_bytes();
     [kind, 0, a, b, c, d]
 }

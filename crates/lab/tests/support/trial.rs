@@ -80,11 +80,11 @@ pub(crate) async fn check(trial: &Trial<'_>, asked: Asked, more: &[Packet]) -> O
     }
     for ((probe, due), observation) in probes.iter().zip(due).zip(observed) {
         if observation.observed.passed() != Some(due) {
-            let names = lab.network().namespaces();
+            let name = |number| lab.network().namespace(number).unwrap().name();
             writeln!(
                 failures,
                 "  {} ({:?}) -> {}:{}/{}: {} should be {}: {:?} {:?}",
-                names[probe.from].name(),
+                name(probe.from),
                 probe.source,
                 probe.to,
                 probe.port,
@@ -92,7 +92,7 @@ pub(crate) async fn check(trial: &Trial<'_>, asked: Asked, more: &[Packet]) -> O
                 observation.observed,
                 if due { "allowed" } else { "denied" },
                 observation.detail,
-                observation.arrived.map(|at| names[at].name()),
+                observation.arrived.map(name),
             )
             .unwrap();
         }

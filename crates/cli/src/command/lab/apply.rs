@@ -2,6 +2,7 @@ use clap::Args;
 use ringfence_lab::keeper::{self, Change};
 
 use super::NameOption;
+use super::pods;
 use super::up::checked;
 use crate::args::InputOptions;
 use crate::cluster::read_files;
@@ -9,15 +10,16 @@ use crate::command::Stop;
 use crate::exit::Exit;
 use crate::output::Printer;
 
-/// Give a lab that stays up more policies and Services, or others
+/// Give a lab that stays up more pods, policies and Services, or others
 ///
-/// Objects are added; one of the same kind, namespace and name is replaced. Pods and nodes
-/// stay as they are, and so do the ports that pods listen on. Without `-n`, objects that
-/// name no namespace are in that of the lab.
+/// Objects are added; one of the same kind, namespace and name is replaced. Pods come and go
+/// with them, as replicas do; those that stay keep their addresses. Nodes stay as they are.
+/// Without `-n`, objects that name no namespace are in that of the lab.
 ///
 /// Examples:
 ///
 ///     sudo ringfence lab apply -f default-deny.yaml
+///     sudo ringfence lab apply -f one-more-pod.yaml
 ///     sudo ringfence lab apply --replace -f manifests/
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -46,7 +48,7 @@ pub(crate) fn run(args: &ApplyArgs, printer: &mut Printer) -> Result<Exit, Stop>
     Ok(if complete { Exit::Fine } else { Exit::BadInput })
 }
 
-/// Makes a change, and prints what became of each object.
+/// Makes a change, and prints what became of each object and which pods came and went.
 pub(super) fn make(name: &NameOption, change: &Change, printer: &mut Printer) -> Result<(), Stop> {
     let reply = keeper::change(&name.name, change)?;
     if let Some(error) = reply.error {
@@ -57,6 +59,10 @@ pub(super) fn make(name: &NameOption, change: &Change, printer: &mut Printer) ->
     }
     for done in &reply.done {
         writeln!(printer.out(), "{done}")?;
+    }
+    let came = pods::lines(&reply.came);
+    for line in pods::lines_of_gone(&reply.went).into_iter().chain(came) {
+        writeln!(printer.out(), "{line}")?;
     }
     Ok(())
 }

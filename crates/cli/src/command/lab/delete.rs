@@ -11,13 +11,15 @@ use crate::command::Stop;
 use crate::exit::Exit;
 use crate::output::Printer;
 
-/// Take policies and Services away from a lab that stays up
+/// Take policies, pods and Services away from a lab that stays up
 ///
-/// By the manifests that they were applied from, or by kind and name.
+/// By the manifests that they were applied from, or by kind and name. With a workload go
+/// its pods, with a namespace everything in it.
 ///
 /// Examples:
 ///
 ///     sudo ringfence lab delete networkpolicy default-deny-all-egress
+///     sudo ringfence lab delete -n shop deployment web
 ///     sudo ringfence lab delete -f default-deny.yaml
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]

@@ -12,6 +12,7 @@ use ringfence_model::parse::{self, Limits};
 
 use super::NameOption;
 use super::options::BuildOptions;
+use super::pods;
 use crate::args::OwnNode;
 use crate::cluster::read_files;
 use crate::command::Stop;
@@ -23,7 +24,8 @@ use crate::output::Printer;
 /// Build a lab that stays up, to play with
 ///
 /// A process of its own holds it until `ringfence lab down`. Commands run in its pods with
-/// `ringfence lab exec`, and `ringfence lab apply` gives it other policies.
+/// `ringfence lab exec`, and `ringfence lab apply` gives it more pods, other policies and
+/// Services.
 ///
 /// Examples:
 ///
@@ -73,11 +75,6 @@ pub(crate) fn run(args: &UpArgs, printer: &mut Printer) -> Result<Exit, Stop> {
         printer.note(note);
     }
     let state = State::read(name)?;
-    let width = state
-        .pods
-        .iter()
-        .map(|pod| pod.namespace.len() + pod.name.len() + 1);
-    let width = width.max().unwrap_or_default();
     let strong = printer.theme().strong;
     let out = printer.out();
     writeln!(
@@ -85,15 +82,8 @@ pub(crate) fn run(args: &UpArgs, printer: &mut Printer) -> Result<Exit, Stop> {
         "{strong}{name}{strong:#} is up: {} pods",
         state.pods.len()
     )?;
-    for pod in &state.pods {
-        let addresses: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
-        writeln!(
-            out,
-            "  {:width$}  {}  on {}",
-            format!("{}/{}", pod.namespace, pod.name),
-            addresses.join(", "),
-            pod.node,
-        )?;
+    for line in pods::lines(&state.pods) {
+        writeln!(out, "{line}")?;
     }
     if let Some(pod) = state.pods.first() {
         let pid = state.pid;

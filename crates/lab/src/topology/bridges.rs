@@ -1,0 +1,59 @@
+//! What bridges need, of the kernel and of the schedule.
+
+use ringfence_model::address::IpFamily;
+
+use super::neighbours::are_too_many;
+use crate::error::LabError;
+use crate::schedule::{Schedule, ScheduledNode};
+
+/// Whether pods of a schedule can be on bridges here.
+pub(super) fn check(schedule: &Schedule) -> Result<(), LabError> {
+    must_be_filtered()?;
+    must_have_ranges(schedule)?;
+    must_not_be_crowded(schedule)
+}
+
+/// A bridge passes frames without asking netfilter unless the kernel has `br_netfilter`:
+/// then nothing could be enforced between pods of one node.
+fn must_be_filtered() -> Result<(), LabError> {
+    let there = std::path::Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables").exists();
+    match there {
+        true => Ok(()),
+        false => Err(LabError::Unsupported(
+            "--cni bridge: this kernel has no br_netfilter, without which no policy holds \
+             between pods of one bridge; load the module, or use --cni routed"
+                .to_owned(),
+        )),
+    }
+}
+
+/// A bridge is a network: its pods have their addresses from one range.
+fn must_have_ranges(schedule: &Schedule) -> Result<(), LabError> {
+    let complete = |node: &&ScheduledNode| {
+        let has = |family: &IpFamily| {
+            let mut ranges = node.pod_ranges.iter();
+            ranges.any(|range| IpFamily::of(range.addr()) == *family)
+        };
+        schedule.families.iter().all(has)
+    };
+    match schedule.nodes.iter().find(|node| !complete(node)) {
+        None => Ok(()),
+        Some(node) => Err(LabError::Unsupported(format!(
+            "--cni bridge: node {} has no range of its own for its pods, because the ranges \
+             are too small or pods have addresses of other nodes' ranges; use --cni routed",
+            node.name
+        ))),
+    }
+}
+
+/// Everybody on a bridge has everybody else for a neighbour.
+fn must_not_be_crowded(schedule: &Schedule) -> Result<(), LabError> {
+    match are_too_many(schedule) {
+        false => Ok(()),
+        true => Err(LabError::Unsupported(
+            "--cni bridge: there are too many pods on one bridge; use --cni routed, or more \
+             --nodes"
+                .to_owned(),
+        )),
+    }
+}
