@@ -11,6 +11,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod icmp;
 mod log;
 #[path = "../support/network.rs"]
 #[expect(dead_code, reason = "each test file uses what it needs")]
