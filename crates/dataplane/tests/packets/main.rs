@@ -15,6 +15,7 @@ mod log;
 #[path = "../support/network.rs"]
 #[expect(dead_code, reason = "each test file uses what it needs")]
 mod network;
+mod on_link;
 
 use std::net::IpAddr;
 use std::sync::Arc;
