@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::dns::Names;
 use crate::error::LabError;
 use crate::namespace::Namespace;
+use crate::on_link::AtInterface;
 
 /// What one namespace is to answer on.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,8 @@ pub struct Listening {
     pub ports: BTreeSet<(Protocol, u16)>,
     /// Those of them, of TCP and UDP, on which names are answered.
     pub dns: BTreeSet<u16>,
+    /// What the other end of its link listens on, which may be in another namespace.
+    pub at_interfaces: Vec<AtInterface>,
 }
 
 /// A namespace with everything in it, until it is dropped.
@@ -69,6 +72,11 @@ impl Station {
             sctp: Vec::new(),
             tasks: JoinSet::new(),
         };
+        for at in &listening.at_interfaces {
+            let name = at.namespace.name().to_owned();
+            let listener = tcp::listen_at(at)?;
+            station.tasks.spawn(tcp::serve(listener, name, None));
+        }
         for family in families.iter().copied() {
             for (protocol, port) in &listening.ports {
                 let names = listening.dns.contains(port).then(|| Arc::clone(names));

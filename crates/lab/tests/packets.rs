@@ -10,111 +10,15 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-use std::sync::Arc;
-use std::time::Instant;
+#[path = "support/tried.rs"]
+mod tried;
 
-use ringfence_engine::{Engine, Profile};
-use ringfence_lab::Lab;
-use ringfence_lab::enforcer::Nftables;
-use ringfence_lab::probe::{Observed, Progress, Settings};
-use ringfence_lab::run::{Agreement, Purpose, Report, run};
-use ringfence_lab::schedule::{Options, Schedule, schedule};
+use ringfence_lab::probe::Observed;
+use ringfence_lab::run::{Agreement, Purpose, Report};
+use ringfence_lab::schedule::Options;
 use ringfence_lab::topology::Cni;
 use ringfence_model::address::IpFamily;
-use ringfence_model::parse::{self, Input, Limits};
-use ringfence_model::snapshot::builder::BuildOptions;
-
-fn scheduled(yaml: &str, options: &Options) -> Schedule {
-    let loaded = parse::load(
-        vec![Input {
-            name: "test.yaml".to_owned(),
-            bytes: yaml.as_bytes().to_vec(),
-        }],
-        &Limits::default(),
-    );
-    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
-    schedule(
-        &loaded.objects,
-        &BuildOptions::default(),
-        &loaded.sources,
-        options,
-    )
-    .unwrap()
-}
-
-fn dual(nodes: usize) -> Options {
-    Options {
-        nodes,
-        families: Some(IpFamily::ALL.to_vec()),
-        ..Options::default()
-    }
-}
-
-/// How a lab is run in a test.
-#[derive(Clone, Copy, PartialEq)]
-enum Mode {
-    Enforce,
-    Audit,
-    Open,
-}
-
-async fn report(yaml: &str, options: &Options, cni: Cni, mode: Mode) -> Report {
-    let started = Instant::now();
-    let lab = Lab::build(scheduled(yaml, options), cni, Settings::default())
-        .await
-        .expect("network namespaces can be made: root is needed");
-    println!("built after {:?}", started.elapsed());
-    let profile = Profile::default();
-    let audit = mode == Mode::Audit;
-    let engine = match mode {
-        Mode::Open => Engine::compile(&lab.schedule().snapshot, profile),
-        _ => lab
-            .enforce(&Nftables::default(), profile, audit)
-            .await
-            .unwrap(),
-    };
-    println!("enforced after {:?}", started.elapsed());
-    let report = run(&lab, &engine, audit, &Arc::new(Progress::default()))
-        .await
-        .unwrap();
-    println!("{} probes after {:?}", report.rows.len(), started.elapsed());
-    assert_eq!(report.failed_controls, [""; 0]);
-    report
-}
-
-fn assert_all_agree(report: &Report) {
-    let wrong: Vec<String> = report
-        .rows
-        .iter()
-        .filter(|row| match row.agreement() {
-            Agreement::Same => false,
-            // A Service leads to one of several, for which the policies may differ.
-            Agreement::NotPredicted => row.question.purpose != Purpose::Service,
-            Agreement::Differ | Agreement::NotObserved => true,
-        })
-        .map(|row| {
-            let probe = &row.question.probe;
-            format!(
-                "{} -> {} {}:{}/{}: predicted {}, {} {:?}",
-                row.question.from.name,
-                row.question.to.name,
-                probe.to,
-                probe.port,
-                probe.protocol,
-                row.predicted,
-                row.observation.observed,
-                row.observation.detail
-            )
-        })
-        .collect();
-    assert!(
-        wrong.is_empty(),
-        "{} of {}:\n{}",
-        wrong.len(),
-        report.rows.len(),
-        wrong.join("\n")
-    );
-}
+use tried::{Mode, assert_all_agree, dual, report};
 
 const SHOP: &str = "
 apiVersion: v1
