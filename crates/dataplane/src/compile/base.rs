@@ -62,7 +62,10 @@ pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
         let secret = metadata::secret_addresses().into_iter().filter(of_family);
         let secret = secret.map(key::address).collect();
         exact("metadata", &[address], ValueType::None, secret);
+        // What is let through to the node is not to let a metadata service through that
+        // answers there.
         let nodes = node.addresses.iter().copied().filter(of_family);
+        let nodes = nodes.filter(|address| !metadata::gives_secrets(*address));
         let nodes = nodes.map(key::address).collect();
         exact("node_addresses", &[address], ValueType::None, nodes);
         let sources = [KeyType::Interface, address];

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use nlink::netlink::namespace::Netns;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::network::{PATIENCE, connect, serve_tcp, udp, v4, v6};
+use super::network::{PATIENCE, connect, udp, v4, v6};
 use super::{DB, DENY_ALL, OTHER, WEB, enforce, shop, with_allow};
 
 /// What neighbours tell each other (RFC 4861, section 4, and RFC 3810, section 5.2).
@@ -89,7 +89,6 @@ fn unreachable(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
 #[tokio::test]
 async fn a_pod_tells_errors_of_its_own_connections_only() {
     let network = shop().await;
-    serve_tcp(network.pod(DB), v4(DB), 5432);
     let stream = connect(network.pod(WEB), v4(DB), 5432).expect("nothing denies yet");
     let ends = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     let web = raw(network.pod(WEB), Domain::IPV4, Protocol::ICMPV4);

@@ -16,6 +16,7 @@ mod log;
 #[path = "../support/network.rs"]
 #[expect(dead_code, reason = "each test file uses what it needs")]
 mod network;
+mod on_link;
 
 use std::net::IpAddr;
 use std::sync::Arc;

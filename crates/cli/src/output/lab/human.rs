@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use ringfence_lab::run::{Agreement, Row};
+use ringfence_lab::run::{Agreement, Purpose, Row};
 use ringfence_lab::session::Policies;
 
 use super::alike::{Group, groups};
@@ -115,7 +115,7 @@ fn differences(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Re
         if let Some(detail) = &row.observation.detail {
             writeln!(out, "  {detail}")?;
         }
-        if agreement(report.policies, row) == "differs" {
+        if agreement(report.policies, row) == "differs" && is_explained(row.question.purpose) {
             writeln!(
                 out,
                 "  {dim}why it is predicted: ringfence explain {} {} ...{dim:#}",
@@ -131,6 +131,11 @@ fn differences(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Re
         writeln!(out, "{dim}... and {} more{dim:#}", rows.len() - MOST_SHOWN)?;
     }
     Ok(())
+}
+
+/// Whether `explain` answers the same question: it knows no node that translates between.
+fn is_explained(purpose: Purpose) -> bool {
+    !matches!(purpose, Purpose::NodePort | Purpose::External)
 }
 
 fn summary(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
@@ -182,5 +187,14 @@ fn summary(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Result
         out,
         "\n{style}{first}{style:#}{rest} {dim}(policies {how}, profile {}){dim:#}",
         report.profile.name
-    )
+    )?;
+    match report.result.left_out {
+        0 => Ok(()),
+        left_out => writeln!(
+            out,
+            "{dim}{} to node ports and external addresses not tried: one pod of a workload asks \
+             for all{dim:#}",
+            count(left_out, "connection", "connections")
+        ),
+    }
 }
