@@ -113,15 +113,28 @@ fn nothing_comes_from_a_link_local_address_of_a_pod_but_neighbour_discovery() {
                 );
             }
             assert!(arrives(&opening(&interface, v6(pod), metadata)));
-            // A router's solicitation, and a report of a listener.
-            for icmp_type in [133, 135, 143] {
+            // A router's solicitation, a neighbour's, and a report of a listener.
+            let listeners: IpAddr = "ff02::16".parse().unwrap();
+            for (icmp_type, hop_limit, to) in [
+                (133, 255, metadata),
+                (135, 255, metadata),
+                (143, 1, listeners),
+            ] {
                 let discovery = Frame {
                     protocol: 58,
                     icmp_type,
+                    hop_limit,
                     connection: None,
-                    ..opening(&interface, link_local, metadata)
+                    ..opening(&interface, link_local, to)
                 };
                 assert!(arrives(&discovery), "{shared}, type {icmp_type}");
+                // What may have passed a router is none, nor what goes to anybody else.
+                let farther = Frame {
+                    hop_limit: 64,
+                    destination: v6(OTHER),
+                    ..discovery
+                };
+                assert!(!arrives(&farther), "{shared}, type {icmp_type}");
             }
         }
         // Other links are none of ours.

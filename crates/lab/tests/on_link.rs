@@ -119,9 +119,10 @@ async fn probe(lab: &Lab, from: usize, to: IpAddr, source: Option<IpAddr>) -> Ob
     lab.prober().probe(&probe, Duration::from_secs(1)).await
 }
 
-/// The address that the kernel gives an interface with the lab's hardware address of a pod.
-fn link_local(pod: u32) -> IpAddr {
-    let [a, b, c, d] = pod.to_be_bytes();
+/// The address that the kernel gives an interface with the lab's hardware address of a
+/// station.
+fn link_local(station: usize) -> IpAddr {
+    let [a, b, c, d] = u32::try_from(station).unwrap().to_be_bytes();
     let high = u16::from_be_bytes([a, 0xff]);
     let low = u16::from_be_bytes([0xfe, b]);
     let last = u16::from_be_bytes([c, d]);
@@ -148,7 +149,8 @@ async fn link_local_addresses_are_no_way_around_policies() {
             ways.push((format!("{name} to the node"), from, metadata));
             for (other, to) in pods.iter().filter(|(other, _)| other != id) {
                 if cni == Cni::Bridge {
-                    ways.push((format!("{name} to {to}"), from, link_local(other.0)));
+                    let other = lab.station_of(*other).unwrap();
+                    ways.push((format!("{name} to {to}"), from, link_local(other)));
                 }
             }
         }
