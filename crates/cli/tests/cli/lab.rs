@@ -271,9 +271,32 @@ fn nothing_is_left_of_a_lab_that_was_killed() {
     let run = up.exec("duo/client", &["true"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("is gone"), "{}", run.text());
+    let sweeping = format!("`ringfence lab down --name {}`", up.0);
+    let run = ringfence("lab list");
+    let mut lines = run.stdout.lines();
+    let line = lines.find(|line| line.contains(&up.0)).unwrap_or_default();
+    assert!(line.contains("gone"), "{line}");
+    assert!(line.contains(&sweeping), "{line}");
+    let run = ringfence_with(&format!("lab up --name {} -f -", up.0), TWO);
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(run.stderr.contains("is gone"), "{}", run.text());
+    assert!(run.stderr.contains(&sweeping), "{}", run.text());
+    assert!(!run.stderr.contains("os error"), "{}", run.text());
     let run = ringfence(&format!("lab down --name {}", up.0));
     assert_eq!(run.code, Some(0), "{}", run.text());
     assert!(!ringfence("lab list").stdout.contains(&up.0));
+}
+
+#[test]
+fn what_is_no_name_for_a_lab_is_said_every_time() {
+    for name in ["../x", &"x".repeat(200)] {
+        for _ in 0..10 {
+            let run = ringfence_with(&format!("lab up --name {name} -f -"), TWO);
+            assert_eq!(run.code, Some(2), "{}", run.text());
+            let said = run.stderr.contains("is no name for a lab");
+            assert!(said, "{}", run.text());
+        }
+    }
 }
 
 #[test]
@@ -282,6 +305,7 @@ fn two_labs_have_two_names() {
     let run = ringfence_with(&format!("lab up --name {} -f -", up.0), TWO);
     assert_eq!(run.code, Some(2), "{}", run.text());
     assert!(run.stderr.contains("is there already"), "{}", run.text());
+    assert!(!run.stderr.contains("os error"), "{}", run.text());
     assert!(up.comes_to_resolve());
 }
 
