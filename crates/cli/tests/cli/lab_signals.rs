@@ -169,7 +169,7 @@ fn a_lab_that_is_interrupted_while_it_is_built_leaves_nothing_behind() {
 #[test]
 fn a_lab_that_is_still_built_is_listed_and_ends_with_down() {
     let name = name_for("down-early");
-    let mut up = start(&["up", "--name", &name], &many_pods(250));
+    let mut up = start(&["up", "--name", &name], &many_pods(600));
     let (builder, namespaces) = until_it_is_built(&name);
     let line = line_of(&name).unwrap_or_default();
     assert!(line.contains("is being built"), "{line}");

@@ -115,16 +115,10 @@ fn differences(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Re
         if let Some(detail) = &row.observation.detail {
             writeln!(out, "  {detail}")?;
         }
-        if agreement(report.policies, row) == "differs" {
-            writeln!(
-                out,
-                "  {dim}why it is predicted: ringfence explain {} {} ...{dim:#}",
-                row.question.from.group,
-                match row.question.to.station {
-                    Some(_) => row.question.to.group.clone(),
-                    None => row.question.to.name.clone(),
-                }
-            )?;
+        if agreement(report.policies, row) == "differs"
+            && let Some(command) = report.explaining.command(row)
+        {
+            writeln!(out, "  {dim}why it is predicted: {command}{dim:#}")?;
         }
     }
     if rows.len() > MOST_SHOWN {
