@@ -190,14 +190,14 @@ fn a_lab_that_is_still_built_is_listed_and_ends_with_down() {
 
 #[test]
 fn a_lab_gets_the_name_of_one_whose_up_was_killed_and_keeps_it() {
-    let name = name_for("killed-up");
+    let name = name_for("next-of-name");
     let mut up = start(&["up", "--name", &name], &many_pods(250));
     let (first, _) = until_it_is_built(&name);
     up.kill().unwrap();
     up.wait().unwrap();
     let down = ringfence(&format!("lab down --name {name}"));
     assert_eq!(down.code, Some(0), "{}", down.text());
-    let second = Up::with("killed-up", "-f -", &many_pods(2));
+    let second = Up::with("next-of-name", "-f -", &many_pods(2));
     assert_eq!(second.0, name);
     until("the first is gone", || {
         !Path::new("/proc").join(&first).join("fd").exists()
