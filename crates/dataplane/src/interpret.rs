@@ -28,6 +28,8 @@ pub struct Frame {
     pub port: u16,
     /// The type of an ICMP message.
     pub icmp_type: u8,
+    /// How many routers it may still pass, as its hook sees it.
+    pub hop_limit: u8,
     /// Its connection; `None` for an untracked packet.
     pub connection: Option<Connection>,
 }
@@ -235,6 +237,7 @@ impl Run<'_> {
             Field::PacketProtocol => Some(vec![frame.protocol]),
             Field::PacketPort => Some(port(frame.port)),
             Field::IcmpType => Some(vec![frame.icmp_type]),
+            Field::HopLimit => Some(vec![frame.hop_limit]),
             Field::Source(family) => of_family(connection?.source, family),
             Field::Destination(family) => of_family(connection?.destination.0, family),
             Field::FirstDestination(family) => of_family(connection?.first_destination.0, family),

@@ -51,6 +51,7 @@ fn one_way(mut ruleset: Ruleset, ignored: &str) -> Ruleset {
 const ASKED: [&[&str]; 2] = [
     &[
         "endpoints",
+        "ends",
         "bound",
         "interfaces",
         "sources",

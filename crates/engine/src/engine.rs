@@ -154,11 +154,7 @@ impl Engine {
     /// The verdict on one packet.
     #[must_use]
     pub fn can(&self, packet: &Packet) -> Verdict {
-        let (source, destination) = (packet.source, packet.destination);
-        if let Peer::Pod(id) = source
-            && source == destination
-            && self.snapshot.pod(id).kind != PodKind::Template
-        {
+        if let Some(id) = self.talks_to_itself(packet) {
             let Some(frontend) = packet.through_service else {
                 return Verdict::Allowed;
             };
@@ -167,12 +163,36 @@ impl Engine {
             let possible = allowed || open.maybe.contains(packet.protocol, packet.port);
             return Verdict::from_possible(possible, !allowed);
         }
-        let egress = match self.egress_to_service(packet) {
-            Some(verdict) => verdict,
-            None => self.one_side(packet, Direction::Egress, source, destination),
-        };
-        let ingress = self.one_side(packet, Direction::Ingress, destination, source);
-        egress.both(ingress)
+        let egress = self.can_on(packet, Direction::Egress);
+        egress.both(self.can_on(packet, Direction::Ingress))
+    }
+
+    /// The verdict of one side alone: of the source's egress, or of the destination's ingress.
+    /// For a connection whose ends do not see the same packet, because a node between them
+    /// translates an address. A pod that talks to itself has one verdict for both.
+    #[must_use]
+    pub fn can_on(&self, packet: &Packet, direction: Direction) -> Verdict {
+        if self.talks_to_itself(packet).is_some() {
+            return self.can(packet);
+        }
+        let (source, destination) = (packet.source, packet.destination);
+        match direction {
+            Direction::Egress => match self.egress_to_service(packet) {
+                Some(verdict) => verdict,
+                None => self.one_side(packet, direction, source, destination),
+            },
+            Direction::Ingress => self.one_side(packet, direction, destination, source),
+        }
+    }
+
+    /// The pod that is both ends: one, not two of a template.
+    fn talks_to_itself(&self, packet: &Packet) -> Option<PodId> {
+        match packet.source {
+            Peer::Pod(id) if packet.source == packet.destination => {
+                (self.snapshot.pod(id).kind != PodKind::Template).then_some(id)
+            }
+            _ => None,
+        }
     }
 
     fn one_side(&self, packet: &Packet, direction: Direction, end: Peer, other: Peer) -> Verdict {

@@ -12,6 +12,7 @@ use ringfence_model::snapshot::PodId;
 use crate::dns::{Names, Zone};
 use crate::enforcer::{Enforcer, NodeToEnforce};
 use crate::error::LabError;
+use crate::on_link;
 use crate::probe::{Prober, Settings};
 use crate::schedule::Schedule;
 use crate::schedule::is_name_server;
@@ -257,6 +258,11 @@ fn listening(schedule: &Schedule, network: &Network) -> BTreeMap<usize, Listenin
         let udp = world::UDP_PORTS.map(|port| (Protocol::Udp, port));
         own.ports = tcp.into_iter().chain(udp).chain(elsewhere).collect();
         own.dns.insert(53);
+    }
+    for (station, at) in on_link::listeners(schedule, network) {
+        if let Some(own) = all.get_mut(&station) {
+            own.at_interfaces.push(at);
+        }
     }
     all
 }

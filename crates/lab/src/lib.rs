@@ -11,6 +11,7 @@ pub mod error;
 pub mod keeper;
 pub mod lab;
 pub mod namespace;
+pub mod on_link;
 pub mod privilege;
 pub mod probe;
 pub mod run;

@@ -3,7 +3,7 @@
 mod controls;
 mod questions;
 
-pub use questions::{End, Purpose, Question, questions};
+pub use questions::{End, Purpose, Question, Questions, questions};
 
 use std::sync::Arc;
 
@@ -58,6 +58,9 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Controls that failed, a sentence each: where one did, silence proves nothing.
     pub failed_controls: Vec<String>,
+    /// How many ways to node ports and external addresses were not tried, because one like
+    /// them was.
+    pub left_out: usize,
 }
 
 impl Report {
@@ -80,7 +83,10 @@ pub async fn run(
     audit: bool,
     progress: &Arc<Progress>,
 ) -> Result<Report, LabError> {
-    let questions = questions(lab, engine);
+    let Questions {
+        asked: questions,
+        left_out,
+    } = questions(lab, engine);
     let before = controls::failed(lab, engine).await?;
     let probes: Vec<_> = questions.iter().map(|(q, _)| q.probe.clone()).collect();
     let due: Vec<bool> = questions
@@ -115,5 +121,6 @@ pub async fn run(
     Ok(Report {
         rows,
         failed_controls,
+        left_out,
     })
 }

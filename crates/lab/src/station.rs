@@ -27,14 +27,18 @@ use tokio::task::JoinSet;
 use crate::dns::Names;
 use crate::error::LabError;
 use crate::namespace::Namespace;
+use crate::on_link::AtInterface;
 
 /// What one namespace is to answer on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Listening {
     /// The ports with a listener.
     pub ports: BTreeSet<(Protocol, u16)>,
     /// Those of them, of TCP and UDP, on which names are answered.
     pub dns: BTreeSet<u16>,
+    /// What the other end of its link listens on, which may be in another namespace. It is
+    /// there as long as the link is, and does not change.
+    pub at_interfaces: Vec<AtInterface>,
 }
 
 /// A namespace with everything in it, until it is dropped.
@@ -84,6 +88,11 @@ impl Station {
             listeners: Mutex::default(),
             tasks: JoinSet::new(),
         };
+        for at in &listening.at_interfaces {
+            let name = at.namespace.name().to_owned();
+            let listener = tcp::listen_at(at)?;
+            station.tasks.spawn(tcp::serve(listener, name, None));
+        }
         for family in families.iter().copied() {
             ears::open(namespace, index, family, arrivals, &mut station.tasks)?;
             let socket = SctpSocket::open(namespace, index, family, arrivals, &mut station.tasks)?;

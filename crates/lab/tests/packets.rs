@@ -10,62 +10,15 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-#[path = "support/agreed.rs"]
-mod agreed;
+#[path = "support/tried.rs"]
+mod tried;
 
-use std::sync::Arc;
-use std::time::Instant;
-
-use ringfence_engine::{Engine, Profile};
-use ringfence_lab::Lab;
-use ringfence_lab::enforcer::Nftables;
-use ringfence_lab::probe::{Observed, Progress, Settings};
-use ringfence_lab::run::{Agreement, Purpose, Report, run};
+use ringfence_lab::probe::Observed;
+use ringfence_lab::run::{Agreement, Purpose, Report};
 use ringfence_lab::schedule::Options;
 use ringfence_lab::topology::Cni;
 use ringfence_model::address::IpFamily;
-
-use agreed::{assert_all_agree, scheduled};
-
-fn dual(nodes: usize) -> Options {
-    Options {
-        nodes,
-        families: Some(IpFamily::ALL.to_vec()),
-        ..Options::default()
-    }
-}
-
-/// How a lab is run in a test.
-#[derive(Clone, Copy, PartialEq)]
-enum Mode {
-    Enforce,
-    Audit,
-    Open,
-}
-
-async fn report(yaml: &str, options: &Options, cni: Cni, mode: Mode) -> Report {
-    let started = Instant::now();
-    let lab = Lab::build(scheduled(yaml, options), cni, Settings::default())
-        .await
-        .expect("network namespaces can be made: root is needed");
-    println!("built after {:?}", started.elapsed());
-    let profile = Profile::default();
-    let audit = mode == Mode::Audit;
-    let engine = match mode {
-        Mode::Open => Engine::compile(&lab.schedule().snapshot, profile),
-        _ => lab
-            .enforce(&Nftables::default(), profile, audit)
-            .await
-            .unwrap(),
-    };
-    println!("enforced after {:?}", started.elapsed());
-    let report = run(&lab, &engine, audit, &Arc::new(Progress::default()))
-        .await
-        .unwrap();
-    println!("{} probes after {:?}", report.rows.len(), started.elapsed());
-    assert_eq!(report.failed_controls, [""; 0]);
-    report
-}
+use tried::{Mode, assert_all_agree, dual, report};
 
 const SHOP: &str = "
 apiVersion: v1

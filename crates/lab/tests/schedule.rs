@@ -354,3 +354,73 @@ fn what_runs_stays_where_it_is_whoever_comes_or_goes() {
     }
     assert!(stayed > 1000, "{stayed}");
 }
+
+const BALANCED: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: open, namespace: shop}
+spec: {type: LoadBalancer, ports: [{name: a, port: 80}, {name: b, port: 81, nodePort: 30081}]}
+status: {loadBalancer: {ingress: [{ip: 203.0.113.80}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: limited, namespace: shop}
+spec:
+  type: LoadBalancer
+  allocateLoadBalancerNodePorts: false
+  loadBalancerSourceRanges: [192.0.2.0/24]
+  ports: [{port: 80}]
+status: {loadBalancer: {ingress: [{ip: 203.0.113.81}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: asked-itself, namespace: shop}
+spec: {type: LoadBalancer, ports: [{port: 80}]}
+status: {loadBalancer: {ingress: [{ip: 203.0.113.82, ipMode: Proxy}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: inside, namespace: shop}
+spec: {ports: [{port: 80}]}
+";
+
+#[test]
+fn services_that_have_node_ports_get_those_that_they_do_not_name() {
+    let made = of_text(BALANCED, &Options::default()).unwrap();
+    let ports = |made: &Schedule, name: &str| -> Vec<Option<u16>> {
+        let id = made.snapshot.find_service("shop", name).unwrap();
+        let ports = made.snapshot.service(id).ports.iter();
+        ports.map(|port| port.node_port).collect()
+    };
+    let given = ports(&made, "open");
+    assert!(given[0].is_some_and(|port| (30_000..=32_767).contains(&port)));
+    assert_eq!(given[1], Some(30_081));
+    assert_eq!(ports(&made, "limited"), [None]);
+    assert_eq!(ports(&made, "inside"), [None]);
+    // Whatever else there is, they stay as they are.
+    let (first, _) = BALANCED.split_once("---").unwrap();
+    let alone = of_text(first, &Options::default()).unwrap();
+    assert_eq!(ports(&alone, "open"), given);
+}
+
+#[test]
+fn balancers_that_nodes_do_not_translate_for_everybody_are_left_out_and_said() {
+    let made = of_text(BALANCED, &Options::default()).unwrap();
+    let external = |name: &str| {
+        let id = made.snapshot.find_service("shop", name).unwrap();
+        made.snapshot.service(id).external_addresses.clone()
+    };
+    assert_eq!(
+        external("open"),
+        ["203.0.113.80".parse::<IpAddr>().unwrap()]
+    );
+    for (name, address) in [
+        ("limited", "203.0.113.81"),
+        ("asked-itself", "203.0.113.82"),
+    ] {
+        assert!(external(name).is_empty(), "{name}");
+        let mut notes = made.notes.iter();
+        let told = notes.any(|note| note.contains(name) && note.contains(address));
+        assert!(told, "{name}: {:?}", made.notes);
+    }
+}

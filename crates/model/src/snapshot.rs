@@ -18,7 +18,7 @@ pub use endpoint::{
 };
 pub use service::{
     EndpointAddress, EndpointPort, EndpointSlice, IngressRoute, Node, PortRef, Service, ServiceId,
-    ServicePort,
+    ServicePort, TrafficPolicy,
 };
 pub use service_endpoints::ServiceEndpoint;
 

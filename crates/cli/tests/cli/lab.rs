@@ -173,6 +173,45 @@ fn junit_has_a_case_for_each_connection() {
     assert!(run.stdout.matches("<testcase").count() > 40);
 }
 
+const NODE_PORT: &str = "
+---
+apiVersion: v1
+kind: Service
+metadata: {name: by-node, namespace: duo}
+spec: {type: NodePort, selector: {app: server}, ports: [{port: 8080, targetPort: 80}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: server, namespace: duo}
+spec:
+  podSelector: {matchLabels: {app: server}}
+  policyTypes: [Ingress]
+  ingress: [{from: [{podSelector: {matchLabels: {app: client}}}]}]
+";
+
+#[test]
+fn node_ports_are_tried_by_one_pod_for_all() {
+    let yaml = format!("{TWO}{NODE_PORT}");
+    let run = ringfence_with("lab run --nodes 3 -f -", &yaml);
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    let head = run.stdout.lines().next().unwrap();
+    assert!(head.contains(" port "), "{}", run.text());
+    assert!(!head.contains(" ext "), "{}", run.text());
+    assert!(run.stdout.contains("asks for all"), "{}", run.text());
+    let run = ringfence_with("lab run --nodes 3 -o json -f -", &yaml);
+    let report = run.json();
+    assert!(report["notTried"].as_u64().unwrap() > 0, "{}", run.text());
+    let all = report["connections"].as_array().unwrap();
+    let of_client: Vec<&Value> = all
+        .iter()
+        .filter(|row| row["purpose"] == "nodeport" && row["from"] == "duo/client")
+        .collect();
+    // Its own node, and others with and without the endpoint, as far as there are.
+    assert!((2..=3).contains(&of_client.len()), "{of_client:?}");
+    let predicted = |verdict: &str| of_client.iter().any(|row| row["predicted"] == verdict);
+    assert!(predicted("allowed") && predicted("denied"), "{of_client:?}");
+}
+
 #[test]
 fn bad_input_is_exit_code_2_and_the_rest_is_tried() {
     let broken = format!("{TWO}---\nkind: [\n");

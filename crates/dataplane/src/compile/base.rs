@@ -25,6 +25,9 @@ const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
 /// A multicast listener's report (RFC 3810), which comes before neighbour discovery.
 const LISTENER_REPORT: u8 = 143;
 
+/// Who is told of them: all routers of the link that can take such reports.
+const LISTENERS: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16));
+
 /// How many pods' denials are remembered for their rate, and for how long. A node has far
 /// fewer pods: who is in no set because it is full would be told of without a limit.
 const LOGGED: Lookup = Lookup::Rate {
@@ -51,6 +54,7 @@ pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
             let key = key.to_vec();
             add(named(name, family), key, value, Lookup::Exact, keys);
         };
+        exact("ends", &[address; 2], ValueType::None, Vec::new());
         for name in ["endpoints", "audited", "bound", "pods"] {
             exact(name, &[address], ValueType::None, Vec::new());
         }
@@ -58,7 +62,10 @@ pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
         let secret = metadata::secret_addresses().into_iter().filter(of_family);
         let secret = secret.map(key::address).collect();
         exact("metadata", &[address], ValueType::None, secret);
+        // What is let through to the node is not to let a metadata service through that
+        // answers there.
         let nodes = node.addresses.iter().copied().filter(of_family);
+        let nodes = nodes.filter(|address| !metadata::gives_secrets(*address));
         let nodes = nodes.map(key::address).collect();
         exact("node_addresses", &[address], ValueType::None, nodes);
         let sources = [KeyType::Interface, address];
@@ -177,16 +184,15 @@ fn not_its_own() -> Vec<Rule> {
     );
     let unspecified = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     let source = Field::PacketSource(IpFamily::V6);
-    for discovery in discovery_types() {
+    for discovery in discoveries() {
         for (first, last) in [link_local, (unspecified, unspecified)] {
-            let from = Statement::InRange(source, key::address(first), key::address(last));
-            rules.push(Rule::new([
+            let is_icmp = [
                 is_family(IpFamily::V6),
                 is_packet_protocol(Protocol::Icmp, IpFamily::V6),
-                discovery.clone(),
-                from,
-                accept(),
-            ]));
+            ];
+            let from = Statement::InRange(source, key::address(first), key::address(last));
+            let statements = is_icmp.into_iter().chain(discovery.clone());
+            rules.push(Rule::new(statements.chain([from, accept()])));
         }
     }
     rules.push(Rule::new([Statement::goto("forged")]));
@@ -242,8 +248,25 @@ fn judged_before(settings: &Settings) -> Vec<Rule> {
         accept(),
     ])];
     // A connection that is expected by another has the mark of that one, and is judged
-    // by itself all the same: of related packets only errors pass.
+    // by itself all the same: of related packets only errors pass. Who quotes a packet can
+    // make an error of any connection: a pod may tell of its own.
     for family in IpFamily::ALL {
+        let sender = Operand::Field(Field::PacketSource(family));
+        let is_no_end = |end| {
+            Statement::NotIn(
+                vec![sender.clone(), Operand::Field(end)],
+                named("ends", family),
+            )
+        };
+        rules.push(Rule::new([
+            has_state(&[ConnectionState::Related]),
+            is_family(family),
+            is_packet_protocol(Protocol::Icmp, family),
+            Statement::In(vec![sender.clone()], named("endpoints", family)),
+            is_no_end(Field::Source(family)),
+            is_no_end(Field::Destination(family)),
+            Statement::goto("forged"),
+        ]));
         rules.push(Rule::new([
             has_state(&[ConnectionState::Related]),
             current.clone(),
@@ -380,22 +403,31 @@ fn untracked() -> Vec<Rule> {
 }
 
 fn neighbour_discovery() -> Vec<Rule> {
-    let types = discovery_types().into_iter().map(|discovery| {
-        Rule::new([
+    let rules = discoveries().into_iter().map(|discovery| {
+        let is_icmp = [
             is_family(IpFamily::V6),
             is_packet_protocol(Protocol::Icmp, IpFamily::V6),
-            discovery,
-            accept(),
-        ])
+        ];
+        Rule::new(is_icmp.into_iter().chain(discovery).chain([accept()]))
     });
-    types.collect()
+    rules.collect()
 }
 
-fn discovery_types() -> [Statement; 2] {
+/// What neighbours say to each other, and nobody who is further away: a message that has
+/// passed a router is not one (RFC 4861, sections 6.1 and 7.1), and reports go to an address
+/// that none forwards (RFC 3810, section 5.2.14).
+fn discoveries() -> [[Statement; 2]; 2] {
     let (first, last) = NEIGHBOUR_DISCOVERY;
+    let reports = Field::PacketDestination(IpFamily::V6);
     [
-        Statement::InRange(Field::IcmpType, key::bytes(&[first]), key::bytes(&[last])),
-        Statement::Is(Field::IcmpType, key::bytes(&[LISTENER_REPORT])),
+        [
+            Statement::InRange(Field::IcmpType, key::bytes(&[first]), key::bytes(&[last])),
+            Statement::Is(Field::HopLimit, key::bytes(&[u8::MAX])),
+        ],
+        [
+            Statement::Is(Field::IcmpType, key::bytes(&[LISTENER_REPORT])),
+            Statement::Is(reports, key::address(LISTENERS)),
+        ],
     ]
 }
 

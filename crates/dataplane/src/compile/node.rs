@@ -32,8 +32,10 @@ pub struct Endpoint {
     pub name: Name,
     /// Its addresses, at most one of each family.
     pub addresses: Vec<IpAddr>,
-    /// The interface of the node that it is behind, where it has one of its own: then
-    /// it may send from its own addresses only.
+    /// The interface of the node that it is behind: one of its own, or a bridge that pods
+    /// share. From there comes nothing but what is from addresses of the pods behind it;
+    /// without this, nothing holds for what a pod sends from an address that is not its own,
+    /// and every pod has a link-local one.
     pub interface: Option<String>,
     /// What becomes of its connections that no policy allows.
     pub enforcement: Enforcement,

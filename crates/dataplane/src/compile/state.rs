@@ -31,6 +31,8 @@ pub(super) struct State {
 #[derive(Clone, Debug)]
 struct Names {
     endpoints: Name,
+    /// Each with itself, for who looks whether two are the same.
+    ends: Name,
     audited: Name,
     /// Those that are behind an interface of their own.
     bound: Name,
@@ -56,6 +58,7 @@ impl State {
         });
         let names = IpFamily::ALL.map(|family| Names {
             endpoints: named("endpoints", family),
+            ends: named("ends", family),
             audited: named("audited", family),
             bound: named("bound", family),
             sources: named("sources", family),
@@ -274,7 +277,8 @@ impl State {
         let held = self.owner_of(family, address);
         let at = key::address(address);
         let is_there = held.map(|_| Value::None);
-        edit.put(&names.endpoints, at.clone(), is_there);
+        edit.put(&names.endpoints, at.clone(), is_there.clone());
+        edit.put(&names.ends, at.clone().then(&at), is_there);
         let audited = held.filter(|held| held.endpoint.enforcement == Enforcement::Audit);
         edit.put(&names.audited, at.clone(), audited.map(|_| Value::None));
         let claims = family.claims.get(&address).into_iter().flatten();

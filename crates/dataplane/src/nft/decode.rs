@@ -9,7 +9,7 @@ use super::encode::{Load, width};
 use crate::ruleset::{Field, Key, Name, Operand, Rule, Statement, Target, Value, key};
 
 /// Every field, so that one can be told from how it is loaded.
-const FIELDS: [Field; 22] = [
+const FIELDS: [Field; 23] = [
     Field::Interface,
     Field::Family,
     Field::PacketSource(IpFamily::V4),
@@ -18,6 +18,7 @@ const FIELDS: [Field; 22] = [
     Field::PacketDestination(IpFamily::V6),
     Field::PacketProtocol,
     Field::PacketPort,
+    Field::HopLimit,
     Field::IcmpType,
     Field::Source(IpFamily::V4),
     Field::Source(IpFamily::V6),

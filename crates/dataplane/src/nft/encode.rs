@@ -46,6 +46,8 @@ impl Load {
             Field::PacketSource(family) => network(family, (12, 8)),
             Field::PacketDestination(family) => network(family, (16, 24)),
             Field::PacketProtocol => Self::Meta(MetaKey::L4Proto),
+            // RFC 8200, section 3.
+            Field::HopLimit => Self::Payload(PayloadBase::Network, 7, 1),
             Field::PacketPort => Self::Payload(PayloadBase::Transport, 2, 2),
             Field::IcmpType => Self::Payload(PayloadBase::Transport, 0, 1),
             Field::Source(family) => Self::Direction(
@@ -109,6 +111,7 @@ pub(super) fn width(field: Field) -> usize {
         Field::PacketPort | Field::Port | Field::FirstPort => 2,
         Field::Family
         | Field::PacketProtocol
+        | Field::HopLimit
         | Field::IcmpType
         | Field::Protocol
         | Field::Direction => 1,

@@ -27,6 +27,8 @@ pub enum Field {
     PacketDestination(IpFamily),
     /// The protocol of the packet: 1 byte.
     PacketProtocol,
+    /// How many routers an IPv6 packet may still pass: 1 byte.
+    HopLimit,
     /// The destination port of the packet.
     PacketPort,
     /// The type of an ICMP or `ICMPv6` message: 1 byte.

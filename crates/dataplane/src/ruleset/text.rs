@@ -257,6 +257,7 @@ impl fmt::Display for Field {
             Self::PacketDestination(family) => write!(f, "{} daddr", ip(family)),
             Self::PacketProtocol => f.write_str("meta l4proto"),
             Self::PacketPort => f.write_str("th dport"),
+            Self::HopLimit => f.write_str("ip6 hoplimit"),
             Self::IcmpType => f.write_str("icmp type"),
             Self::Source(family) => write!(f, "ct original {} saddr", ip(family)),
             Self::Destination(family) => write!(f, "ct reply {} saddr", ip(family)),

@@ -11,10 +11,12 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod icmp;
 mod log;
 #[path = "../support/network.rs"]
 #[expect(dead_code, reason = "each test file uses what it needs")]
 mod network;
+mod on_link;
 
 use std::net::IpAddr;
 use std::sync::Arc;

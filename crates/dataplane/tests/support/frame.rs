@@ -32,6 +32,7 @@ pub(crate) fn frame(snapshot: &Snapshot, packet: &Packet) -> Option<Frame> {
         protocol,
         port: packet.port,
         icmp_type,
+        hop_limit: 63,
         connection: Some(Connection {
             state: ConnectionState::New,
             is_reply: false,

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Kind, Observed, Probe};
 use crate::dns::message::{Question, RecordType, read_answer};
+use crate::on_link::{INTERFACE, is_on_link};
 use crate::station::{Answer, Arrivals, Station, Trace, any, domain};
 
 /// What the sender of a probe learnt.
@@ -68,9 +69,18 @@ fn bound(station: &Station, probe: &Probe, kind: Type) -> io::Result<socket2::So
         .namespace()
         .socket(domain(family), kind, 0)
         .map_err(|error| io::Error::other(error.to_string()))?;
+    stay_on_link(&socket, probe.to)?;
     let source = probe.source.unwrap_or_else(|| any(family));
     socket.bind(&SocketAddr::new(source, 0).into())?;
     Ok(socket)
+}
+
+/// An address of a link is none without the link.
+fn stay_on_link(socket: &socket2::Socket, to: IpAddr) -> io::Result<()> {
+    match is_on_link(to) {
+        true => socket.bind_device(Some(INTERFACE.as_bytes())),
+        false => Ok(()),
+    }
 }
 
 async fn tcp(
@@ -128,6 +138,7 @@ fn source_of(station: &Station, probe: &Probe) -> Option<IpAddr> {
         .namespace()
         .socket(domain(family), Type::DGRAM, 0)
         .ok()?;
+    stay_on_link(&socket, probe.to).ok()?;
     let to = SocketAddr::new(probe.to, 9);
     socket.connect(&to.into()).ok()?;
     socket

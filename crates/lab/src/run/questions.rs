@@ -1,5 +1,7 @@
 //! What is asked of a cluster: every pair and port, and the ways out of it.
 
+mod entries;
+
 use std::net::IpAddr;
 
 use ringfence_engine::{Engine, Frontend, Packet, Peer, Verdict};
@@ -8,7 +10,10 @@ use ringfence_model::metadata;
 use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{Pod, PodId, ServiceEndpoint, ServiceId, ServicePort};
 
+use entries::Entries;
+
 use crate::lab::Lab;
+use crate::on_link::is_on_link;
 use crate::probe::{Kind, Probe};
 use crate::world;
 
@@ -30,6 +35,10 @@ pub enum Purpose {
     Pod,
     /// A pod to a Service.
     Service,
+    /// A pod to a Service, by a port of a node.
+    NodePort,
+    /// A pod to a Service, by an address that it has outside the cluster.
+    External,
     /// A name, at the cluster's own name server.
     Dns,
     /// The API server, through its Service.
@@ -49,6 +58,8 @@ impl Purpose {
         match self {
             Self::Pod => "pod",
             Self::Service => "service",
+            Self::NodePort => "nodeport",
+            Self::External => "external",
             Self::Dns => "dns",
             Self::ApiServer => "apiserver",
             Self::Internet => "internet",
@@ -74,14 +85,25 @@ pub struct Question {
 /// Pods that declare no port are asked at this one.
 const ANY_PORT: (Protocol, u16) = (Protocol::Tcp, 80);
 
-/// All questions to a lab, each with what the policies say.
+/// What is asked of a lab.
+#[derive(Clone, Debug, Default)]
+pub struct Questions {
+    /// The questions, each with what the policies say.
+    pub asked: Vec<(Question, Verdict)>,
+    /// How many ways to node ports and external addresses are not asked, because one like
+    /// them is.
+    pub left_out: usize,
+}
+
+/// All questions to a lab.
 #[must_use]
-pub fn questions(lab: &Lab, engine: &Engine) -> Vec<(Question, Verdict)> {
+pub fn questions(lab: &Lab, engine: &Engine) -> Questions {
     let mut asking = Asking {
         lab,
         engine,
         asked: Vec::new(),
     };
+    let mut entries = Entries::new(lab.schedule());
     let snapshot = &lab.schedule().snapshot;
     for (id, pod) in snapshot.pod_ids() {
         for family in IpFamily::ALL {
@@ -97,12 +119,16 @@ pub fn questions(lab: &Lab, engine: &Engine) -> Vec<(Question, Verdict)> {
             };
             asking.pods(&source);
             asking.services(&source);
+            asking.entries(&source, &mut entries);
             asking.outside(&source);
             asking.by_name(&source);
             asking.node_local_dns(&source);
         }
     }
-    asking.asked
+    Questions {
+        asked: asking.asked,
+        left_out: entries.left_out,
+    }
 }
 
 struct Asking<'a> {
@@ -277,18 +303,17 @@ impl Asking<'_> {
             Protocol::Icmp,
             0,
         ));
+        let own_node = self.own_node(source);
         for address in metadata::secret_addresses() {
-            // What is on the link has no router between.
-            let on_link = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-            if IpFamily::of(address) == source.family && !on_link {
+            // What is on the link is the node's, and no node asks itself.
+            let is_there = !is_on_link(address) || own_node.is_some();
+            if IpFamily::of(address) == source.family && is_there {
                 let name = address.to_string();
                 targets.push((Purpose::Metadata, name, address, Protocol::Tcp, 80));
             }
         }
-        let snapshot = &self.lab.schedule().snapshot;
         for (purpose, name, address, protocol, port) in targets {
-            // The manifests may have given the address to somebody of the cluster.
-            if snapshot.pod_with_address(address).is_some() {
+            if self.is_in_cluster(address) {
                 continue;
             }
             let verdict = self.verdict(source, Peer::Address(address), protocol, port, None);
@@ -300,7 +325,10 @@ impl Asking<'_> {
                 purpose,
                 name,
                 group,
-                station: Some(self.lab.network().plan.world),
+                station: match is_on_link(address) {
+                    true => own_node,
+                    false => Some(self.lab.network().plan.world),
+                },
                 address,
                 protocol,
                 port,
@@ -309,10 +337,29 @@ impl Asking<'_> {
         }
     }
 
+    /// The station of the node that a pod has a link to.
+    fn own_node(&self, source: &Source<'_>) -> Option<usize> {
+        let mut nodes = self.lab.schedule().nodes.iter();
+        let position = nodes.position(|node| source.pod.node.as_ref() == Some(&node.name))?;
+        let station = self.lab.network().plan.nodes.get(position).copied();
+        station.filter(|_| !source.pod.host_network)
+    }
+
+    /// Whether the manifests gave an address to somebody of the cluster.
+    fn is_in_cluster(&self, address: IpAddr) -> bool {
+        let snapshot = &self.lab.schedule().snapshot;
+        let mut services = snapshot.services.iter();
+        snapshot.pod_with_address(address).is_some()
+            || services.any(|service| service.external_addresses.contains(&address))
+    }
+
     /// A host of the internet by its name, which is looked up first.
     fn by_name(&mut self, source: &Source<'_>) {
         let web = world::WEB;
         let (address, port) = (web.address(source.family), 80);
+        if self.is_in_cluster(address) {
+            return;
+        }
         let snapshot = &self.lab.schedule().snapshot;
         let services = snapshot.service_ids().find_map(|(id, service)| {
             let namespace = &*snapshot.namespace(service.namespace).name;

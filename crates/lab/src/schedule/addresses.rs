@@ -9,6 +9,7 @@ use ringfence_model::metadata;
 use ringfence_model::snapshot::{Snapshot, assignable_addresses};
 
 use super::ScheduleError;
+use super::objects::hash;
 use super::placement::Placement;
 use crate::world;
 
@@ -16,6 +17,9 @@ use crate::world;
 const POD_RANGES: [&str; 2] = ["10.244.0.0/16", "fd00:10:244::/56"];
 const NODE_RANGES: [&str; 2] = ["172.18.0.0/24", "fd00:172:18::/120"];
 const SERVICE_RANGES: [&str; 2] = ["10.96.0.0/16", "fd00:10:96::/112"];
+
+/// The ports that API servers give out.
+const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 
 /// How many addresses of one range are looked at for a free one.
 const MOST_TRIED: u128 = 1 << 17;
@@ -27,6 +31,8 @@ pub(super) struct Addresses {
     pod_ranges: Vec<IpNet>,
     /// Given out, or somebody else's.
     used: BTreeSet<IpAddr>,
+    /// The same of ports of nodes.
+    node_ports: BTreeSet<u16>,
 }
 
 impl Addresses {
@@ -60,10 +66,12 @@ impl Addresses {
                 false => written,
             }
         });
+        let ports = snapshot.services.iter().flat_map(|service| &service.ports);
         Self {
             families: families.to_vec(),
             pod_ranges: pod_ranges.collect(),
             used,
+            node_ports: ports.filter_map(|port| port.node_port).collect(),
         }
     }
 
@@ -131,6 +139,22 @@ impl Addresses {
         name: &str,
     ) -> Result<IpAddr, ScheduleError> {
         self.first_free(family, &standard(SERVICE_RANGES, family), name)
+    }
+
+    /// A port of every node, the same for the same Service whatever else there is, unless
+    /// another has it; `None` where all are given out.
+    pub(super) fn for_node_port(&mut self, what: &str) -> Option<u16> {
+        let (first, last) = NODE_PORTS;
+        let count = u64::from(last - first) + 1;
+        let begin = hash(what) % count;
+        let ports = (0..count).filter_map(|step| {
+            let offset = u16::try_from((begin + step) % count).ok()?;
+            first.checked_add(offset)
+        });
+        let mut ports = ports.filter(|port| !self.node_ports.contains(port));
+        let port = ports.next()?;
+        self.node_ports.insert(port);
+        Some(port)
     }
 
     /// Where the API server answers: an address of the nodes' network.

@@ -25,15 +25,19 @@ pub(super) fn one_of_each(addresses: &[IpAddr], families: &[IpFamily]) -> Vec<Ip
         .collect()
 }
 
+/// A number that is always the same for the same text.
+pub(super) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// A word of lower-case letters and digits that is always the same for the same text, as
 /// the controllers make them of hashes.
 pub(super) fn hash_word(text: &str, length: usize) -> String {
     // No vowels and none that look alike, so that no word comes out.
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in text.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+    let mut hash = hash(text);
     let mut word = String::with_capacity(length);
     for _ in 0..length {
         hash ^= hash >> 29;

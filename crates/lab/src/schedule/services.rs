@@ -295,5 +295,49 @@ pub(super) fn addressed(
     let texts: Vec<String> = own.iter().map(ToString::to_string).collect();
     spec.cluster_ip = texts.first().cloned();
     spec.cluster_ips = Some(texts);
+    give_node_ports(spec, &name, addresses);
+    leave_out_balancers(&mut service, &name, notes);
     Ok(service)
+}
+
+/// A Service of a type with node ports has one for each port, its own where it names one.
+fn give_node_ports(spec: &mut ServiceSpec, name: &str, addresses: &mut Addresses) {
+    let wanted = match spec.type_.as_deref() {
+        Some("NodePort") => true,
+        Some("LoadBalancer") => spec.allocate_load_balancer_node_ports != Some(false),
+        _ => false,
+    };
+    for port in spec.ports.iter_mut().flatten().filter(|_| wanted) {
+        if port.node_port.is_none_or(|number| number == 0) {
+            let protocol = port.protocol.as_deref().unwrap_or("TCP");
+            let of = format!("{name} {}/{protocol}", port.port);
+            port.node_port = addresses.for_node_port(&of).map(i32::from);
+        }
+    }
+}
+
+/// Addresses of load balancers that nodes translate for everybody are left; others are said.
+fn leave_out_balancers(service: &mut Service, name: &str, notes: &mut Vec<String>) {
+    let spec = service.spec.as_ref();
+    let ranges = spec.and_then(|spec| spec.load_balancer_source_ranges.as_ref());
+    let is_limited = ranges.is_some_and(|ranges| !ranges.is_empty());
+    let balancer = service.status.as_mut();
+    let balancer = balancer.and_then(|status| status.load_balancer.as_mut());
+    let Some(ingress) = balancer.and_then(|balancer| balancer.ingress.as_mut()) else {
+        return;
+    };
+    ingress.retain(|entry| {
+        let is_proxy = entry.ip_mode.as_deref() == Some("Proxy");
+        let why = match (is_limited, is_proxy) {
+            (true, _) => "its loadBalancerSourceRanges are not built",
+            (_, true) => "its ipMode is Proxy, so nodes do not translate it",
+            _ => return true,
+        };
+        if let Some(address) = &entry.ip {
+            notes.push(format!(
+                "{name}: the address {address} of its load balancer is left out: {why}"
+            ));
+        }
+        false
+    });
 }

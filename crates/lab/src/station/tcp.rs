@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_model::address::IpFamily;
-use socket2::Type;
+use socket2::{Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -11,6 +11,7 @@ use super::{any, domain};
 use crate::dns::Names;
 use crate::error::LabError;
 use crate::namespace::Namespace;
+use crate::on_link::AtInterface;
 
 /// Nobody keeps a listener busy for longer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,14 +23,33 @@ pub(super) fn listen(
 ) -> Result<TcpListener, LabError> {
     let refused = |error| LabError::kernel(namespace.name(), format!("TCP port {port}"), error);
     let socket = namespace.socket(domain(family), Type::STREAM, 0)?;
-    socket.set_reuse_address(true).map_err(refused)?;
     if family == IpFamily::V6 {
         socket.set_only_v6(true).map_err(refused)?;
     }
     let address = SocketAddr::new(any(family), port);
-    socket.bind(&address.into()).map_err(refused)?;
-    socket.listen(4096).map_err(refused)?;
+    started(&socket, address).map_err(refused)?;
     TcpListener::from_std(socket.into()).map_err(refused)
+}
+
+/// Listens at one interface only.
+pub(super) fn listen_at(at: &AtInterface) -> Result<TcpListener, LabError> {
+    let what = format!("{} at {}", at.address, at.interface);
+    let refused = |error| LabError::kernel(at.namespace.name(), &what, error);
+    let socket = at.namespace.socket(domain(IpFamily::V6), Type::STREAM, 0)?;
+    // An address of a link is none without the link.
+    let bound = socket.bind_device(Some(at.interface.as_bytes()));
+    bound.map_err(refused)?;
+    socket.set_only_v6(true).map_err(refused)?;
+    started(&socket, SocketAddr::new(at.address.into(), at.port)).map_err(refused)?;
+    TcpListener::from_std(socket.into()).map_err(refused)
+}
+
+fn started(socket: &Socket, address: SocketAddr) -> std::io::Result<()> {
+    socket.set_reuse_address(true)?;
+    // A host-networked pod may listen on the port that its node has on the links of pods.
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)
 }
 
 /// Answers web requests with a page, names where it is asked for them, and sends

@@ -11,6 +11,7 @@ use ringfence_model::snapshot::PodId;
 
 use super::plan::{Cni, Plan};
 use super::pod_links::{NODE_HARDWARE, POD_BRIDGE, bridge_address, gateway, pod_hardware};
+use crate::on_link::metadata_on_link;
 use crate::schedule::Schedule;
 
 /// So many may be asked for, of one family.
@@ -76,7 +77,10 @@ fn routed(plan: &mut Plan, schedule: &Schedule, one: Linked) {
         let hardware = pod_hardware(link.second.0);
         let hosts = addresses.iter().map(|address| (*address, hardware));
         link.first.1.neighbours = hosts.collect();
-        let gateways = addresses.iter().map(|address| gateway(*address).0);
+        let gateways = addresses.iter().flat_map(|address| {
+            let on_link = metadata_on_link(IpFamily::of(*address));
+            std::iter::once(gateway(*address).0).chain(on_link)
+        });
         link.second.1.neighbours = gateways.map(|address| (address, NODE_HARDWARE)).collect();
     }
 }
@@ -92,7 +96,10 @@ fn bridged(plan: &mut Plan, schedule: &Schedule, node: usize, pods: &[Linked]) {
     let gateways: Vec<IpAddr> = IpFamily::ALL
         .into_iter()
         .filter_map(|family| bridge_address(schedule, ranges, family))
-        .map(|(address, _)| address)
+        .flat_map(|(address, _)| {
+            let on_link = metadata_on_link(IpFamily::of(address));
+            std::iter::once(address).chain(on_link)
+        })
         .collect();
     let addresses = pods.iter().flat_map(|one| {
         let link = plan.links.get(one.link);

@@ -10,6 +10,7 @@ use ringfence_model::snapshot::PodId;
 use super::neighbours::{Linked, write_down};
 use super::pod_links::{NODE_HARDWARE, POD_BRIDGE, bridge_address, bridged, pod_hardware, routed};
 use super::settings::{families, host_wishes, unfiltered_bridges};
+use crate::on_link::metadata_on_link;
 use crate::schedule::{Schedule, ScheduledNode};
 
 /// How pods are connected to their node.
@@ -33,7 +34,8 @@ pub struct Plan {
     pub nodes: Vec<usize>,
     /// The namespace of each pod, by [`PodId`]; a host-networked pod is in its node's.
     pub pods: Vec<usize>,
-    /// The interface of the node that each pod is behind, where it has one of its own.
+    /// The interface of the node that each pod is behind: its own, or the bridge that it shares;
+    /// a host-networked pod is behind none.
     pub interfaces: Vec<Option<String>>,
     /// The namespace of everything outside the cluster.
     pub world: usize,
@@ -218,8 +220,10 @@ impl Plan {
                 pod: id,
                 link: self.links.len(),
             });
-            self.interfaces
-                .push((cni == Cni::Routed).then(|| interface.clone()));
+            self.interfaces.push(Some(match cni {
+                Cni::Routed => interface.clone(),
+                Cni::Bridge => POD_BRIDGE.to_owned(),
+            }));
             self.pods.push(namespace);
             self.links.push(Link {
                 first: (node, nodes),
@@ -336,6 +340,7 @@ fn node_namespace(schedule: &Schedule, node: &ScheduledNode, cni: Cni) -> Planne
             .families
             .iter()
             .filter_map(|family| bridge_address(schedule, &node.pod_ranges, *family));
+        let on_link = schedule.families.iter().map(|family| metadata_on(*family));
         let name = &node.name;
         let outside = schedule
             .snapshot
@@ -353,7 +358,7 @@ fn node_namespace(schedule: &Schedule, node: &ScheduledNode, cni: Cni) -> Planne
         bridges.push(Interface {
             name: POD_BRIDGE.to_owned(),
             hardware: Some(NODE_HARDWARE),
-            addresses: own.collect(),
+            addresses: own.chain(on_link.flatten()).collect(),
             routes: routes.collect(),
             ..Interface::default()
         });
@@ -393,6 +398,12 @@ fn world(schedule: &Schedule) -> PlannedNamespace {
         bridges: Vec::new(),
         local: schedule.families.iter().copied().map(everything).collect(),
     }
+}
+
+/// The metadata addresses that a node has on a link of pods, each a network of its own.
+pub(super) fn metadata_on(family: IpFamily) -> impl Iterator<Item = (IpAddr, u8)> {
+    let addresses = metadata_on_link(family).into_iter();
+    addresses.map(|address| (address, full_length(address)))
 }
 
 pub(super) fn of_family(addresses: &[IpAddr], family: IpFamily) -> Option<IpAddr> {

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, from_number, to_number};
 
-use super::plan::{Interface, Route, everything, full_length, hardware_address, of_family};
+use super::plan::{
+    Interface, Route, everything, full_length, hardware_address, metadata_on, of_family,
+};
 use crate::schedule::{Schedule, ScheduledNode};
 
 /// The gateway of every pod, an address of no network: the node answers for it.
@@ -56,6 +58,7 @@ pub(super) fn routed(
             source: Some(*address),
         });
         nodes_end.addresses.push((gateway, length));
+        nodes_end.addresses.extend(metadata_on(family));
         nodes_end.routes.push(Route {
             to: IpNet::from(*address),
             via: None,

@@ -30,7 +30,10 @@ pub(crate) fn assert_all_agree(report: &Report) {
         .filter(|row| match row.agreement() {
             Agreement::Same => false,
             // A Service leads to one of several, for which the policies may differ.
-            Agreement::NotPredicted => row.question.purpose != Purpose::Service,
+            Agreement::NotPredicted => !matches!(
+                row.question.purpose,
+                Purpose::Service | Purpose::NodePort | Purpose::External
+            ),
             Agreement::Differ | Agreement::NotObserved => true,
         })
         .map(|row| {

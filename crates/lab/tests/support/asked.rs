@@ -138,8 +138,11 @@ impl Asked {
     pub(crate) fn probe(&self, packet: &Packet) -> Option<Probe> {
         let (from, source) = self.end(packet.source, packet.family)?;
         let (to, address) = self.end(packet.destination, packet.family)?;
+        let mut ports = self.snapshot().services.iter().flat_map(|s| &s.ports);
+        let is_node_port =
+            self.plan.nodes.contains(&to) && ports.any(|port| port.node_port == Some(packet.port));
         // Nothing of what a host sends to itself goes through a node.
-        (from != to && packet.through_service.is_none()).then_some(Probe {
+        (from != to && packet.through_service.is_none() && !is_node_port).then_some(Probe {
             from,
             source: Some(source),
             to: address,
@@ -164,13 +167,18 @@ impl Asked {
                 if let Some(position) = position {
                     return Some((self.plan.nodes[position], address));
                 }
-                let service = snapshot.services.iter();
-                let mut cluster_ips = service.flat_map(|service| &service.cluster_ips);
+                let services = snapshot.services.iter();
+                let mut translated = services.flat_map(|service| {
+                    service
+                        .cluster_ips
+                        .iter()
+                        .chain(&service.external_addresses)
+                });
                 let mut ranges = self.made.nodes.iter().flat_map(|node| &node.pod_ranges);
                 // Closed on the node whose range it is, whatever policies say.
                 let nobodys = ranges.any(|range| range.contains(&address));
                 let possible = assignable_addresses(family).contains(address);
-                let taken = cluster_ips.any(|ip| *ip == address) || nobodys;
+                let taken = translated.any(|ip| *ip == address) || nobodys;
                 (possible && !taken).then_some((self.plan.world, address))
             }
         }

@@ -155,12 +155,15 @@ pub(super) const SERVICE: Mask = Fields(&[
         "spec",
         Fields(&[
             ("type", All),
+            ("allocateLoadBalancerNodePorts", All),
             ("clusterIP", All),
             ("clusterIPs", All),
             ("externalIPs", All),
             ("externalName", All),
+            ("externalTrafficPolicy", All),
             ("ipFamilies", All),
             ("loadBalancerIP", All),
+            ("loadBalancerSourceRanges", All),
             ("publishNotReadyAddresses", All),
             ("selector", All),
             (
@@ -179,7 +182,10 @@ pub(super) const SERVICE: Mask = Fields(&[
         "status",
         Fields(&[(
             "loadBalancer",
-            Fields(&[("ingress", Fields(&[("ip", All), ("hostname", All)]))]),
+            Fields(&[(
+                "ingress",
+                Fields(&[("ip", All), ("ipMode", All), ("hostname", All)]),
+            )]),
         )]),
     ),
 ]);

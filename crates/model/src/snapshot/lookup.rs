@@ -7,6 +7,7 @@ use super::{
     Namespace, NamespaceId, Node, Pod, PodId, PodKind, Service, ServiceId, Snapshot, Workload,
     WorkloadId,
 };
+use crate::metadata;
 
 impl Snapshot {
     /// The namespace called `name`.
@@ -150,7 +151,9 @@ impl Snapshot {
             }
         }
         for (index, node) in (0u32..).zip(&self.nodes) {
-            for address in &node.addresses {
+            // A metadata service stays one, whichever node says that the address is its own.
+            let own = node.addresses.iter();
+            for address in own.filter(|address| !metadata::gives_secrets(**address)) {
                 self.nodes_by_address.entry(*address).or_insert(index);
             }
         }

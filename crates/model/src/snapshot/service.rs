@@ -20,6 +20,16 @@ pub enum PortRef {
     Name(Arc<str>),
 }
 
+/// Which endpoints of a Service a node leads to, and as whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum TrafficPolicy {
+    /// All of them; they see the node.
+    #[default]
+    Cluster,
+    /// Those on this node; they see who opened the connection.
+    Local,
+}
+
 /// A `Service`.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -42,6 +52,9 @@ pub struct Service {
     /// Addresses from outside the cluster that lead to it: `status.loadBalancer`,
     /// `spec.externalIPs`.
     pub external_addresses: Vec<IpAddr>,
+    /// `externalTrafficPolicy`: what becomes of connections to its node ports and external
+    /// addresses.
+    pub external_traffic: TrafficPolicy,
     /// Where it was read from.
     pub origin: Option<Origin>,
 }

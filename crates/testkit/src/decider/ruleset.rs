@@ -138,6 +138,7 @@ impl Decider for Rulesets {
             protocol,
             port: packet.port,
             icmp_type,
+            hop_limit: 63,
             connection: Some(Connection {
                 state: ConnectionState::New,
                 is_reply: false,

@@ -27,7 +27,7 @@ impl Explaining {
     /// else, because the manifests lack what the lab has added.
     pub(super) fn command(&self, row: &Row) -> Option<String> {
         let from = &row.question.from.group;
-        let to = destination(row);
+        let to = destination(row)?;
         let resolver = Resolver::new(self.engine.snapshot(), &self.namespace);
         let resolved = |text: &str| {
             let endpoint: EndpointArg = text.parse().ok()?;
@@ -42,20 +42,22 @@ impl Explaining {
     }
 }
 
-/// The destination as it is typed: policies see addresses and no names of the internet.
-fn destination(row: &Row) -> String {
+/// The destination as it is typed: policies see addresses and no names of the internet. `None`
+/// for a way into the cluster: `explain` knows no node that translates between.
+fn destination(row: &Row) -> Option<String> {
     let (to, probe) = (&row.question.to, &row.question.probe);
     let is_of_the_cluster = match row.question.purpose {
         Purpose::Pod | Purpose::Service | Purpose::ApiServer => true,
         Purpose::Dns => to.group.starts_with("svc:"),
         Purpose::Internet | Purpose::Metadata | Purpose::Ping => false,
+        Purpose::NodePort | Purpose::External => return None,
     };
     let name = match probe.to {
         _ if is_of_the_cluster => to.group.clone(),
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     };
-    match probe.protocol {
+    Some(match probe.protocol {
         Protocol::Icmp => format!("{name}:icmp"),
         Protocol::Tcp => format!("{name}:{}", probe.port),
         protocol => format!(
@@ -63,5 +65,5 @@ fn destination(row: &Row) -> String {
             probe.port,
             protocol.to_string().to_lowercase()
         ),
-    }
+    })
 }

@@ -176,5 +176,14 @@ fn summary(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Result
         out,
         "\n{style}{first}{style:#}{rest} {dim}(policies {how}, profile {}){dim:#}",
         report.profile.name
-    )
+    )?;
+    match report.result.left_out {
+        0 => Ok(()),
+        left_out => writeln!(
+            out,
+            "{dim}{} to node ports and external addresses not tried: one pod of a workload asks \
+             for all{dim:#}",
+            count(left_out, "connection", "connections")
+        ),
+    }
 }

@@ -30,6 +30,11 @@ pub(crate) struct LabReportOut {
     pub(crate) not_predicted: usize,
     /// Connections of which it cannot be told what they did.
     pub(crate) not_observed: usize,
+    /// Connections to node ports and external addresses that were not tried, because one pod of
+    /// a workload asks for all, and one node of a kind: the pod's own or another, with an
+    /// endpoint or without.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub(crate) not_tried: usize,
     /// Connections that no policy denies and that failed all the same: where there is one,
     /// silence proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -48,11 +53,11 @@ pub(crate) enum LabReportKind {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TriedOut {
-    /// `pod`, `service`, `dns`, `apiserver`, `internet`, `metadata` or `ping`.
+    /// `pod`, `service`, `nodeport`, `external`, `dns`, `apiserver`, `internet`, `metadata` or `ping`.
     pub(crate) purpose: &'static str,
     /// Namespace and name of the pod.
     pub(crate) from: String,
-    /// A pod, `svc:` and a Service, a host of the internet, or an address.
+    /// A pod, `svc:` and a Service (`at` a node or an address, where it is not its own), a host of the internet, or an address.
     pub(crate) to: String,
     pub(crate) address: String,
     pub(crate) protocol: &'static str,
@@ -66,6 +71,14 @@ pub(crate) struct TriedOut {
     pub(crate) agreement: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) detail: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The whole report as one value.
@@ -100,6 +113,7 @@ pub(super) fn document(report: &Report<'_>) -> LabReportOut {
         differ: report.result.count(Agreement::Differ),
         not_predicted: report.result.count(Agreement::NotPredicted),
         not_observed: report.result.count(Agreement::NotObserved),
+        not_tried: report.result.left_out,
         failed_controls: report.result.failed_controls.clone(),
         connections: connections.collect(),
     }

@@ -11,8 +11,10 @@ use super::{Report, would_be_denied};
 use crate::output::Theme;
 
 /// What is not a workload, and its column.
-const OUTSIDE: [(Purpose, &str); 6] = [
+const OUTSIDE: [(Purpose, &str); 8] = [
     (Purpose::Service, "svc"),
+    (Purpose::NodePort, "port"),
+    (Purpose::External, "ext"),
     (Purpose::Dns, "dns"),
     (Purpose::ApiServer, "api"),
     (Purpose::Internet, "net"),
@@ -54,6 +56,13 @@ pub(super) fn write(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> i
         }
         cells.entry((from, column)).or_default().add(report, row);
     }
+    // Few clusters have these.
+    let is_rare = |purpose| matches!(purpose, Purpose::NodePort | Purpose::External);
+    let is_there = |purpose| rows.iter().any(|row| row.question.purpose == purpose);
+    let outside: Vec<(Purpose, &str)> = OUTSIDE
+        .into_iter()
+        .filter(|(purpose, _)| !is_rare(*purpose) || is_there(*purpose))
+        .collect();
     let (strong, dim) = (theme.strong, theme.dim);
     let width = names
         .iter()
@@ -66,7 +75,7 @@ pub(super) fn write(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> i
     for number in 1..=names.len() {
         write!(out, "{number:>column$}")?;
     }
-    for (_, title) in OUTSIDE {
+    for (_, title) in &outside {
         write!(out, "{title:>5}")?;
     }
     writeln!(out, "{strong:#}")?;
@@ -76,8 +85,8 @@ pub(super) fn write(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> i
             let cell = cells.get(&(*from, Column::Workload(to)));
             write_cell(cell, column, theme, out)?;
         }
-        for (purpose, _) in OUTSIDE {
-            let cell = cells.get(&(*from, Column::Outside(purpose)));
+        for (purpose, _) in &outside {
+            let cell = cells.get(&(*from, Column::Outside(*purpose)));
             write_cell(cell, 5, theme, out)?;
         }
         writeln!(out)?;

@@ -13,6 +13,7 @@ use super::nodes::Nodes;
 use super::notices::{Notices, Subject};
 use super::templates;
 use crate::labels::{Labels, UnknownKeys};
+use crate::metadata;
 use crate::object::ObjectRef;
 use crate::source::{KeyPath, Origin};
 
@@ -100,7 +101,8 @@ pub(super) fn hosts_by_address(pods: &[LivePod]) -> FxHashMap<IpAddr, Arc<str>> 
         let Some(node) = &pod.endpoint.node else {
             continue;
         };
-        for address in &pod.endpoint.host_addresses {
+        let own = pod.endpoint.host_addresses.iter();
+        for address in own.filter(|address| !metadata::gives_secrets(**address)) {
             let claim = claims
                 .entry(*address)
                 .or_insert_with(|| Some(Arc::clone(node)));

@@ -13,6 +13,7 @@ use super::notices::{Notices, Subject};
 use crate::protocol::Protocol;
 use crate::snapshot::{
     EndpointAddress, EndpointPort, EndpointSlice, NamespaceId, PortRef, Service, ServicePort,
+    TrafficPolicy,
 };
 use crate::source::KeyPath;
 
@@ -88,6 +89,11 @@ fn service(
         selector: spec.selector.clone().filter(|labels| !labels.is_empty()),
         ports,
         external_addresses,
+        // Whatever else is written there, the API server would not take.
+        external_traffic: match spec.external_traffic_policy.as_deref() {
+            Some("Local") => TrafficPolicy::Local,
+            _ => TrafficPolicy::Cluster,
+        },
         name: named.id.name,
         origin: named.origin,
     }

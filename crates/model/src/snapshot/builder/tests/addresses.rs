@@ -292,3 +292,25 @@ fn no_pod_has_the_address_of_a_service() {
     let snapshot = within("10.96.0.10/32");
     assert!(snapshot.addresses_for_pods(V4).contains(taken));
 }
+
+#[test]
+fn the_address_of_a_metadata_service_is_no_nodes() {
+    let addresses = json!([{"type": "InternalIP", "address": "10.0.0.1"},
+        {"type": "InternalIP", "address": "169.254.169.254"},
+        {"type": "InternalIP", "address": "fe80::a9fe:a9fe"}]);
+    let snapshot = build(vec![
+        node("n", addresses, json!({})),
+        pod(
+            "x",
+            "p",
+            json!({}),
+            json!({"spec": {"nodeName": "m"},
+                "status": {"podIP": "10.1.0.1", "hostIP": "169.254.170.2"}}),
+        ),
+    ]);
+    assert_eq!(snapshot.node_addresses(), [ip("10.0.0.1")]);
+    for address in ["169.254.169.254", "fe80::a9fe:a9fe", "169.254.170.2"] {
+        assert_eq!(snapshot.node_name_with_address(ip(address)), None);
+    }
+    assert_eq!(snapshot.node_name_with_address(ip("10.0.0.1")), Some("n"));
+}

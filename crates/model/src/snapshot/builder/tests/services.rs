@@ -1,5 +1,5 @@
 use super::*;
-use crate::snapshot::ServiceEndpoint;
+use crate::snapshot::{ServiceEndpoint, TrafficPolicy};
 
 /// The endpoints of the first port of a service, as `pod:port` or `address:port`.
 fn endpoints(snapshot: &Snapshot, namespace: &str, name: &str) -> Vec<String> {
@@ -201,7 +201,7 @@ fn a_services_addresses_and_type_are_read() {
         "lb",
         json!({"type": "LoadBalancer",
         "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd96::1"],
-        "externalIPs": ["198.51.100.1"],
+        "externalIPs": ["198.51.100.1"], "externalTrafficPolicy": "Local",
         "ports": [{"port": 80, "nodePort": 30080}]}),
     );
     balanced["status"] = json!({"loadBalancer": {"ingress": [
@@ -220,6 +220,8 @@ fn a_services_addresses_and_type_are_read() {
         ["198.51.100.1", "203.0.113.1"]
     );
     assert_eq!(of("lb").ports[0].node_port, Some(30080));
+    assert_eq!(of("lb").external_traffic, TrafficPolicy::Local);
+    assert_eq!(of("plain").external_traffic, TrafficPolicy::Cluster);
     assert_eq!(&*of("plain").service_type, "ClusterIP");
     assert!(of("headless").headless && !of("plain").headless);
     assert!(of("headless").cluster_ips.is_empty());
