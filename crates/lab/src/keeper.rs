@@ -1,23 +1,21 @@
 //! The process that holds a lab which stays up, and takes word from others.
 //!
 //! Whoever starts it gives it a [`Request`] on standard input and hears one line on
-//! standard output when the lab is there. After that it listens on a socket in the
-//! lab's folder, one line of JSON a request and one a reply.
+//! standard output when the lab is there; until then it leaves its end of the input open, and
+//! what nobody waits for any more is not built. After that the process listens on a socket in
+//! the lab's folder, one line of JSON a request and one a reply.
 
+mod ends;
 mod held;
 mod nodes;
 mod noted;
 
 pub use held::Named;
 
-use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Arc;
 
-use nix::unistd::geteuid;
 use ringfence_engine::Profile;
 use ringfence_engine::profile::ProfileName;
 use ringfence_model::address::IpFamily;
@@ -26,15 +24,15 @@ use ringfence_model::snapshot::builder::BuildOptions;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::LabError;
 use crate::probe::Settings;
 use crate::schedule::{Options, Placement, Schedule, schedule};
 use crate::session::{Building, Policies, Running, runtime};
-use crate::state::{PodState, State, folder, root, sweep};
+use crate::state::{Claim, PodState, State, folder};
 use crate::topology::Cni;
 
+use ends::{Signals, nobody_waits};
 use held::Held;
 use noted::{missing_in, state};
 
@@ -179,60 +177,36 @@ pub fn keep(name: &str) -> Result<(), LabError> {
         .map_err(failed)?;
     let request: Request = serde_json::from_str(&line)
         .map_err(|error| LabError::Bug(format!("a request: {error}")))?;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(root())
-        .map_err(failed)?;
-    // In a folder that everybody may write to, somebody else may have been there first.
-    if fs::metadata(root()).map_err(failed)?.uid() != geteuid().as_raw() {
-        let shown = root().display().to_string();
-        return Err(LabError::Unsupported(format!("{shown} is somebody else's")));
-    }
-    // Whoever makes the folder has the name.
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&folder)
-        .map_err(|error| {
-            LabError::Unsupported(format!(
-                "a lab called `{name}` is there already ({error}): end it with `ringfence lab down \
-             --name {name}`, or choose another name"
-            ))
-        })?;
-    let kept = runtime()?.block_on(hold(name, &folder, request));
-    let swept = sweep(&folder);
-    kept.and(swept.map(|_| ()))
+    let claim = Claim::new(name)?;
+    let kept = runtime().and_then(|runtime| runtime.block_on(hold(name, &claim, request)));
+    kept.and(claim.give_back())
 }
 
-async fn hold(name: &str, folder: &Path, request: Request) -> Result<(), LabError> {
+async fn hold(name: &str, claim: &Claim, request: Request) -> Result<(), LabError> {
+    let folder = folder(name)?;
     let failed = |error: std::io::Error| LabError::File {
         path: folder.display().to_string(),
         reason: error.to_string(),
     };
-    let mut ends = Vec::new();
-    for kind in [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::hangup(),
-    ] {
-        ends.push(signal(kind).map_err(failed)?);
-    }
+    let mut signals = Signals::new().map_err(failed)?;
+    // Nobody asks before it is noted that the lab is up.
+    let listener = UnixListener::bind(folder.join(SOCKET)).map_err(failed)?;
     let building = request.building();
     let mut held = Held::default();
     for object in Held::read(&request.manifests, &request.namespace) {
         held.put(object);
     }
-    let [mut terminate, mut interrupt, mut hangup] =
-        <[_; 3]>::try_from(ends).map_err(|_| LabError::Bug("three signals".to_owned()))?;
     let schedule = request.schedule(&held, Placement::default())?;
     // Building takes its time, and what is not wanted any more is not finished.
     let started = tokio::select! {
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
-        _ = hangup.recv() => return Ok(()),
+        () = signals.any() => return Err(LabError::Unsupported(format!(
+            "the lab `{name}` was ended while it was built"
+        ))),
+        () = nobody_waits() => return Ok(()),
         started = Running::start(schedule, &building) => started,
     };
     let mut kept = Kept {
+        claim,
         name: name.to_owned(),
         running: started?,
         request,
@@ -241,8 +215,7 @@ async fn hold(name: &str, folder: &Path, request: Request) -> Result<(), LabErro
     };
     let snapshot = Arc::clone(&kept.running.lab.schedule().snapshot);
     kept.held.note_addresses(&snapshot);
-    let listener = UnixListener::bind(folder.join(SOCKET)).map_err(failed)?;
-    state(name, &kept.running.lab)?.write()?;
+    claim.note(&state(name, &kept.running.lab)?)?;
     tell(&Reply {
         notes: kept.running.lab.schedule().notes.clone(),
         ..Reply::default()
@@ -250,9 +223,7 @@ async fn hold(name: &str, folder: &Path, request: Request) -> Result<(), LabErro
     .map_err(failed)?;
     loop {
         let stream = tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => return Ok(()),
+            () = signals.any() => return Ok(()),
             accepted = listener.accept() => accepted.map_err(failed)?.0,
         };
         // Who asks and leaves has nothing to complain of.
@@ -261,7 +232,8 @@ async fn hold(name: &str, folder: &Path, request: Request) -> Result<(), LabErro
 }
 
 /// A lab that stays up, and what it was made of.
-struct Kept {
+struct Kept<'a> {
+    claim: &'a Claim,
     name: String,
     request: Request,
     building: Building,
@@ -269,7 +241,7 @@ struct Kept {
     running: Running,
 }
 
-impl Kept {
+impl Kept<'_> {
     async fn answer(&mut self, stream: tokio::net::UnixStream) -> std::io::Result<()> {
         let mut stream = tokio::io::BufReader::new(stream);
         let mut line = String::new();
@@ -297,7 +269,7 @@ impl Kept {
         let updated = self.running.update(schedule, &self.building).await;
         // Also where it was taken back: what came again has other files.
         let after = state(&self.name, &self.running.lab)?;
-        let noted = after.write();
+        let noted = self.claim.note(&after);
         if noted.is_ok() {
             self.running.lab.let_go();
         }

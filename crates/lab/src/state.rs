@@ -3,6 +3,10 @@
 //! A note is a folder with the lab's name. It says which process holds the namespaces;
 //! a note whose process is gone stands for nothing, and is swept away.
 
+mod claim;
+
+pub(crate) use claim::Claim;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -16,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
 
+use claim::{Locking, lock, sweep};
+
 /// A lab that stays up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
@@ -26,6 +32,9 @@ pub struct State {
     /// When that process started, in ticks since the machine did: another with the same
     /// number has another.
     pub started: u64,
+    /// Whether it is only being built: nothing is known of its pods yet.
+    #[serde(default)]
+    pub building: bool,
     /// Its pods.
     pub pods: Vec<PodState>,
     /// Its nodes, the switch and the world.
@@ -105,49 +114,22 @@ fn failed(path: &Path, error: impl ToString) -> LabError {
 }
 
 impl State {
-    /// Notes the lab in its folder, which must be there.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn write(&self) -> Result<(), LabError> {
-        let folder = folder(&self.name)?;
-        let path = folder.join(STATE);
-        let text = serde_json::to_vec_pretty(self).map_err(|error| failed(&path, error))?;
-        // Who reads it meanwhile reads the old one or the new one.
-        let new = folder.join("state.json.new");
-        fs::write(&new, text).map_err(|error| failed(&new, error))?;
-        fs::rename(&new, &path).map_err(|error| failed(&path, error))
-    }
-
     /// The lab with this name.
     ///
     /// # Errors
-    /// If there is none, or its process is gone.
+    /// If there is none, or it is not up.
     pub fn read(name: &str) -> Result<Self, LabError> {
-        let path = folder(name)?.join(STATE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(LabError::Unsupported(format!(
-                    "there is no lab called `{name}`: start one with `ringfence lab up`"
-                )));
-            }
-            Err(error) => return Err(failed(&path, error)),
-        };
-        let state: Self = serde_json::from_slice(&text).map_err(|error| failed(&path, error))?;
-        match state.is_up() {
-            true => Ok(state),
-            false => Err(LabError::Unsupported(format!(
-                "the lab `{name}` is gone: its process {} ended; `ringfence lab down --name \
-                 {name}` sweeps up what is left of it",
-                state.pid
+        match look(name)? {
+            Some(Known::Up(state)) => Ok(state),
+            Some(known) => Err(LabError::Unsupported(known.tell(name))),
+            None => Err(LabError::Unsupported(format!(
+                "there is no lab called `{name}`: start one with `ringfence lab up`"
             ))),
         }
     }
 
     /// Whether the process that holds the lab is still the one that did.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
+    fn is_there(&self) -> bool {
         started(self.pid) == Some(self.started)
     }
 
@@ -195,6 +177,78 @@ impl State {
     }
 }
 
+/// What is known of a lab with a name.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// It is up.
+    Up(State),
+    /// A process builds it.
+    Building(i32),
+    /// Its process ended; which, if that was noted.
+    Gone(Option<i32>),
+}
+
+impl Known {
+    /// A sentence for who would use the lab.
+    fn tell(&self, name: &str) -> String {
+        let process = match self {
+            Self::Up(state) => return format!("the lab `{name}` is up, in process {}", state.pid),
+            Self::Building(pid) => {
+                return format!("the lab `{name}` is being built, by process {pid}");
+            }
+            Self::Gone(Some(pid)) => format!("its process {pid} ended"),
+            Self::Gone(None) => "no process holds it".to_owned(),
+        };
+        format!(
+            "the lab `{name}` is gone: {process}; `ringfence lab down --name {name}` sweeps up \
+             what is left of it"
+        )
+    }
+
+    /// For who would give the name to another lab.
+    fn is_in_the_way_of(&self, name: &str) -> LabError {
+        let told = self.tell(name);
+        LabError::Unsupported(match self {
+            Self::Up(_) | Self::Building(_) => format!(
+                "a lab called `{name}` is there already: {told}; end it with `ringfence lab down \
+                 --name {name}`, or choose another name"
+            ),
+            Self::Gone(_) => told,
+        })
+    }
+}
+
+/// What is known of the lab with a name; `None` if there is no such lab.
+///
+/// # Errors
+/// If what is noted cannot be looked at.
+pub fn look(name: &str) -> Result<Option<Known>, LabError> {
+    let folder = folder(name)?;
+    let _lock = lock(Locking::Reading)?;
+    known(&folder)
+}
+
+/// The same of its folder, for who has the lock.
+fn known(folder: &Path) -> Result<Option<Known>, LabError> {
+    match folder.try_exists() {
+        Ok(true) => (),
+        Ok(false) => return Ok(None),
+        Err(error) => return Err(failed(folder, error)),
+    }
+    Ok(Some(match noted(folder) {
+        Some(state) if !state.is_there() => Known::Gone(Some(state.pid)),
+        Some(state) if state.building => Known::Building(state.pid),
+        Some(state) => Known::Up(state),
+        None => Known::Gone(None),
+    }))
+}
+
+/// What is noted in a folder, if it is that of a lab.
+fn noted(folder: &Path) -> Option<State> {
+    let text = fs::read(folder.join(STATE)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
 /// The names of all labs that were noted, sorted.
 ///
 /// # Errors
@@ -209,51 +263,45 @@ pub fn names() -> Result<Vec<String>, LabError> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| failed(&root, error))?;
-        names.extend(entry.file_name().into_string().ok());
+        let name = entry.file_name().into_string().ok();
+        names.extend(name.filter(|name| folder(name).is_ok()));
     }
     names.sort();
     Ok(names)
 }
 
-/// Ends a lab and sweeps its folder away: whether there was anything.
+/// Ends a lab, also one that is being built, and sweeps its folder away: whether there was
+/// anything.
 ///
 /// # Errors
 /// If its process does not end, or the folder cannot be removed.
 pub fn end(name: &str) -> Result<bool, LabError> {
     let folder = folder(name)?;
-    let path = folder.join(STATE);
-    let known = fs::read(&path).ok();
-    let state: Option<State> = known.and_then(|text| serde_json::from_slice(&text).ok());
-    if let Some(state) = state.filter(State::is_up) {
-        let pid = Pid::from_raw(state.pid);
-        for (signal, patience) in [
-            (Signal::SIGTERM, Duration::from_secs(5)),
-            (Signal::SIGKILL, Duration::from_secs(5)),
-        ] {
-            // It may have ended by itself in the meantime.
-            let _ = kill(pid, signal);
-            let until = Instant::now() + patience;
-            while state.is_up() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+    let state = {
+        let _lock = lock(Locking::Reading)?;
+        noted(&folder)
+    };
+    let Some(state) = state.filter(State::is_there) else {
+        return sweep(&folder);
+    };
+    let pid = Pid::from_raw(state.pid);
+    for (signal, patience) in [
+        (Signal::SIGTERM, Duration::from_secs(5)),
+        (Signal::SIGKILL, Duration::from_secs(5)),
+    ] {
+        // It may have ended by itself in the meantime.
+        let _ = kill(pid, signal);
+        let until = Instant::now() + patience;
+        while state.is_there() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
         }
-        if state.is_up() {
-            let message = format!("process {} does not end", state.pid);
-            return Err(LabError::Unsupported(message));
-        }
-        sweep(&folder)?;
-        return Ok(true);
     }
-    sweep(&folder)
-}
-
-/// Removes the folder of a lab: whether it was there.
-pub(crate) fn sweep(folder: &Path) -> Result<bool, LabError> {
-    match fs::remove_dir_all(folder) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(failed(folder, error)),
+    if state.is_there() {
+        let message = format!("process {} does not end", state.pid);
+        return Err(LabError::Unsupported(message));
     }
+    sweep(&folder)?;
+    Ok(true)
 }
 
 /// When a process started; `None` if there is none, or only what is left of one.
@@ -303,6 +351,7 @@ mod tests {
             name: "lab".to_owned(),
             pid: 1,
             started: 1,
+            building: false,
             pods: vec![
                 pod("shop", "Deployment/web", "web-1"),
                 pod("shop", "Deployment/web", "web-2"),

@@ -1,11 +1,13 @@
 //! What packets did, beside what policies say: the report of `lab run`.
 
 mod alike;
+mod explaining;
 mod human;
 mod json;
 mod junit;
 mod matrix;
 
+pub(crate) use explaining::Explaining;
 #[cfg(test)]
 pub(crate) use json::LabReportOut;
 
@@ -39,6 +41,8 @@ pub(crate) struct Report<'a> {
     pub(crate) result: &'a run::Report,
     /// Whether ports and verdicts are written out, a line for connections that are alike.
     pub(crate) all: bool,
+    /// What says why something is predicted.
+    pub(crate) explaining: &'a Explaining,
 }
 
 /// Prints the report.

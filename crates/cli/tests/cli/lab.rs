@@ -124,6 +124,37 @@ fn a_plugin_that_knows_no_policies_is_noticed() {
 }
 
 #[test]
+fn what_is_said_to_explain_a_prediction_explains_it() {
+    let scratch = Scratch::new("lab-explain");
+    let manifests = scratch.file("denied.yaml", &denied());
+    let v4 = ["duo/server:80 ", "203.0.113.10:443 ", "8.8.8.8:icmp "];
+    let v6 = [
+        "svc:duo/server:8080 ",
+        "[2001:db8::10]:443 ",
+        "8888]:53/udp ",
+    ];
+    for (family, expected) in [("ipv4", v4), ("ipv6", v6)] {
+        let run = ringfence(&format!(
+            "lab run --nodes 1 --ip-family {family} --no-enforce -f {manifests}"
+        ));
+        assert_eq!(run.code, Some(1), "{}", run.text());
+        let lines = run.stdout.lines();
+        let hints: Vec<&str> = lines
+            .filter_map(|line| line.trim().strip_prefix("why it is predicted: ringfence "))
+            .collect();
+        for what in expected {
+            let is_there = hints.iter().any(|hint| hint.contains(what));
+            assert!(is_there, "{what}: {}", run.text());
+        }
+        for hint in hints {
+            let explained = ringfence(hint);
+            assert_eq!(explained.code, Some(1), "{hint}: {}", explained.text());
+            assert!(explained.stdout.contains("denied"), "{}", explained.text());
+        }
+    }
+}
+
+#[test]
 fn audit_tells_what_would_be_denied_and_denies_nothing() {
     let run = ringfence_with("lab run --audit -o json -f -", &denied());
     assert_eq!(run.code, Some(0), "{}", run.text());
@@ -310,9 +341,32 @@ fn nothing_is_left_of_a_lab_that_was_killed() {
     let run = up.exec("duo/client", &["true"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("is gone"), "{}", run.text());
+    let sweeping = format!("`ringfence lab down --name {}`", up.0);
+    let run = ringfence("lab list");
+    let mut lines = run.stdout.lines();
+    let line = lines.find(|line| line.contains(&up.0)).unwrap_or_default();
+    assert!(line.contains("gone"), "{line}");
+    assert!(line.contains(&sweeping), "{line}");
+    let run = ringfence_with(&format!("lab up --name {} -f -", up.0), TWO);
+    assert_eq!(run.code, Some(2), "{}", run.text());
+    assert!(run.stderr.contains("is gone"), "{}", run.text());
+    assert!(run.stderr.contains(&sweeping), "{}", run.text());
+    assert!(!run.stderr.contains("os error"), "{}", run.text());
     let run = ringfence(&format!("lab down --name {}", up.0));
     assert_eq!(run.code, Some(0), "{}", run.text());
     assert!(!ringfence("lab list").stdout.contains(&up.0));
+}
+
+#[test]
+fn what_is_no_name_for_a_lab_is_said_every_time() {
+    for name in ["../x", &"x".repeat(200)] {
+        for _ in 0..10 {
+            let run = ringfence_with(&format!("lab up --name {name} -f -"), TWO);
+            assert_eq!(run.code, Some(2), "{}", run.text());
+            let said = run.stderr.contains("is no name for a lab");
+            assert!(said, "{}", run.text());
+        }
+    }
 }
 
 #[test]
@@ -321,6 +375,7 @@ fn two_labs_have_two_names() {
     let run = ringfence_with(&format!("lab up --name {} -f -", up.0), TWO);
     assert_eq!(run.code, Some(2), "{}", run.text());
     assert!(run.stderr.contains("is there already"), "{}", run.text());
+    assert!(!run.stderr.contains("os error"), "{}", run.text());
     assert!(up.comes_to_resolve());
 }
 

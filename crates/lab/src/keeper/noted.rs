@@ -37,6 +37,7 @@ pub(super) fn state(name: &str, lab: &Lab) -> Result<State, LabError> {
         name: name.to_owned(),
         pid,
         started: started(pid).ok_or_else(|| LabError::Bug("we do not run".to_owned()))?,
+        building: false,
         pods,
         hosts: hosts.filter(|host| !host.name.contains('/')).collect(),
         name_servers: match lab.schedule().node_local_dns {

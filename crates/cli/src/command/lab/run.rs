@@ -2,13 +2,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
+use ringfence_engine::Engine;
 use ringfence_lab::privilege;
 use ringfence_lab::probe::{Progress, Settings};
 use ringfence_lab::run::Agreement;
 use ringfence_lab::schedule::schedule;
 use ringfence_lab::session::{Building, Policies, run_to_the_end};
 use ringfence_model::parse::{self, Limits};
-use ringfence_model::snapshot::builder;
+use ringfence_model::snapshot::builder::{self, SnapshotBuilder};
 
 use super::options::BuildOptions;
 use crate::cluster::read_files;
@@ -16,7 +17,7 @@ use crate::command::Stop;
 use crate::diagnostics;
 use crate::exit::Exit;
 use crate::output::Printer;
-use crate::output::lab::{Format, Report, print};
+use crate::output::lab::{Explaining, Format, Report, print};
 
 /// Try every connection, and compare with what the policies say
 ///
@@ -64,13 +65,14 @@ pub(crate) fn run(args: &RunArgs, printer: &mut Printer) -> Result<Exit, Stop> {
     let mut loaded = parse::load(files.inputs, &Limits::default());
     let mut problems = files.problems;
     problems.append(&mut loaded.diagnostics);
+    let build = builder::BuildOptions {
+        default_namespace: reading.namespace().to_owned(),
+        pod_cidrs: reading.pod_cidrs.clone(),
+        families: args.build.families(),
+    };
     let made = schedule(
         &loaded.objects,
-        &builder::BuildOptions {
-            default_namespace: reading.namespace().to_owned(),
-            pod_cidrs: reading.pod_cidrs.clone(),
-            families: args.build.families(),
-        },
+        &build,
         &loaded.sources,
         &args.build.schedule(),
     )?;
@@ -99,12 +101,22 @@ pub(crate) fn run(args: &RunArgs, printer: &mut Printer) -> Result<Exit, Stop> {
     let result = run_to_the_end(made, &building, &progress);
     drop(shown);
     let result = result?;
+    // The manifests alone: other commands know nothing of what the lab has added.
+    let mut alone = SnapshotBuilder::new(build);
+    alone.add(loaded.objects);
+    let (alone, _) = alone.build(&loaded.sources);
+    let explaining = Explaining {
+        engine: Engine::compile(&Arc::new(alone), building.profile),
+        namespace: reading.namespace().to_owned(),
+        options: args.build.input.as_typed(),
+    };
     let report = Report {
         profile: &building.profile,
         policies: building.policies,
         diagnostics: &problems,
         result: &result,
         all: args.all,
+        explaining: &explaining,
     };
     print(&report, args.output, printer)?;
     let differ = match building.policies {

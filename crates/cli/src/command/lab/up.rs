@@ -1,11 +1,11 @@
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use clap::Args;
 use ringfence_lab::keeper::{Manifest, Reply, Request};
-use ringfence_lab::state::State;
+use ringfence_lab::state::{self, State};
 use ringfence_lab::topology::Cni;
 use ringfence_model::address::IpFamily;
 use ringfence_model::parse::{self, Limits};
@@ -44,6 +44,9 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) fn run(args: &UpArgs, printer: &mut Printer) -> Result<Exit, Stop> {
+    let name = &args.name.name;
+    // What is no name need not be read or started for.
+    state::folder(name)?;
     let files = read_files(&args.build.input, printer)?;
     let (manifests, complete) = checked(files, printer);
     let reading = &args.build.input.reading;
@@ -69,7 +72,6 @@ pub(crate) fn run(args: &UpArgs, printer: &mut Printer) -> Result<Exit, Stop> {
         profile: reading.profile.clone(),
         strict_own_node: reading.own_node == OwnNode::Strict,
     };
-    let name = &args.name.name;
     let reply = start(name, &request)?;
     for note in &reply.notes {
         printer.note(note);
@@ -126,15 +128,22 @@ fn start(name: &str, request: &Request) -> Result<Reply, Stop> {
         .process_group(0)
         .spawn()
         .context("starting the process that holds the lab")?;
-    if let Some(mut input) = keeper.stdin.take() {
+    // Open until it answers: it notices when we are killed, and builds no further.
+    let mut input = keeper.stdin.take();
+    if let Some(input) = &mut input {
         let mut text = serde_json::to_vec(request)?;
         text.push(b'\n');
-        input.write_all(&text).context("telling it what to build")?;
+        match input.write_all(&text) {
+            // It ended already, and says why.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => (),
+            told => told.context("telling it what to build")?,
+        }
     }
     let mut line = String::new();
     if let Some(output) = keeper.stdout.take() {
         BufReader::new(output).read_line(&mut line)?;
     }
+    drop(input);
     if let Ok(reply) = serde_json::from_str(&line) {
         return Ok(reply);
     }
@@ -143,5 +152,10 @@ fn start(name: &str, request: &Request) -> Result<Reply, Stop> {
     let said = String::from_utf8_lossy(&ended.stderr);
     let said = said.trim();
     let said = said.strip_prefix("error: ").unwrap_or(said);
+    if said.is_empty() {
+        return Err(
+            anyhow::anyhow!("the process that builds the lab ended: {}", ended.status).into(),
+        );
+    }
     Err(anyhow::anyhow!("{said}").into())
 }

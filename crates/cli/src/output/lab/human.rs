@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use ringfence_lab::run::{Agreement, Purpose, Row};
+use ringfence_lab::run::{Agreement, Row};
 use ringfence_lab::session::Policies;
 
 use super::alike::{Group, groups};
@@ -115,27 +115,16 @@ fn differences(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Re
         if let Some(detail) = &row.observation.detail {
             writeln!(out, "  {detail}")?;
         }
-        if agreement(report.policies, row) == "differs" && is_explained(row.question.purpose) {
-            writeln!(
-                out,
-                "  {dim}why it is predicted: ringfence explain {} {} ...{dim:#}",
-                row.question.from.group,
-                match row.question.to.station {
-                    Some(_) => row.question.to.group.clone(),
-                    None => row.question.to.name.clone(),
-                }
-            )?;
+        if agreement(report.policies, row) == "differs"
+            && let Some(command) = report.explaining.command(row)
+        {
+            writeln!(out, "  {dim}why it is predicted: {command}{dim:#}")?;
         }
     }
     if rows.len() > MOST_SHOWN {
         writeln!(out, "{dim}... and {} more{dim:#}", rows.len() - MOST_SHOWN)?;
     }
     Ok(())
-}
-
-/// Whether `explain` answers the same question: it knows no node that translates between.
-fn is_explained(purpose: Purpose) -> bool {
-    !matches!(purpose, Purpose::NodePort | Purpose::External)
 }
 
 fn summary(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
