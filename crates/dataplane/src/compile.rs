@@ -33,7 +33,7 @@ mod tables;
 
 pub(crate) use chains::{LOGGED_INTERFACES, logged};
 pub use node::{Endpoint, Enforcement, MODE_LABEL, Node, Settings};
-pub(crate) use ports::{PORT_SET, port_set};
+pub(crate) use ports::{PORT_SET, port_set, protocol_number};
 
 use std::collections::BTreeSet;
 

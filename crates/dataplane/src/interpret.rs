@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ringfence_model::address::IpFamily;
+use ringfence_model::protocol::Protocol;
 
+use crate::compile::protocol_number;
 use crate::ruleset::{
     Chain, ConnectionState, Field, Hook, Key, Lookup, Operand, Ruleset, Set, Statement, Target,
     Value, key,
@@ -32,6 +34,43 @@ pub struct Frame {
     pub hop_limit: u8,
     /// Its connection; `None` for an untracked packet.
     pub connection: Option<Connection>,
+}
+
+impl Frame {
+    /// The first packet of a connection whose destination nobody translates. An ICMP message
+    /// asks for an echo.
+    #[must_use]
+    pub fn opening(
+        interface: &str,
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: Protocol,
+        port: u16,
+    ) -> Self {
+        let family = IpFamily::of(source);
+        let icmp_type = match (protocol, family) {
+            (Protocol::Icmp, IpFamily::V4) => 8,
+            (Protocol::Icmp, IpFamily::V6) => 128,
+            _ => 0,
+        };
+        Self {
+            interface: interface.to_owned(),
+            source,
+            destination,
+            protocol: protocol_number(protocol, family),
+            port,
+            icmp_type,
+            hop_limit: 63,
+            connection: Some(Connection {
+                state: ConnectionState::New,
+                is_reply: false,
+                source,
+                first_destination: (destination, port),
+                destination: (destination, port),
+                mark: 0,
+            }),
+        }
+    }
 }
 
 /// What the kernel knows of a connection.

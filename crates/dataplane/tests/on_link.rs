@@ -17,10 +17,11 @@ use std::sync::Arc;
 
 use network::{Network, v6};
 use ringfence_dataplane::compile::{Compiled, Node};
-use ringfence_dataplane::interpret::{Connection, Frame, pass};
-use ringfence_dataplane::ruleset::{ConnectionState, Hook};
+use ringfence_dataplane::interpret::{Frame, pass};
+use ringfence_dataplane::ruleset::Hook;
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::metadata;
+use ringfence_model::protocol::Protocol;
 
 const WEB: usize = 0;
 const OTHER: usize = 1;
@@ -44,23 +45,7 @@ fn compiled(engine: &Engine, node: &Node) -> Compiled {
 
 /// The first packet of a connection to port 80.
 fn opening(interface: &str, source: IpAddr, destination: IpAddr) -> Frame {
-    Frame {
-        interface: interface.to_owned(),
-        source,
-        destination,
-        protocol: 6,
-        port: 80,
-        icmp_type: 0,
-        hop_limit: 64,
-        connection: Some(Connection {
-            state: ConnectionState::New,
-            is_reply: false,
-            source,
-            first_destination: (destination, 80),
-            destination: (destination, 80),
-            mark: 0,
-        }),
-    }
+    Frame::opening(interface, source, destination, Protocol::Tcp, 80)
 }
 
 #[test]

@@ -163,8 +163,8 @@ impl Engine {
             let possible = allowed || open.maybe.contains(packet.protocol, packet.port);
             return Verdict::from_possible(possible, !allowed);
         }
-        let egress = self.can_on(packet, Direction::Egress);
-        egress.both(self.can_on(packet, Direction::Ingress))
+        let egress = self.side_of(packet, Direction::Egress);
+        egress.both(self.side_of(packet, Direction::Ingress))
     }
 
     /// The verdict of one side alone: of the source's egress, or of the destination's ingress.
@@ -172,9 +172,14 @@ impl Engine {
     /// translates an address. A pod that talks to itself has one verdict for both.
     #[must_use]
     pub fn can_on(&self, packet: &Packet, direction: Direction) -> Verdict {
-        if self.talks_to_itself(packet).is_some() {
-            return self.can(packet);
+        match self.talks_to_itself(packet) {
+            Some(_) => self.can(packet),
+            None => self.side_of(packet, direction),
         }
+    }
+
+    /// The verdict of one side, where there are two.
+    fn side_of(&self, packet: &Packet, direction: Direction) -> Verdict {
         let (source, destination) = (packet.source, packet.destination);
         match direction {
             Direction::Egress => match self.egress_to_service(packet) {

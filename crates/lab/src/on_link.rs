@@ -13,9 +13,6 @@ use crate::topology::Network;
 /// The port of metadata services.
 pub(crate) const PORT: u16 = 80;
 
-/// The interface of every host that leads out of it.
-pub(crate) const INTERFACE: &str = "eth0";
-
 /// A port that is listened on at one interface only.
 #[derive(Clone, Debug)]
 pub struct AtInterface {

@@ -12,3 +12,4 @@ mod settings;
 
 pub use network::Network;
 pub use plan::{Cni, Plan};
+pub(crate) use plan::{UPLINK, full_length};

@@ -186,12 +186,8 @@ fn not_its_own() -> Vec<Rule> {
     let source = Field::PacketSource(IpFamily::V6);
     for discovery in discoveries() {
         for (first, last) in [link_local, (unspecified, unspecified)] {
-            let is_icmp = [
-                is_family(IpFamily::V6),
-                is_packet_protocol(Protocol::Icmp, IpFamily::V6),
-            ];
             let from = Statement::InRange(source, key::address(first), key::address(last));
-            let statements = is_icmp.into_iter().chain(discovery.clone());
+            let statements = discovery.iter().cloned();
             rules.push(Rule::new(statements.chain([from, accept()])));
         }
     }
@@ -403,31 +399,34 @@ fn untracked() -> Vec<Rule> {
 }
 
 fn neighbour_discovery() -> Vec<Rule> {
-    let rules = discoveries().into_iter().map(|discovery| {
-        let is_icmp = [
-            is_family(IpFamily::V6),
-            is_packet_protocol(Protocol::Icmp, IpFamily::V6),
-        ];
-        Rule::new(is_icmp.into_iter().chain(discovery).chain([accept()]))
-    });
-    rules.collect()
+    let all = discoveries().into_iter();
+    all.map(|discovery| Rule::new(discovery.into_iter().chain([accept()])))
+        .collect()
 }
 
 /// What neighbours say to each other, and nobody who is further away: a message that has
 /// passed a router is not one (RFC 4861, sections 6.1 and 7.1), and reports go to an address
 /// that none forwards (RFC 3810, section 5.2.14).
-fn discoveries() -> [[Statement; 2]; 2] {
+fn discoveries() -> [[Statement; 4]; 2] {
     let (first, last) = NEIGHBOUR_DISCOVERY;
     let reports = Field::PacketDestination(IpFamily::V6);
-    [
+    let icmp = |kind, which| {
         [
+            is_family(IpFamily::V6),
+            is_packet_protocol(Protocol::Icmp, IpFamily::V6),
+            kind,
+            which,
+        ]
+    };
+    [
+        icmp(
             Statement::InRange(Field::IcmpType, key::bytes(&[first]), key::bytes(&[last])),
             Statement::Is(Field::HopLimit, key::bytes(&[u8::MAX])),
-        ],
-        [
+        ),
+        icmp(
             Statement::Is(Field::IcmpType, key::bytes(&[LISTENER_REPORT])),
             Statement::Is(reports, key::address(LISTENERS)),
-        ],
+        ),
     ]
 }
 

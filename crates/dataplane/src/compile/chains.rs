@@ -181,30 +181,22 @@ fn told_by(enforcement: Enforcement, flow: Flow, direction: Direction, family: I
         Enforcement::Enforce => "denied",
         Enforcement::Audit => "audited",
     };
-    let word = match (flow, direction) {
-        (Flow::Packet, _) => "node",
-        (_, Direction::Egress) => "egress",
-        (_, Direction::Ingress) => "ingress",
+    let name = match flow {
+        Flow::Packet => format!("{what}_node"),
+        _ => format!("{what}_{direction}"),
     };
-    named(&format!("{what}_{word}"), family)
+    named(&name, family)
 }
 
 /// The set that remembers how often denials of a direction's pods were told.
 pub(crate) fn logged(direction: Direction, family: IpFamily) -> Name {
-    named(&format!("logged_{}", word(direction)), family)
+    named(&format!("logged_{direction}"), family)
 }
 
 /// The same for what is denied because of no pod's policies, by the interface that it came in
 /// by. Addresses are no key for those: whoever forges them has as many as there are, and a set
 /// that is full remembers nobody else.
 pub(crate) const LOGGED_INTERFACES: &str = "logged_interfaces";
-
-fn word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Egress => "egress",
-        Direction::Ingress => "ingress",
-    }
-}
 
 /// [`denied`] with its rules, and the chain of those that are audited.
 pub(super) fn denial(
@@ -218,10 +210,9 @@ pub(super) fn denial(
         Direction::Ingress => flow.destination(family),
     };
     let audit = told_by(Enforcement::Audit, flow, direction, family);
-    let word = word(direction);
     let rules = |what: &str, target| {
         let set = logged(direction, family);
-        told(own, &set, &format!("{what} {word}"), target, settings)
+        told(own, &set, &format!("{what} {direction}"), target, settings)
     };
     let mut deny = vec![Rule::new([
         Statement::In(vec![Operand::Field(own)], named("audited", family)),

@@ -24,6 +24,15 @@ async fn enforce_with(network: &Network, settings: &Settings) -> Enforcer {
     started.expect("the ruleset is taken").0
 }
 
+/// A listener, and what enforces afterwards.
+async fn listen(network: &Network, settings: &Settings) -> (Denials, Enforcer) {
+    let listening = Denials::listen(network.node.netns(), settings.log_group);
+    (
+        listening.await.unwrap(),
+        enforce_with(network, settings).await,
+    )
+}
+
 /// The denials that are told until nothing comes any more; none may be lost.
 async fn told(denials: &mut Denials) -> Vec<Denial> {
     let mut told = Vec::new();
@@ -42,12 +51,8 @@ async fn told(denials: &mut Denials) -> Vec<Denial> {
 #[tokio::test]
 async fn a_noisy_pod_does_not_hide_a_quiet_one_and_what_is_not_told_of_it_is_counted() {
     let network = shop().await;
-    let namespace = network.node.netns();
     let settings = Settings::default();
-    let mut denials = Denials::listen(namespace, settings.log_group)
-        .await
-        .unwrap();
-    let enforcer = enforce_with(&network, &settings).await;
+    let (mut denials, enforcer) = listen(&network, &settings).await;
     assert!(enforcer.suppressed().await.unwrap().is_empty());
     let (noise, ports) = (10_000, 1_000);
     for address in both() {
@@ -90,11 +95,7 @@ async fn a_noisy_pod_does_not_hide_a_quiet_one_and_what_is_not_told_of_it_is_cou
 async fn what_is_only_audited_is_told_for_both_sides_and_arrives() {
     let network = shop().await;
     let settings = Settings::default();
-    let namespace = network.node.netns();
-    let mut denials = Denials::listen(namespace, settings.log_group)
-        .await
-        .unwrap();
-    let mut enforcer = enforce_with(&network, &settings).await;
+    let (mut denials, mut enforcer) = listen(&network, &settings).await;
     let (engine, mut node) = network.engine(&[], DENY_ALL);
     for endpoint in &mut node.endpoints {
         Arc::make_mut(endpoint).enforcement = Enforcement::Audit;
@@ -139,12 +140,8 @@ async fn what_is_only_audited_is_told_for_both_sides_and_arrives() {
 #[tokio::test]
 async fn what_is_kept_back_is_counted_for_the_pod_whose_policies_deny() {
     let network = shop().await;
-    let namespace = network.node.netns();
     let settings = Settings::default();
-    let mut denials = Denials::listen(namespace, settings.log_group)
-        .await
-        .unwrap();
-    let mut enforcer = enforce_with(&network, &settings).await;
+    let (mut denials, mut enforcer) = listen(&network, &settings).await;
     let (_, db_from_web) = WEB_TO_DB.rsplit_once("---").unwrap();
     change(&mut enforcer, &network, db_from_web).await;
     let noise = 100;
@@ -167,12 +164,8 @@ async fn what_is_kept_back_is_counted_for_the_pod_whose_policies_deny() {
 #[tokio::test]
 async fn who_forges_addresses_is_counted_by_its_interface_and_hides_nobody() {
     let network = shop().await;
-    let namespace = network.node.netns();
     let settings = Settings::default();
-    let mut denials = Denials::listen(namespace, settings.log_group)
-        .await
-        .unwrap();
-    let enforcer = enforce_with(&network, &settings).await;
+    let (mut denials, enforcer) = listen(&network, &settings).await;
     let noise = 600_u16;
     for number in 0..noise {
         // As many addresses as packets.
@@ -203,12 +196,8 @@ async fn who_forges_addresses_is_counted_by_its_interface_and_hides_nobody() {
 async fn a_reply_of_a_connection_that_is_cut_tells_who_opened_it_and_whose_policies_cut_it() {
     let network = shop().await;
     let settings = Settings::default();
-    let namespace = network.node.netns();
-    let mut denials = Denials::listen(namespace, settings.log_group)
-        .await
-        .unwrap();
     let policies = with_allow().replace(", ports: [{port: 5432}, {port: 53, protocol: UDP}]", "");
-    let mut enforcer = enforce_with(&network, &settings).await;
+    let (mut denials, mut enforcer) = listen(&network, &settings).await;
     change(&mut enforcer, &network, &policies).await;
     for address in both() {
         let (web, db) = (
@@ -266,11 +255,7 @@ fn send_denied(network: &Network, count: u16, in_a_millisecond: u16) -> Duration
 async fn ten_thousand_denials_a_second_are_all_told() {
     let network = shop().await;
     let settings = without_a_limit();
-    let namespace = network.node.netns();
-    let mut denials = Denials::listen(namespace, settings.log_group)
-        .await
-        .unwrap();
-    let _enforcer = enforce_with(&network, &settings).await;
+    let (mut denials, _enforcer) = listen(&network, &settings).await;
     let (count, mut told) = (20_000, 0);
     let took = std::thread::scope(|scope| {
         let sending = scope.spawn(|| send_denied(&network, count, 10));
@@ -297,14 +282,10 @@ async fn ten_thousand_denials_a_second_are_all_told() {
 async fn denials_that_nobody_read_in_time_are_counted_as_lost_and_are_denied_all_the_same() {
     let network = shop().await;
     let settings = without_a_limit();
-    let namespace = network.node.netns();
     let arrived = count_udp(network.pod(DB), v4(DB), 9);
     let control = udp(network.pod(OTHER), v4(OTHER));
     assert!(udp_echoes(&control, v4(DB), 9), "nothing denies yet");
-    let mut denials = Denials::listen(namespace, settings.log_group)
-        .await
-        .unwrap();
-    let enforcer = enforce_with(&network, &settings).await;
+    let (mut denials, enforcer) = listen(&network, &settings).await;
     let (mut sent, mut told, mut lost) = (0, 0, 0);
     for round in 1..=2 {
         // Nobody reads meanwhile, and so much is not kept.

@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Kind, Observed, Probe};
 use crate::dns::message::{Question, RecordType, read_answer};
-use crate::on_link::{INTERFACE, is_on_link};
+use crate::on_link::is_on_link;
 use crate::station::{Answer, Arrivals, Station, Trace, any, domain};
+use crate::topology::UPLINK;
 
 /// What the sender of a probe learnt.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ fn bound(station: &Station, probe: &Probe, kind: Type) -> io::Result<socket2::So
 /// An address of a link is none without the link.
 fn stay_on_link(socket: &socket2::Socket, to: IpAddr) -> io::Result<()> {
     match is_on_link(to) {
-        true => socket.bind_device(Some(INTERFACE.as_bytes())),
+        true => socket.bind_device(Some(UPLINK.as_bytes())),
         false => Ok(()),
     }
 }

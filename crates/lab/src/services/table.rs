@@ -14,13 +14,10 @@ use ringfence_model::snapshot::Snapshot;
 use super::ways::{Endpoint, Entry, Origin, Way, ways};
 use crate::error::LabError;
 use crate::namespace::Namespace;
+use crate::topology::{UPLINK, full_length};
 
 /// The table on every node; it is nobody else's.
 pub const TABLE: &str = "ringfence-lab-services";
-
-/// The interface of a node that leads to the other nodes and to the world; its pods are
-/// behind others.
-const UPLINK: &str = "eth0";
 
 /// The mark of packets that leave with the address of the node: that of kube-proxy.
 const HIDDEN: u32 = 0x4000;
@@ -237,11 +234,4 @@ fn number(protocol: Protocol) -> Option<u8> {
         Protocol::Icmp => return None,
     };
     u8::try_from(number).ok()
-}
-
-fn full_length(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    }
 }

@@ -111,6 +111,9 @@ pub struct Route {
     pub source: Option<IpAddr>,
 }
 
+/// The interface of every host that leads out of it. What is on a node is behind others.
+pub(crate) const UPLINK: &str = "eth0";
+
 const SWITCH_BRIDGE: &str = "br0";
 
 impl Plan {
@@ -289,7 +292,7 @@ impl Plan {
                 second: (
                     *namespace,
                     Interface {
-                        name: "eth0".to_owned(),
+                        name: UPLINK.to_owned(),
                         hardware: Some(hardware_address(0x06, index)),
                         addresses: addresses.iter().map(|a| (*a, full_length(*a))).collect(),
                         routes,
@@ -418,7 +421,8 @@ pub(super) fn everything(family: IpFamily) -> IpNet {
     }
 }
 
-pub(super) fn full_length(address: IpAddr) -> u8 {
+/// The length of a network of one address.
+pub(crate) fn full_length(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => 32,
         IpAddr::V6(_) => 128,

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use ringfence_model::address::{IpFamily, from_number, to_number};
 
 use super::plan::{
-    Interface, Route, everything, full_length, hardware_address, metadata_on, of_family,
+    Interface, Route, UPLINK, everything, full_length, hardware_address, metadata_on, of_family,
 };
 use crate::schedule::{Schedule, ScheduledNode};
 
@@ -33,7 +33,7 @@ pub(super) fn routed(
 ) -> (Interface, Interface) {
     let nodes = node.map(|node| &node.addresses[..]).unwrap_or_default();
     let mut pods_end = Interface {
-        name: "eth0".to_owned(),
+        name: UPLINK.to_owned(),
         ..Interface::default()
     };
     let mut nodes_end = Interface {
@@ -76,7 +76,7 @@ pub(super) fn bridged(
     interface: &str,
 ) -> (Interface, Interface) {
     let mut pods_end = Interface {
-        name: "eth0".to_owned(),
+        name: UPLINK.to_owned(),
         ..Interface::default()
     };
     let ranges = node.map(|node| &node.pod_ranges[..]).unwrap_or_default();

@@ -3,11 +3,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringfence_dataplane::compile::{Compiled, Node};
-use ringfence_dataplane::interpret::{self, Connection, Frame};
-use ringfence_dataplane::ruleset::{ConnectionState, Hook};
+use ringfence_dataplane::interpret::{self, Frame};
+use ringfence_dataplane::ruleset::Hook;
 use ringfence_engine::{Engine, Packet, Peer, Profile, Verdict};
 use ringfence_model::address::IpFamily;
-use ringfence_model::protocol::Protocol;
 use ringfence_model::snapshot::{Pod, PodKind, Snapshot};
 
 use super::Decider;
@@ -124,30 +123,13 @@ impl Decider for Rulesets {
         if packet.source == packet.destination && packet.through_service.is_none() {
             return Verdict::Allowed;
         }
-        let (protocol, icmp_type) = match (packet.protocol, packet.family) {
-            (Protocol::Tcp, _) => (6, 0),
-            (Protocol::Udp, _) => (17, 0),
-            (Protocol::Sctp, _) => (132, 0),
-            (Protocol::Icmp, IpFamily::V4) => (1, 8),
-            (Protocol::Icmp, IpFamily::V6) => (58, 128),
-        };
-        let frame = Frame {
-            interface: "eth0".to_owned(),
-            source: from.address,
-            destination: to.address,
-            protocol,
-            port: packet.port,
-            icmp_type,
-            hop_limit: 63,
-            connection: Some(Connection {
-                state: ConnectionState::New,
-                is_reply: false,
-                source: from.address,
-                first_destination: (to.address, packet.port),
-                destination: (to.address, packet.port),
-                mark: 0,
-            }),
-        };
+        let frame = Frame::opening(
+            "eth0",
+            from.address,
+            to.address,
+            packet.protocol,
+            packet.port,
+        );
         let here = from.is_inside && to.is_inside && from.node == to.node;
         let leaves = match from.kind() {
             Kind::Pod if to.is_node && here => self.passes(&from.node, Hook::Input, &frame),

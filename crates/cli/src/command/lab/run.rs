@@ -1,3 +1,4 @@
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -102,11 +103,15 @@ pub(crate) fn run(args: &RunArgs, printer: &mut Printer) -> Result<Exit, Stop> {
     drop(shown);
     let result = result?;
     // The manifests alone: other commands know nothing of what the lab has added.
-    let mut alone = SnapshotBuilder::new(build);
-    alone.add(loaded.objects);
-    let (alone, _) = alone.build(&loaded.sources);
+    let profile = building.profile;
+    let alone = move || {
+        let mut alone = SnapshotBuilder::new(build);
+        alone.add(loaded.objects);
+        let (alone, _) = alone.build(&loaded.sources);
+        Engine::compile(&Arc::new(alone), profile)
+    };
     let explaining = Explaining {
-        engine: Engine::compile(&Arc::new(alone), building.profile),
+        engine: LazyCell::new(Box::new(alone)),
         namespace: reading.namespace().to_owned(),
         options: args.build.input.as_typed(),
     };

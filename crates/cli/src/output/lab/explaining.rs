@@ -1,5 +1,6 @@
 //! Which command says why a connection is predicted as it is.
 
+use std::cell::LazyCell;
 use std::net::IpAddr;
 
 use ringfence_engine::Engine;
@@ -13,8 +14,8 @@ use crate::packets::{self, Ports};
 /// What `ringfence explain` answers from: the manifests alone, without what the lab adds.
 #[derive(Debug)]
 pub(crate) struct Explaining {
-    /// The policies of the manifests.
-    pub(crate) engine: Engine,
+    /// The policies of the manifests, compiled when it is first asked.
+    pub(crate) engine: LazyCell<Engine, Box<dyn FnOnce() -> Engine>>,
     /// The namespace of what names none.
     pub(crate) namespace: String,
     /// The options that have it read the same manifests in the same way, each with a space

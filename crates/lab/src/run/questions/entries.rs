@@ -67,23 +67,12 @@ impl Entries {
             left_out: 0,
         }
     }
-
-    /// Whether one like this is still to be asked.
-    fn is_new(&mut self, alike: Alike) -> bool {
-        let is_new = self.asked.len() < MOST_ASKED && self.asked.insert(alike);
-        self.left_out += usize::from(!is_new);
-        is_new
-    }
 }
 
 impl Asking<'_> {
     pub(super) fn entries(&mut self, source: &Source<'_>, entries: &mut Entries) {
-        for index in 0..entries.nodes.len() {
-            let Some(node) = entries.nodes.get(index) else {
-                continue;
-            };
+        for node in &entries.nodes {
             let is_own_node = source.pod.node.as_deref() == Some(&*node.name);
-            let mut targets = Vec::new();
             for way in &node.ways {
                 // Every node translates external addresses: the pod's own does it first.
                 let is_asked_here = way.entry == Entry::NodePort || is_own_node;
@@ -100,15 +89,13 @@ impl Asking<'_> {
                     is_own_node,
                     has_endpoint: ends.any(|end| end.node.as_deref() == Some(&*node.name)),
                 };
-                targets.push((alike, self.target(way, node, is_own_node), way.clone()));
-            }
-            for (alike, target, way) in targets {
-                if entries.is_new(alike)
-                    && let Some(node) = entries.nodes.get(index)
-                {
-                    let verdict = self.by_way(source, &way, node);
-                    self.ask(source, target, Kind::Connection, verdict);
+                if entries.asked.len() >= MOST_ASKED || !entries.asked.insert(alike) {
+                    entries.left_out += 1;
+                    continue;
                 }
+                let target = self.target(way, node, is_own_node);
+                let verdict = self.by_way(source, way, node);
+                self.ask(source, target, Kind::Connection, verdict);
             }
         }
     }

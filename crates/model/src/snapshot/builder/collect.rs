@@ -146,13 +146,9 @@ impl Collection {
 }
 
 fn needed(typed: TypedObject, subject: Subject<'_>, interner: &mut Interner) -> Needed {
-    let typed = match typed {
-        TypedObject::Pod(pod) => {
-            let read = PodObject::read(*pod, subject, interner);
-            return Needed::Pod(Box::new(read));
-        }
-        typed => typed,
-    };
+    if let TypedObject::Pod(pod) = typed {
+        return Needed::Pod(Box::new(PodObject::read(*pod, subject, interner)));
+    }
     match templates::read(typed) {
         Ok(mut workload) => {
             let path = templates::path(&subject.id.kind);

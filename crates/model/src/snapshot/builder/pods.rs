@@ -28,11 +28,6 @@ pub(super) struct LivePod {
     being_deleted: bool,
 }
 
-/// Where the spec and the status of a pod are.
-fn root() -> KeyPath {
-    KeyPath::root()
-}
-
 /// What is needed of a pod's object.
 #[derive(Debug)]
 pub(super) struct PodObject {
@@ -59,7 +54,7 @@ impl PodObject {
             ),
             has_ended: matches!(phase, Some("Succeeded" | "Failed")),
             being_deleted: metadata.deletion_timestamp.is_some(),
-            described: Described::new(spec, status).read(&root(), subject, interner),
+            described: Described::new(spec, status).read(&KeyPath::root(), subject, interner),
         }
     }
 }
@@ -78,9 +73,10 @@ pub(super) fn live(
             id: &id,
             origin: origin.as_ref(),
         };
-        let endpoint = object
-            .described
-            .endpoint(&root(), subject, nodes, interner, notices);
+        let endpoint =
+            object
+                .described
+                .endpoint(&KeyPath::root(), subject, nodes, interner, notices);
         LivePod {
             controller: object.controller,
             labels: object.labels,
