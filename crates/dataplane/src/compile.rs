@@ -17,12 +17,14 @@
 //! - a number that was given back is not given again in the same change.
 
 mod base;
+mod bridge;
 mod chains;
 mod endpoints;
 mod family;
 mod itself;
 mod judges;
 mod moving;
+mod neighbours;
 mod node;
 mod numbers;
 mod peers;
@@ -31,8 +33,8 @@ mod sets;
 mod state;
 mod tables;
 
-pub(crate) use chains::{LOGGED_INTERFACES, logged};
-pub use node::{Endpoint, Enforcement, MODE_LABEL, Node, Settings};
+pub(crate) use chains::{LOGGED_INTERFACES, LOGGED_PORTS, logged};
+pub use node::{Endpoint, Enforcement, HardwareAddress, MODE_LABEL, Node, Port, Settings};
 pub(crate) use ports::{PORT_SET, port_set, protocol_number};
 
 use std::collections::BTreeSet;
@@ -201,6 +203,7 @@ impl Compiled {
     pub fn kinds() -> Ruleset {
         let mut kinds = Ruleset::default();
         base::sets(&Node::default(), &mut kinds);
+        bridge::sets(&Node::default(), &mut kinds);
         kinds
     }
 
@@ -242,6 +245,7 @@ fn without_endpoints(node: &Node) -> Node {
         endpoints: Vec::new(),
         addresses: node.addresses.clone(),
         pod_ranges: node.pod_ranges.clone(),
+        bridges: node.bridges.clone(),
         settings: node.settings.clone(),
     }
 }
@@ -251,9 +255,11 @@ fn is_same_but_endpoints(held: &Node, node: &Node) -> bool {
         endpoints: _,
         addresses,
         pod_ranges,
+        bridges,
         settings,
     } = node;
-    (&held.addresses, &held.pod_ranges, &held.settings) == (addresses, pod_ranges, settings)
+    let ranges = (&held.addresses, &held.pod_ranges) == (addresses, pod_ranges);
+    ranges && (&held.bridges, &held.settings) == (bridges, settings)
 }
 
 fn family_index(family: IpFamily) -> usize {

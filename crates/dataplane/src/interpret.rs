@@ -4,12 +4,12 @@
 //! and looked up, as the kernel does it. Nothing here knows what a policy is.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ringfence_model::address::IpFamily;
 use ringfence_model::protocol::Protocol;
 
-use crate::compile::protocol_number;
+use crate::compile::{HardwareAddress, protocol_number};
 use crate::ruleset::{
     Chain, ConnectionState, Field, Hook, Key, Lookup, Operand, Ruleset, Set, Statement, Target,
     Value, key,
@@ -34,6 +34,26 @@ pub struct Frame {
     pub hop_limit: u8,
     /// Its connection; `None` for an untracked packet.
     pub connection: Option<Connection>,
+    /// What a bridge sees of it, where it comes in by the port of one.
+    pub link: Option<Link>,
+}
+
+/// What a bridge sees of a frame. Of one that carries ARP, the packet's source is the address
+/// of the ARP packet's sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The port of the bridge that it is to go out by; the interface is the one it came in by.
+    pub out: Option<String>,
+    /// What it carries.
+    pub ether_type: u16,
+    /// The hardware address that it comes from.
+    pub source: HardwareAddress,
+    /// The hardware address that it goes to.
+    pub destination: HardwareAddress,
+    /// The hardware address of the ARP packet's sender.
+    pub arp_sender: Option<HardwareAddress>,
+    /// The address that a neighbour is asked for, or tells that it has.
+    pub neighbour_target: Option<Ipv6Addr>,
 }
 
 impl Frame {
@@ -69,6 +89,7 @@ impl Frame {
                 destination: (destination, port),
                 mark: 0,
             }),
+            link: None,
         }
     }
 }
@@ -265,8 +286,24 @@ impl Run<'_> {
             (IpFamily::of(address) == family).then(|| key::address(address).bytes.to_vec())
         };
         let port = |port: u16| port.to_be_bytes().to_vec();
+        let arp = frame.link.as_ref().and_then(|link| link.arp_sender);
         match field {
             Field::Interface => Some(key::interface(&frame.interface).bytes.to_vec()),
+            Field::OutInterface => {
+                let out = frame.link.as_ref()?.out.as_ref()?;
+                Some(key::interface(out).bytes.to_vec())
+            }
+            Field::EtherType => Some(frame.link.as_ref()?.ether_type.to_be_bytes().to_vec()),
+            Field::HardwareSource => Some(frame.link.as_ref()?.source.to_vec()),
+            Field::HardwareDestination => Some(frame.link.as_ref()?.destination.to_vec()),
+            // Ethernet and IPv4.
+            Field::ArpKind => arp.map(|_| vec![0, 1, 8, 0, 6, 4]),
+            Field::ArpSenderHardware => arp.map(|sender| sender.to_vec()),
+            Field::ArpSender => arp.and_then(|_| of_family(frame.source, IpFamily::V4)),
+            Field::NeighbourTarget => {
+                let target = frame.link.as_ref()?.neighbour_target;
+                target.map(|target| target.octets().to_vec())
+            }
             Field::Family => Some(vec![match IpFamily::of(frame.source) {
                 IpFamily::V4 => 2,
                 IpFamily::V6 => 10,

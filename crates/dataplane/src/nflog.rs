@@ -1,10 +1,12 @@
-//! What the kernel tells of denied connections.
+//! What the kernel tells of denied connections, and of denied frames.
 
 mod denial;
+mod frame;
 mod messages;
 mod whose;
 
 pub use denial::{Denial, Side, denial};
+pub use frame::DeniedFrame;
 pub use whose::{Isolated, whose};
 
 use std::collections::VecDeque;
@@ -22,6 +24,8 @@ use messages::{Message, Numbering};
 pub enum Event {
     /// One of them.
     Denied(Denial),
+    /// A frame that the port of a bridge does not carry.
+    DeniedFrame(DeniedFrame),
     /// Nobody read in time, and events are lost from here on. How many is said before the
     /// next one that is told.
     Overrun,
@@ -117,8 +121,11 @@ impl Denials {
                     if let Some(lost @ 1..) = lost {
                         self.waiting.push_back(Event::Lost(lost));
                     }
-                    let denied = denial(packet.prefix, packet.head);
-                    self.waiting.extend(denied.map(Event::Denied));
+                    let event = match packet.prefix == frame::PREFIX {
+                        true => frame::frame(&packet).map(Event::DeniedFrame),
+                        false => denial(packet.prefix, packet.head).map(Event::Denied),
+                    };
+                    self.waiting.extend(event);
                 }
             }
         }

@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod enforcer;
 mod error;
+mod read_back;
 mod refusal;
 mod suppressed;
 mod table;

@@ -1,4 +1,4 @@
-//! An nftables table as a value: what it holds, not how it gets into the kernel.
+//! Two nftables tables as a value: what they hold, not how it gets into the kernel.
 //!
 //! Everything that changes with the cluster is an element of a set or a map, or a small
 //! chain. Keys and constants are the bytes that the kernel compares, so that the
@@ -18,7 +18,7 @@ pub use rule::{ConnectionState, DESTINATION_TRANSLATED, Field, Operand, Rule, St
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The content of one `inet` table.
+/// The content of a node's tables. Nothing in one has the name of something in the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ruleset {
     /// Sets and maps by name.
@@ -29,6 +29,21 @@ pub struct Ruleset {
 
 /// The name of a set, a map or a chain.
 pub type Name = Arc<str>;
+
+/// Which of a node's two tables something is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// `inet`: packets and their connections.
+    Network,
+    /// `bridge`: frames that arrive at ports of bridges. A node whose pods are on no bridge
+    /// does not have this table.
+    Link,
+}
+
+impl Layer {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Network, Self::Link];
+}
 
 /// The set that has the generation of verdicts as its only element, so that it can be
 /// read back by who takes the table over.
@@ -48,6 +63,8 @@ pub(crate) const CLOSED: u32 = u32::MAX;
 /// A set or a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
+    /// The table it is in.
+    pub layer: Layer,
     /// What its keys consist of.
     pub key: Vec<KeyType>,
     /// What its elements lead to.
@@ -111,6 +128,8 @@ pub enum Value {
 /// A chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
+    /// The table it is in.
+    pub layer: Layer,
     /// Where packets enter it; `None` where only other chains lead to it.
     pub hook: Option<Hook>,
     /// Its rules, in order.
@@ -127,6 +146,22 @@ pub enum Hook {
     Input,
     /// On the way through this node (priority 0).
     Forward,
+    /// As frames arrive at the port of a bridge (priority -300): before the bridge learns who
+    /// is where, and before their packets meet anything else.
+    Frame,
+    /// As frames are about to be carried from one port of a bridge to another (priority -300).
+    Carried,
+}
+
+impl Chain {
+    /// A chain of the first table that other chains lead to.
+    pub(crate) fn inner(rules: Vec<Rule>) -> Self {
+        Self {
+            layer: Layer::Network,
+            hook: None,
+            rules,
+        }
+    }
 }
 
 impl Ruleset {

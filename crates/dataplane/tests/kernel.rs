@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nlink::netlink::namespace::Netns;
-use ringfence_dataplane::compile::{Compiled, Node};
+use ringfence_dataplane::compile::{Compiled, Node, Port};
 use ringfence_dataplane::nft::{Error, Table, TableName};
-use ringfence_dataplane::ruleset::{Change, Changes, Name, Ruleset};
+use ringfence_dataplane::ruleset::{Change, Changes, Layer, Name, Ruleset};
 use ringfence_engine::{Engine, Profile};
 use ringfence_testkit::generate::random::Cluster;
 
@@ -48,8 +48,8 @@ impl Drop for Namespace {
     }
 }
 
-/// All pods of a generated cluster on one node, behind interfaces.
-fn compile(cluster: &Cluster, previous: &Compiled) -> Compiled {
+/// All pods of a generated cluster on one node, behind interfaces of their own or on a bridge.
+fn compile(cluster: &Cluster, on_bridge: bool, previous: &Compiled) -> Compiled {
     let snapshot = cluster.snapshot();
     let engine = Engine::compile(&snapshot, Profile::default());
     let mut node = Node {
@@ -66,7 +66,19 @@ fn compile(cluster: &Cluster, previous: &Compiled) -> Compiled {
         node.addresses.extend(of_node.addresses);
     }
     for (number, endpoint) in node.endpoints.iter_mut().enumerate() {
-        Arc::make_mut(endpoint).interface = Some(format!("pod{number}"));
+        let endpoint = Arc::make_mut(endpoint);
+        let name = format!("pod{number}");
+        if !on_bridge {
+            endpoint.interface = Some(name);
+            continue;
+        }
+        let [.., high, low] = number.to_be_bytes();
+        let hardware = [2, 0, 0, 0, high, low];
+        endpoint.interface = Some("cni0".to_owned());
+        endpoint.port = Some(Port { name, hardware });
+    }
+    if on_bridge {
+        node.bridges = vec![[2, 0, 0, 1, 0, 0]];
     }
     Compiled::new(&engine, &node, previous)
 }
@@ -79,7 +91,8 @@ async fn what_is_written_is_read_back_through_a_chain_of_changes() {
     table.replace(&held.ruleset).await.expect("an empty table");
     let (mut steps, mut elements) = (0, 0);
     for seed in 0..60 {
-        let next = compile(&Cluster::from_seed(seed), &held);
+        // From and to bridges, and among bridges.
+        let next = compile(&Cluster::from_seed(seed), seed % 4 > 1, &held);
         let changes = next.changes_from(&held);
         steps += changes.steps.len();
         elements += changes.elements();
@@ -101,7 +114,11 @@ async fn a_table_is_replaced_at_once_whatever_it_held() {
     let namespace = Namespace::new();
     let table = namespace.table();
     for seed in 60..70 {
-        let compiled = compile(&Cluster::from_seed(seed), &Compiled::default());
+        let compiled = compile(
+            &Cluster::from_seed(seed),
+            seed % 2 > 0,
+            &Compiled::default(),
+        );
         table
             .replace(&compiled.ruleset)
             .await
@@ -114,7 +131,7 @@ async fn a_table_is_replaced_at_once_whatever_it_held() {
 async fn what_somebody_else_changed_is_found() {
     let namespace = Namespace::new();
     let table = namespace.table();
-    let compiled = compile(&Cluster::from_seed(3), &Compiled::default());
+    let compiled = compile(&Cluster::from_seed(3), true, &Compiled::default());
     table
         .replace(&compiled.ruleset)
         .await
@@ -145,7 +162,7 @@ async fn what_somebody_else_changed_is_found() {
 async fn a_change_that_is_not_as_it_was_written_is_found() {
     let namespace = Namespace::new();
     let table = namespace.table();
-    let ruleset = compile(&Cluster::from_seed(3), &Compiled::default()).ruleset;
+    let ruleset = compile(&Cluster::from_seed(3), true, &Compiled::default()).ruleset;
     table.replace(&ruleset).await.expect("it is replaced");
     let changes = ruleset.changes_from(&Ruleset::default());
     table
@@ -170,14 +187,16 @@ async fn a_change_that_is_not_as_it_was_written_is_found() {
 async fn a_refused_transaction_changes_nothing() {
     let namespace = Namespace::new();
     let table = namespace.table();
-    let compiled = compile(&Cluster::from_seed(3), &Compiled::default());
+    let compiled = compile(&Cluster::from_seed(3), true, &Compiled::default());
     table
         .replace(&compiled.ruleset)
         .await
         .expect("it is replaced");
-    let next = compile(&Cluster::from_seed(4), &compiled);
+    let next = compile(&Cluster::from_seed(4), true, &compiled);
     let mut changes = next.changes_from(&compiled);
-    changes.steps.push(Change::DeleteChain("nowhere".into()));
+    changes
+        .steps
+        .push(Change::DeleteChain(Layer::Network, "nowhere".into()));
     assert!(matches!(
         table.apply(&changes, &compiled.ruleset).await,
         Err(Error::Kernel(_))

@@ -36,7 +36,7 @@ spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}
 ";
 
 fn cluster() -> (Engine, Node) {
-    Network::of_names(&["web", "other"]).engine(&[], WEB_CLOSED)
+    Network::of_names(&["web", "other"], false).engine(&[], WEB_CLOSED)
 }
 
 fn compiled(engine: &Engine, node: &Node) -> Compiled {

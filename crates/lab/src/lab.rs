@@ -149,10 +149,12 @@ impl Lab {
         let scheduled = self.schedule.nodes.get(index)?;
         let mut node = Node::from_snapshot(&self.schedule.snapshot, Some(&scheduled.name));
         node.pod_ranges = scheduled.pod_ranges.clone();
+        node.bridges = self.network.plan.bridges(index);
         for endpoint in &mut node.endpoints {
-            let interface = self.network.plan.interfaces.get(endpoint.pod.0 as usize);
+            let (plan, pod) = (&self.network.plan, endpoint.pod.0 as usize);
             let endpoint = Arc::make_mut(endpoint);
-            endpoint.interface = interface.cloned().flatten();
+            endpoint.interface = plan.interfaces.get(pod).cloned().flatten();
+            endpoint.port = plan.ports.get(pod).cloned().flatten();
             if audit {
                 endpoint.enforcement = Enforcement::Audit;
             }

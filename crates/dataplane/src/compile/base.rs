@@ -1,7 +1,7 @@
 //! What every packet meets: the base chains, and the sets that they ask.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ringfence_engine::Engine;
@@ -11,26 +11,17 @@ use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 
 use super::chains::{Flow, LOGGED_INTERFACES, denial, logged, told};
+use super::neighbours::{neighbour_discovery, not_its_own};
 use super::node::{Node, Settings};
-use super::{named, ports::protocol_number};
+use super::{bridge, named, ports::protocol_number};
 use crate::ruleset::{
-    Chain, ConnectionState, DESTINATION_TRANSLATED, EPOCH, Edit, Field, Hook, Key, KeyType, Lookup,
-    Name, Operand, Rule, Ruleset, Set, Statement, Target, Value, ValueType, key,
+    Chain, ConnectionState, DESTINATION_TRANSLATED, EPOCH, Edit, Field, Hook, Key, KeyType, Layer,
+    Lookup, Name, Operand, Rule, Ruleset, Set, Statement, Target, Value, ValueType, key,
 };
-
-/// The types of neighbour discovery: router and neighbour solicitations and
-/// advertisements, and redirects (RFC 4861, section 4).
-const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
-
-/// A multicast listener's report (RFC 3810), which comes before neighbour discovery.
-const LISTENER_REPORT: u8 = 143;
-
-/// Who is told of them: all routers of the link that can take such reports.
-const LISTENERS: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16));
 
 /// How many pods' denials are remembered for their rate, and for how long. A node has far
 /// fewer pods: who is in no set because it is full would be told of without a limit.
-const LOGGED: Lookup = Lookup::Rate {
+pub(super) const LOGGED: Lookup = Lookup::Rate {
     size: 65_536,
     timeout: 60,
 };
@@ -38,9 +29,13 @@ const LOGGED: Lookup = Lookup::Rate {
 /// Adds the sets that base chains ask, and those that lead to other chains. What follows
 /// from the pods is not in them yet.
 pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
+    if !node.bridges.is_empty() {
+        bridge::sets(node, ruleset);
+    }
     let mut add = |name: Name, key: Vec<KeyType>, value, lookup, keys: Vec<Key>| {
         let keys = keys.into_iter().map(|key| (key, Value::None));
         let set = Set {
+            layer: Layer::Network,
             key,
             value,
             lookup,
@@ -104,8 +99,12 @@ pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
 /// Adds the base chains, and those that packets of all pods meet.
 pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
     let settings = &node.settings;
+    if !node.bridges.is_empty() {
+        bridge::chains(settings, ruleset);
+    }
     let mut add = |name: Name, hook, rules| {
-        ruleset.chains.insert(name, Chain { hook, rules });
+        let layer = Layer::Network;
+        ruleset.chains.insert(name, Chain { layer, hook, rules });
     };
     let base = |name: &str| Name::from(name);
     add(base("arriving"), Some(Hook::Arriving), arriving());
@@ -154,7 +153,7 @@ fn arriving() -> Vec<Rule> {
                 vec![interface.clone(), from(family)],
                 named("sources", family),
             ),
-            accept(),
+            Statement::accept(),
         ]));
     }
     rules.push(Rule::new([
@@ -172,34 +171,14 @@ fn arriving() -> Vec<Rule> {
     rules
 }
 
-/// Packets of a pod from addresses that are not its own. Neighbours are discovered from
-/// link-local addresses, and from none.
-fn not_its_own() -> Vec<Rule> {
-    let mut rules = Vec::new();
-    let link_local = (
-        IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)),
-        IpAddr::V6(Ipv6Addr::new(
-            0xfebf, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff,
-        )),
-    );
-    let unspecified = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    let source = Field::PacketSource(IpFamily::V6);
-    for discovery in discoveries() {
-        for (first, last) in [link_local, (unspecified, unspecified)] {
-            let from = Statement::InRange(source, key::address(first), key::address(last));
-            let statements = discovery.iter().cloned();
-            rules.push(Rule::new(statements.chain([from, accept()])));
-        }
-    }
-    rules.push(Rule::new([Statement::goto("forged")]));
-    rules
-}
-
 fn forward(settings: &Settings) -> Vec<Rule> {
     let mut rules = judged_before(settings);
     // Across a bridge, neighbours are discovered through this hook, without a connection.
     rules.extend(neighbour_discovery());
-    rules.push(Rule::new([has_no_connection(), jump("untracked")]));
+    rules.push(Rule::new([
+        has_no_connection(),
+        Statement::jump("untracked"),
+    ]));
     for family in IpFamily::ALL {
         rules.push(Rule::new([
             is_family(family),
@@ -212,14 +191,14 @@ fn forward(settings: &Settings) -> Vec<Rule> {
 fn input(settings: &Settings) -> Vec<Rule> {
     let mut rules = vec![Rule::new([
         Statement::Is(Field::Interface, key::interface("lo")),
-        accept(),
+        Statement::accept(),
     ])];
     rules.extend(judged_before(settings));
     rules.extend(neighbour_discovery());
     // Replies to what this node itself opened.
     rules.push(Rule::new([
         Statement::Is(Field::Direction, key::bytes(&[1])),
-        accept(),
+        Statement::accept(),
     ]));
     for family in IpFamily::ALL {
         rules.push(Rule::new([
@@ -241,7 +220,7 @@ fn judged_before(settings: &Settings) -> Vec<Rule> {
     let mut rules = vec![Rule::new([
         has_state(&[ConnectionState::Established]),
         current.clone(),
-        accept(),
+        Statement::accept(),
     ])];
     // A connection that is expected by another has the mark of that one, and is judged
     // by itself all the same: of related packets only errors pass. Who quotes a packet can
@@ -267,7 +246,7 @@ fn judged_before(settings: &Settings) -> Vec<Rule> {
             has_state(&[ConnectionState::Related]),
             current.clone(),
             is_packet_protocol(Protocol::Icmp, family),
-            accept(),
+            Statement::accept(),
         ]));
     }
     rules
@@ -302,7 +281,7 @@ fn to_node(family: IpFamily, node: &Node, reaches_own_node: bool) -> Vec<Rule> {
     }
     let untracked = match node.settings.judge_untracked {
         true => chain_of(source, "node", family),
-        false => jump("untracked"),
+        false => Statement::jump("untracked"),
     };
     rules.push(Rule::new([has_no_connection(), untracked]));
     rules.push(to_chain(Field::Source(family), "egress", family));
@@ -349,7 +328,10 @@ fn unknown_addresses(end: Field, family: IpFamily, node: &Node) -> Vec<Rule> {
 
 /// What is allowed passes, and so does the rest of its connection until something changes.
 fn admit() -> Vec<Rule> {
-    vec![Rule::new([jump("mark")]), Rule::new([accept()])]
+    vec![
+        Rule::new([Statement::jump("mark")]),
+        Rule::new([Statement::accept()]),
+    ]
 }
 
 /// Writes the generation of verdicts: into the set that says which mark is current, and
@@ -366,11 +348,7 @@ pub(super) fn set_epoch(settings: &Settings, epoch: u32, edit: &mut Edit<'_>) {
         mask: settings.mark_mask,
         value: mark,
     }]);
-    let marks = Chain {
-        hook: None,
-        rules: vec![rule],
-    };
-    edit.set_chain(&Name::from("mark"), marks);
+    edit.set_chain(&Name::from("mark"), Chain::inner(vec![rule]));
 }
 
 fn closed(settings: &Settings, prefix: &str) -> Vec<Rule> {
@@ -394,40 +372,8 @@ fn untracked() -> Vec<Rule> {
             ]));
         }
     }
-    rules.push(Rule::new([accept()]));
+    rules.push(Rule::new([Statement::accept()]));
     rules
-}
-
-fn neighbour_discovery() -> Vec<Rule> {
-    let all = discoveries().into_iter();
-    all.map(|discovery| Rule::new(discovery.into_iter().chain([accept()])))
-        .collect()
-}
-
-/// What neighbours say to each other, and nobody who is further away: a message that has
-/// passed a router is not one (RFC 4861, sections 6.1 and 7.1), and reports go to an address
-/// that none forwards (RFC 3810, section 5.2.14).
-fn discoveries() -> [[Statement; 4]; 2] {
-    let (first, last) = NEIGHBOUR_DISCOVERY;
-    let reports = Field::PacketDestination(IpFamily::V6);
-    let icmp = |kind, which| {
-        [
-            is_family(IpFamily::V6),
-            is_packet_protocol(Protocol::Icmp, IpFamily::V6),
-            kind,
-            which,
-        ]
-    };
-    [
-        icmp(
-            Statement::InRange(Field::IcmpType, key::bytes(&[first]), key::bytes(&[last])),
-            Statement::Is(Field::HopLimit, key::bytes(&[u8::MAX])),
-        ),
-        icmp(
-            Statement::Is(Field::IcmpType, key::bytes(&[LISTENER_REPORT])),
-            Statement::Is(reports, key::address(LISTENERS)),
-        ),
-    ]
 }
 
 /// Goes to the chain of a pod: from its address to a number, and from that to the chain.
@@ -442,7 +388,7 @@ fn chain_of(pod: Field, map: &str, family: IpFamily) -> Statement {
     Statement::Dispatch(vec![number], named(&format!("{map}_chains"), family))
 }
 
-fn is_family(family: IpFamily) -> Statement {
+pub(super) fn is_family(family: IpFamily) -> Statement {
     let number = match family {
         IpFamily::V4 => 2,
         IpFamily::V6 => 10,
@@ -450,7 +396,7 @@ fn is_family(family: IpFamily) -> Statement {
     Statement::Is(Field::Family, key::bytes(&[number]))
 }
 
-fn is_packet_protocol(protocol: Protocol, family: IpFamily) -> Statement {
+pub(super) fn is_packet_protocol(protocol: Protocol, family: IpFamily) -> Statement {
     let number = [protocol_number(protocol, family)];
     Statement::Is(Field::PacketProtocol, key::bytes(&number))
 }
@@ -465,12 +411,4 @@ fn has_state(states: &[ConnectionState]) -> Statement {
 
 fn has_no_connection() -> Statement {
     has_state(&[ConnectionState::Invalid, ConnectionState::Untracked])
-}
-
-fn jump(chain: &str) -> Statement {
-    Statement::Go(Target::Jump(Name::from(chain)))
-}
-
-fn accept() -> Statement {
-    Statement::Go(Target::Accept)
 }

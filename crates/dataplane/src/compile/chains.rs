@@ -198,6 +198,9 @@ pub(crate) fn logged(direction: Direction, family: IpFamily) -> Name {
 /// that is full remembers nobody else.
 pub(crate) const LOGGED_INTERFACES: &str = "logged_interfaces";
 
+/// The same for frames, by the port of the bridge that they came in by.
+pub(crate) const LOGGED_PORTS: &str = "logged_ports";
+
 /// [`denied`] with its rules, and the chain of those that are audited.
 pub(super) fn denial(
     flow: Flow,
@@ -234,20 +237,47 @@ pub(super) fn told(
     target: Target,
     settings: &Settings,
 ) -> Vec<Rule> {
-    let log = |suffix: &str| Statement::Log {
-        group: settings.log_group,
-        prefix: format!("ringfence {prefix}{suffix}"),
-    };
-    let above = Statement::Above {
+    let is_reply = Statement::Is(Field::Direction, key::bytes(&[1]));
+    let told = [
+        vec![above(own, set, settings)],
+        vec![is_reply, log(&format!("{prefix} reply"), settings)],
+        vec![log(prefix, settings)],
+    ];
+    let go = [Statement::Count, Statement::Go(target)];
+    told.into_iter()
+        .map(|told| Rule::new(told.into_iter().chain(go.clone())))
+        .collect()
+}
+
+/// Tells what is denied whatever its connection is, at a limited rate for each interface.
+pub(super) fn told_alone(
+    set: &Name,
+    prefix: &str,
+    target: &Target,
+    settings: &Settings,
+) -> Vec<Rule> {
+    let told = [
+        above(Field::Interface, set, settings),
+        log(prefix, settings),
+    ];
+    let go = [Statement::Count, Statement::Go(target.clone())];
+    told.into_iter()
+        .map(|told| Rule::new(std::iter::once(told).chain(go.clone())))
+        .collect()
+}
+
+fn above(own: Field, set: &Name, settings: &Settings) -> Statement {
+    Statement::Above {
         key: own,
         set: Name::clone(set),
         per_second: settings.log_rate,
         burst: settings.log_burst,
-    };
-    let is_reply = Statement::Is(Field::Direction, key::bytes(&[1]));
-    let go = || [Statement::Count, Statement::Go(target.clone())];
-    [vec![above], vec![is_reply, log(" reply")], vec![log("")]]
-        .into_iter()
-        .map(|told| Rule::new(told.into_iter().chain(go())))
-        .collect()
+    }
+}
+
+fn log(prefix: &str, settings: &Settings) -> Statement {
+    Statement::Log {
+        group: settings.log_group,
+        prefix: format!("ringfence {prefix}"),
+    }
 }

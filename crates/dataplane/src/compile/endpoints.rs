@@ -39,16 +39,22 @@ pub(super) struct Endpoints {
     /// The pods that are closed, with how many endpoints each.
     pub(super) closed: BTreeMap<PodId, u32>,
     /// How many endpoints are why an element is in a set.
-    reasons: [FxHashMap<Key, u32>; 2],
+    reasons: FxHashMap<(Shared, Key), u32>,
 }
 
 /// Sets whose elements may have several endpoints as their reason.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Shared {
     /// Interfaces.
     Interfaces,
     /// Interfaces with the addresses behind them.
     Sources,
+    /// Ports of bridges.
+    Ports,
+    /// Ports of bridges with the addresses behind them.
+    Behind,
+    /// Addresses behind ports of bridges.
+    Taken,
 }
 
 impl Endpoints {
@@ -169,12 +175,8 @@ impl Endpoints {
         key: Key,
         edit: &mut Edit<'_>,
     ) {
-        let [interfaces, sources] = &mut self.reasons;
-        let reasons = match shared {
-            Shared::Interfaces => interfaces,
-            Shared::Sources => sources,
-        };
-        *reasons.entry(key.clone()).or_default() += 1;
+        let reasons = self.reasons.entry((shared, key.clone()));
+        *reasons.or_default() += 1;
         edit.set_element(set, key, Value::None);
     }
 
@@ -183,21 +185,17 @@ impl Endpoints {
         &mut self,
         shared: Shared,
         set: &Name,
-        key: &Key,
+        key: Key,
         edit: &mut Edit<'_>,
     ) {
-        let [interfaces, sources] = &mut self.reasons;
-        let reasons = match shared {
-            Shared::Interfaces => interfaces,
-            Shared::Sources => sources,
-        };
-        let left = reasons.get_mut(key).map(|count| {
+        let reason = (shared, key);
+        let left = self.reasons.get_mut(&reason).map(|count| {
             *count = count.saturating_sub(1);
             *count
         });
         if left == Some(0) {
-            reasons.remove(key);
-            edit.remove_element(set, key);
+            self.reasons.remove(&reason);
+            edit.remove_element(set, &reason.1);
         }
     }
 }

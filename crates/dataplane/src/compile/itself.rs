@@ -85,7 +85,7 @@ impl ToItself {
             }
             None => self.numbers.fresh(),
         };
-        let chain = Chain { hook: None, rules };
+        let chain = Chain::inner(rules);
         sets.asked_by(&chain);
         edit.set_chain(&self.chain(number), chain);
         self.by_ports.insert(open.clone(), number);

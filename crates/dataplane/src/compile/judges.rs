@@ -114,14 +114,10 @@ impl Judges {
         };
         for (flow, map, chains) in &self.maps {
             let chain = match flow {
-                Flow::Connection => Chain {
-                    hook: None,
-                    rules: rules.clone(),
-                },
-                _ if self.needed(*flow, &content) == Needed::Chain => Chain {
-                    hook: None,
-                    rules: self.half.rules(*flow, &content, ports, edit),
-                },
+                Flow::Connection => Chain::inner(rules.clone()),
+                _ if self.needed(*flow, &content) == Needed::Chain => {
+                    Chain::inner(self.half.rules(*flow, &content, ports, edit))
+                }
                 _ => continue,
             };
             let name = chain_name(map, number);

@@ -37,10 +37,25 @@ pub struct Endpoint {
     /// without this, nothing holds for what a pod sends from an address that is not its own,
     /// and every pod has a link-local one.
     pub interface: Option<String>,
+    /// The port of that bridge that the pod alone is behind. Without it no other pod of the
+    /// bridge, nor the node, gets anything from the pod where [`Node::bridges`] are told.
+    pub port: Option<Port>,
     /// What becomes of its connections that no policy allows.
     pub enforcement: Enforcement,
     /// Whether nothing passes to and from it, because its own rules were refused.
     pub closed: bool,
+}
+
+/// An Ethernet address.
+pub type HardwareAddress = [u8; 6];
+
+/// The port of a bridge that a pod is behind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Port {
+    /// The interface of the node that is the port.
+    pub name: String,
+    /// The hardware address of the pod: that of the link's other end.
+    pub hardware: HardwareAddress,
 }
 
 impl Endpoint {
@@ -118,6 +133,8 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// The ranges that its pods have their addresses from.
     pub pod_ranges: Vec<IpNet>,
+    /// The hardware addresses of the bridges that its pods are on, as the node's interfaces.
+    pub bridges: Vec<HardwareAddress>,
     /// Choices.
     pub settings: Settings,
 }
@@ -143,6 +160,7 @@ impl Node {
                     name: Name::from(format!("{}/{}", namespace.name, pod.name)),
                     addresses: pod.addresses.clone(),
                     interface: None,
+                    port: None,
                     enforcement: enforcement(&namespace.labels),
                     closed: false,
                 })
@@ -154,6 +172,7 @@ impl Node {
             endpoints: endpoints.collect(),
             addresses: own.collect(),
             pod_ranges: Vec::new(),
+            bridges: Vec::new(),
             settings: Settings::default(),
         }
     }

@@ -10,7 +10,7 @@ use rustc_hash::FxHasher;
 
 use super::chains::Flow;
 use crate::ruleset::{
-    Chain, Edit, Key, KeyType, Lookup, Name, Operand, Set, Statement, Value, ValueType, key,
+    Chain, Edit, Key, KeyType, Layer, Lookup, Name, Operand, Set, Statement, Value, ValueType, key,
 };
 
 /// With more ranges of one protocol than this, they are looked up in a set.
@@ -79,6 +79,7 @@ pub(crate) const PORT_SET: &str = "ports_";
 /// A set of ports, without any.
 pub(crate) fn port_set() -> Set {
     Set {
+        layer: Layer::Network,
         key: vec![KeyType::Port],
         value: ValueType::None,
         lookup: Lookup::Interval,

@@ -12,8 +12,8 @@ use super::endpoints::{Endpoints, Held, NO_TABLE, Shared, Slot};
 use super::family::{Dirty, Family};
 use super::node::{Endpoint, Enforcement, Node};
 use super::ports::PortSets;
-use super::{direction_index, family_index, named};
-use crate::ruleset::{Edit, Name, Ruleset, Value, closed, key};
+use super::{bridge, direction_index, family_index, named};
+use crate::ruleset::{Edit, Key, Name, Ruleset, Value, closed, key};
 
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
@@ -25,6 +25,8 @@ pub(super) struct State {
     ports: PortSets,
     names: [Names; 2],
     interfaces: Name,
+    /// The ports of bridges that pods are behind.
+    bridge_ports: Name,
 }
 
 /// The names of the sets with addresses of this node's pods.
@@ -37,6 +39,8 @@ struct Names {
     /// Those that are behind an interface of their own.
     bound: Name,
     sources: Name,
+    behind: Name,
+    taken: Name,
 }
 
 /// What is to be looked at again, in the end.
@@ -62,6 +66,8 @@ impl State {
             audited: named("audited", family),
             bound: named("bound", family),
             sources: named("sources", family),
+            behind: named(bridge::BEHIND, family),
+            taken: named(bridge::TAKEN, family),
         });
         Self {
             families,
@@ -69,6 +75,7 @@ impl State {
             ports: PortSets::default(),
             names,
             interfaces: Name::from("interfaces"),
+            bridge_ports: Name::from(bridge::PORTS),
         }
     }
 
@@ -168,24 +175,47 @@ impl State {
             }
         }
         for (shared, set, key) in self.reasons(&held.endpoint) {
-            self.endpoints.take_reason(shared, &set, &key, edit);
+            self.endpoints.take_reason(shared, &set, key, edit);
         }
         touched.pods.insert(held.endpoint.pod);
     }
 
     /// The elements of sets that are there for an endpoint, and perhaps for others.
-    fn reasons(&self, endpoint: &Endpoint) -> Vec<(Shared, Name, key::Key)> {
-        let Some(interface) = endpoint.interface.as_deref().map(key::interface) else {
+    fn reasons(&self, endpoint: &Endpoint) -> Vec<(Shared, Name, Key)> {
+        let Some(interface) = endpoint.interface.as_deref() else {
             return Vec::new();
         };
-        let sources = addresses(endpoint).filter_map(|(index, address)| {
-            let set = Name::clone(&self.names.get(index)?.sources);
-            let source = interface.clone().then(&key::address(address));
-            Some((Shared::Sources, set, source))
-        });
-        let interfaces = Name::clone(&self.interfaces);
-        let itself = (Shared::Interfaces, interfaces, interface.clone());
-        sources.chain([itself]).collect()
+        let port = endpoint.port.as_ref();
+        let mut reasons = Vec::new();
+        // What the node itself is sent by neighbours' protocols comes from the port, and not
+        // from the bridge.
+        for name in [interface].into_iter().chain(port.map(|port| &*port.name)) {
+            let name = (Shared::Interfaces, &self.interfaces, key::interface(name));
+            reasons.push(name);
+        }
+        for (index, address) in addresses(endpoint) {
+            let Some(names) = self.names.get(index) else {
+                continue;
+            };
+            let source = key::interface(interface).then(&key::address(address));
+            reasons.push((Shared::Sources, &names.sources, source));
+            let Some(port) = port else { continue };
+            let behind = bridge::behind(port, address).into_iter();
+            reasons.extend(behind.map(|it| (Shared::Behind, &names.behind, it)));
+            let taken = bridge::addresses(port.hardware, address).into_iter();
+            reasons.extend(taken.map(|it| (Shared::Taken, &names.taken, key::address(it))));
+        }
+        if let Some(port) = port {
+            reasons.push((
+                Shared::Ports,
+                &self.bridge_ports,
+                key::interface(&port.name),
+            ));
+        }
+        let owned = reasons.into_iter();
+        owned
+            .map(|(shared, set, key)| (shared, Name::clone(set), key))
+            .collect()
     }
 
     /// Finds the tables of an endpoint that is new, or of a pod that has others.

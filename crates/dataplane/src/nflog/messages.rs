@@ -7,7 +7,8 @@
 use nlink::netlink::attr::get;
 use nlink::netlink::message::{NLM_F_ACK, NLM_F_REQUEST, NlMsgError};
 use nlink::netlink::nflog::{
-    NFNL_SUBSYS_ULOG, NFULA_PAYLOAD, NFULA_PREFIX, NFULA_SEQ, NFULNL_MSG_CONFIG, NFULNL_MSG_PACKET,
+    NFNL_SUBSYS_ULOG, NFULA_IFINDEX_PHYSINDEV, NFULA_PAYLOAD, NFULA_PREFIX, NFULA_SEQ,
+    NFULNL_MSG_CONFIG, NFULNL_MSG_PACKET,
 };
 use nlink::netlink::{AttrIter, MessageBuilder, MessageIter};
 
@@ -15,6 +16,14 @@ use nlink::netlink::{AttrIter, MessageBuilder, MessageIter};
 const FLAGS: u16 = 6;
 /// `NFULNL_CFG_F_SEQ`: numbers of their own for the messages to each listener.
 const NUMBERED: u16 = 1;
+
+/// `NFULA_HWHEADER`: the Ethernet header of the frame.
+const HARDWARE: u16 = 16;
+/// `NFULA_VLAN`, and in it `NFULA_VLAN_PROTO`: the tag that was taken off the frame.
+const TAG: u16 = 18;
+const TAG_TYPE: u16 = 1;
+/// The bit that says that an attribute holds others.
+const NESTED: u16 = 1 << 15;
 
 /// `struct nfgenmsg`, which comes before the attributes.
 const HEADER: usize = 4;
@@ -49,6 +58,12 @@ pub(super) struct Logged<'a> {
     pub(super) prefix: &'a str,
     /// The packet, from its network header on, as far as it is told.
     pub(super) head: &'a [u8],
+    /// The Ethernet header of the frame, without a tag.
+    pub(super) hardware: &'a [u8],
+    /// The type of the frame's tag.
+    pub(super) tag: Option<u16>,
+    /// The number of the port of a bridge that the frame came in by.
+    pub(super) port: Option<u32>,
 }
 
 /// The messages of a datagram. What cannot be read is left out: it is none of the kernel's.
@@ -71,10 +86,17 @@ pub(super) fn of(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
 fn logged(payload: &[u8]) -> Logged<'_> {
     let mut logged = Logged::default();
     for (kind, value) in AttrIter::new(payload.get(HEADER..).unwrap_or_default()) {
-        match kind {
+        match kind & !NESTED {
             NFULA_SEQ => logged.number = get::u32_be(value).ok(),
             NFULA_PREFIX => logged.prefix = get::string(value).unwrap_or_default(),
             NFULA_PAYLOAD => logged.head = value,
+            NFULA_IFINDEX_PHYSINDEV => logged.port = get::u32_be(value).ok(),
+            HARDWARE => logged.hardware = value,
+            TAG => {
+                let mut of_tag = AttrIter::new(value);
+                let kind = of_tag.find(|(kind, _)| *kind == TAG_TYPE);
+                logged.tag = kind.and_then(|(_, value)| get::u16_be(value).ok());
+            }
             _ => {}
         }
     }

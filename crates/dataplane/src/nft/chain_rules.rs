@@ -3,8 +3,11 @@
 
 use nlink::Connection;
 use nlink::netlink::message::{MessageIter, NLM_F_DUMP, NLM_F_REQUEST, NlMsgError};
-use nlink::netlink::nftables::{Family, RuleInfo};
+use nlink::netlink::nftables::RuleInfo;
 use nlink::netlink::{FromNetlink, MessageBuilder, Nftables};
+
+use super::encode;
+use crate::ruleset::Layer;
 
 /// `NFNL_SUBSYS_NFTABLES` and `NFT_MSG_GETRULE` (`linux/netfilter/nf_tables.h`).
 const GET_RULES: u16 = 10 << 8 | 7;
@@ -20,11 +23,12 @@ const ATTEMPTS: usize = 10;
 pub(super) async fn of_chain(
     connection: &Connection<Nftables>,
     table: &str,
+    layer: Layer,
     chain: &str,
 ) -> nlink::Result<Vec<RuleInfo>> {
     let mut attempt = 1;
     loop {
-        match dump(connection, table, chain).await {
+        match dump(connection, table, layer, chain).await {
             Err(error) if error.is_dump_interrupted() && attempt < ATTEMPTS => attempt += 1,
             answer => return answer,
         }
@@ -34,12 +38,13 @@ pub(super) async fn of_chain(
 async fn dump(
     connection: &Connection<Nftables>,
     table: &str,
+    layer: Layer,
     chain: &str,
 ) -> nlink::Result<Vec<RuleInfo>> {
     let socket = connection.socket();
     let sequence = socket.next_seq();
     let mut request = MessageBuilder::new(GET_RULES, NLM_F_REQUEST | NLM_F_DUMP);
-    request.append_bytes(&[Family::Inet as u8, 0, 0, 0]);
+    request.append_bytes(&[encode::family(layer) as u8, 0, 0, 0]);
     request.append_attr_str(OF_TABLE, table);
     request.append_attr_str(OF_CHAIN, chain);
     request.set_seq(sequence);

@@ -9,8 +9,16 @@ use super::encode::{Load, width};
 use crate::ruleset::{Field, Key, Name, Operand, Rule, Statement, Target, Value, key};
 
 /// Every field, so that one can be told from how it is loaded.
-const FIELDS: [Field; 23] = [
+const FIELDS: [Field; 31] = [
     Field::Interface,
+    Field::OutInterface,
+    Field::EtherType,
+    Field::HardwareSource,
+    Field::HardwareDestination,
+    Field::ArpKind,
+    Field::ArpSenderHardware,
+    Field::ArpSender,
+    Field::NeighbourTarget,
     Field::Family,
     Field::PacketSource(IpFamily::V4),
     Field::PacketSource(IpFamily::V6),

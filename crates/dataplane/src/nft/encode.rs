@@ -11,7 +11,7 @@ use ringfence_model::address::IpFamily;
 
 use super::Error;
 use crate::ruleset::{
-    self, Field, Hook, Key, KeyType, Lookup, Operand, Statement, Target, Value, ValueType,
+    self, Field, Hook, Key, KeyType, Layer, Lookup, Operand, Statement, Target, Value, ValueType,
 };
 
 /// How many bytes of a packet are sent to the listeners of a log group: the headers.
@@ -41,6 +41,17 @@ impl Load {
         };
         match field {
             Field::Interface => Self::Meta(MetaKey::IifName),
+            Field::OutInterface => Self::Meta(MetaKey::OifName),
+            // IEEE 802.3. The kernel puts a tag that it has taken off back for this.
+            Field::HardwareDestination => Self::Payload(PayloadBase::LinkLayer, 0, 6),
+            Field::HardwareSource => Self::Payload(PayloadBase::LinkLayer, 6, 6),
+            Field::EtherType => Self::Payload(PayloadBase::LinkLayer, 12, 2),
+            // RFC 826.
+            Field::ArpKind => Self::Payload(PayloadBase::Network, 0, 6),
+            Field::ArpSenderHardware => Self::Payload(PayloadBase::Network, 8, 6),
+            Field::ArpSender => Self::Payload(PayloadBase::Network, 14, 4),
+            // RFC 4861, sections 4.3 and 4.4.
+            Field::NeighbourTarget => Self::Payload(PayloadBase::Transport, 8, 16),
             Field::Family => Self::Meta(MetaKey::NfProto),
             // RFC 791, section 3.1, and RFC 8200, section 3.
             Field::PacketSource(family) => network(family, (12, 8)),
@@ -101,14 +112,18 @@ fn by_family<T>(family: IpFamily, v4: T, v6: T) -> T {
 /// How many bytes a field has.
 pub(super) fn width(field: Field) -> usize {
     match field {
-        Field::Interface => 16,
+        Field::Interface | Field::OutInterface | Field::NeighbourTarget => 16,
+        Field::ArpKind
+        | Field::ArpSenderHardware
+        | Field::HardwareSource
+        | Field::HardwareDestination => 6,
         Field::PacketSource(family)
         | Field::PacketDestination(family)
         | Field::Source(family)
         | Field::Destination(family)
         | Field::FirstDestination(family) => KeyType::Address(family).width(),
-        Field::State | Field::Status | Field::Mark => 4,
-        Field::PacketPort | Field::Port | Field::FirstPort => 2,
+        Field::ArpSender | Field::State | Field::Status | Field::Mark => 4,
+        Field::EtherType | Field::PacketPort | Field::Port | Field::FirstPort => 2,
         Field::Family
         | Field::PacketProtocol
         | Field::HopLimit
@@ -272,13 +287,23 @@ pub(super) fn verdict(target: &Target) -> Result<Verdict, Error> {
     })
 }
 
-pub(super) fn chain(table: &str, name: &str, hook: Option<Hook>) -> Result<Chain, Error> {
-    let chain = Chain::new(table, name)?.family(Family::Inet);
-    let base = match hook {
+/// The family of a table.
+pub(super) fn family(layer: Layer) -> Family {
+    match layer {
+        Layer::Network => Family::Inet,
+        Layer::Link => Family::Bridge,
+    }
+}
+
+pub(super) fn chain(table: &str, name: &str, made: &ruleset::Chain) -> Result<Chain, Error> {
+    let chain = Chain::new(table, name)?.family(family(made.layer));
+    let base = match made.hook {
         None => return Ok(chain),
         Some(Hook::Arriving) => BaseChain::filter(FilterHook::Prerouting, Priority::Raw),
         Some(Hook::Input) => BaseChain::filter(FilterHook::Input, Priority::Filter),
         Some(Hook::Forward) => BaseChain::filter(FilterHook::Forward, Priority::Filter),
+        Some(Hook::Frame) => BaseChain::filter(FilterHook::Prerouting, Priority::Raw),
+        Some(Hook::Carried) => BaseChain::filter(FilterHook::Forward, Priority::Raw),
     };
     Ok(chain.base(base.policy(Policy::Accept)))
 }
@@ -292,6 +317,7 @@ fn key_type(part: KeyType) -> SetKeyType {
             type_id: INTERFACE_TYPE,
             len: 16,
         },
+        KeyType::Hardware => SetKeyType::EtherAddr,
         KeyType::Port => SetKeyType::InetService,
     }
 }
@@ -305,7 +331,7 @@ pub(super) fn set_key(parts: &[KeyType]) -> SetKeyType {
 
 pub(super) fn set(table: &str, name: &str, set: &ruleset::Set) -> Set {
     let mut made = Set::new(table, name)
-        .family(Family::Inet)
+        .family(family(set.layer))
         .key_type(set_key(&set.key));
     match &set.value {
         ValueType::None => {}

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nlink::netlink::nftables::Family;
 use ringfence_model::address::IpFamily;
 use ringfence_model::policy::Direction;
 
-use super::{Error, Table};
-use crate::compile::{LOGGED_INTERFACES, logged};
+use super::{Error, Table, encode};
+use crate::compile::{LOGGED_INTERFACES, LOGGED_PORTS, logged};
+use crate::ruleset::Layer;
 
 /// What the rate of told events is limited by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,8 @@ pub enum Noisy {
     /// An interface, with what came in by it and is denied because of no policy: forged
     /// sources, addresses of no known pod, pods that are closed.
     Interface(String),
+    /// A port of a bridge, with frames that came in by it and are none of its pod's.
+    Port(String),
 }
 
 impl Table {
@@ -33,25 +35,31 @@ impl Table {
         let mut found = BTreeMap::new();
         for family in IpFamily::ALL {
             for direction in [Direction::Egress, Direction::Ingress] {
-                for (key, count) in self.counted(&logged(direction, family)).await? {
+                for (key, count) in self
+                    .counted(Layer::Network, &logged(direction, family))
+                    .await?
+                {
                     let pod = address(&key).map(|address| Noisy::Pod(address, direction));
                     found.extend(pod.map(|pod| (pod, count)));
                 }
             }
         }
-        for (key, count) in self.counted(LOGGED_INTERFACES).await? {
-            let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
-            let name = String::from_utf8_lossy(name).into_owned();
-            found.insert(Noisy::Interface(name), count);
+        for (key, count) in self.counted(Layer::Network, LOGGED_INTERFACES).await? {
+            found.insert(Noisy::Interface(interface(&key)), count);
+        }
+        if self.layers().await?.contains(&Layer::Link) {
+            for (key, count) in self.counted(Layer::Link, LOGGED_PORTS).await? {
+                found.insert(Noisy::Port(interface(&key)), count);
+            }
         }
         Ok(found)
     }
 
     /// The keys of a set whose elements have counted something.
-    async fn counted(&self, set: &str) -> Result<Vec<(Vec<u8>, u64)>, Error> {
+    async fn counted(&self, layer: Layer, set: &str) -> Result<Vec<(Vec<u8>, u64)>, Error> {
         let elements = self
             .connection
-            .list_set_elements(&self.name.0, set, Family::Inet);
+            .list_set_elements(&self.name.0, set, encode::family(layer));
         let elements = elements.await?.into_iter();
         let counted = elements.filter_map(|element| {
             let (packets, _) = element.counter()?;
@@ -59,6 +67,11 @@ impl Table {
         });
         Ok(counted.collect())
     }
+}
+
+fn interface(key: &[u8]) -> String {
+    let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Chain, Hook, Key, KeyType, Lookup, Name, Ruleset, Set, Value, ValueType, key};
+use super::{Chain, Key, KeyType, Layer, Lookup, Name, Ruleset, Set, Value, ValueType, key};
 
 /// One step. Steps are in an order that the kernel accepts: what is referred to exists
 /// before, and goes after.
@@ -18,10 +18,10 @@ pub enum Change {
     AddElements(Name, Vec<(Key, Value)>),
     /// A chain gets these rules in the place of those it has.
     SetRules(Name, Chain),
-    /// A chain loses its rules, before it goes.
-    Flush(Name),
-    /// A chain goes.
-    DeleteChain(Name),
+    /// A chain of this table loses its rules, before it goes.
+    Flush(Layer, Name),
+    /// A chain of this table goes.
+    DeleteChain(Layer, Name),
     /// A set goes, whose elements went before; what it was.
     DeleteSet(Name, Set),
 }
@@ -97,7 +97,7 @@ impl Changes {
                     clean_up.push(Change::DeleteElements, name, closed);
                     clean_up.push(Change::DeleteElements, name, unasked);
                 }
-                Change::Flush(_) | Change::DeleteChain(_) | Change::DeleteSet(..) => {
+                Change::Flush(..) | Change::DeleteChain(..) | Change::DeleteSet(..) => {
                     clean_up.steps.push(step.clone());
                 }
             }
@@ -137,20 +137,24 @@ impl Changes {
                 Change::AddElements(name, elements) => {
                     back.push(Change::DeleteElements, name, elements.clone());
                 }
-                Change::AddChain(name, _) => {
-                    gone.steps.push(Change::DeleteChain(Name::clone(name)));
+                Change::AddChain(name, chain) => {
+                    let step = Change::DeleteChain(chain.layer, Name::clone(name));
+                    gone.steps.push(step);
                 }
                 Change::AddSet(name, set) => {
                     let (name, set) = (Name::clone(name), set.clone());
                     gone.steps.push(Change::DeleteSet(name, set));
                 }
-                Change::SetRules(name, _) => back.steps.push(Change::Flush(Name::clone(name))),
+                Change::SetRules(name, chain) => {
+                    let step = Change::Flush(chain.layer, Name::clone(name));
+                    back.steps.push(step);
+                }
                 _ => {}
             }
         }
         // Ways to chains go before chains, and chains before sets that they ask.
         back.steps
-            .sort_by_key(|step| matches!(step, Change::Flush(_)));
+            .sort_by_key(|step| matches!(step, Change::Flush(..)));
         gone.steps
             .sort_by_key(|step| matches!(step, Change::DeleteSet(..)));
         back.steps.extend(gone.steps);
@@ -192,6 +196,16 @@ impl Changes {
         // All elements that have it now are those that joined.
         counts.retain(|number, count| held.numbered(number).take(*count + 1).count() == *count);
         counts.into_keys().collect()
+    }
+
+    /// The tables that something is made in.
+    pub(crate) fn layers_added_to(&self) -> BTreeSet<Layer> {
+        let made = self.steps.iter().filter_map(|step| match step {
+            Change::AddSet(_, set) => Some(set.layer),
+            Change::AddChain(_, chain) => Some(chain.layer),
+            _ => None,
+        });
+        made.collect()
     }
 
     /// How many elements are added and deleted.
@@ -263,13 +277,14 @@ pub(super) type Elements = Vec<(Key, Value)>;
 #[derive(Debug, Default)]
 pub(super) struct Difference {
     pub(super) new_sets: Vec<(Name, Set)>,
-    pub(super) new_chains: Vec<(Name, Option<Hook>)>,
+    /// Without their rules.
+    pub(super) new_chains: Vec<(Name, Chain)>,
     /// The elements that leave a set and those that join it; all of them, where the set
     /// is new, and none where it goes.
     pub(super) elements: Vec<(Name, Elements, Elements)>,
     /// Chains with other rules than before, or new ones.
     pub(super) rules: Vec<(Name, Chain)>,
-    pub(super) gone_chains: Vec<Name>,
+    pub(super) gone_chains: Vec<(Layer, Name)>,
     /// Sets that go, as they were.
     pub(super) gone_sets: Vec<(Name, Set)>,
 }
@@ -281,9 +296,8 @@ impl Difference {
         for (name, set) in self.new_sets {
             steps.push(Change::AddSet(name, set.without_elements()));
         }
-        for (name, hook) in self.new_chains {
-            let rules = Vec::new();
-            steps.push(Change::AddChain(name, Chain { hook, rules }));
+        for (name, chain) in self.new_chains {
+            steps.push(Change::AddChain(name, chain));
         }
         for (name, gone, joined) in self.elements {
             if !gone.is_empty() {
@@ -302,8 +316,8 @@ impl Difference {
             steps.push(Change::SetRules(name, chain));
         }
         // Chains that go may refer to each other, and maps that go to them.
-        let flush = self.gone_chains.iter().map(Name::clone).map(Change::Flush);
-        steps.extend(flush);
+        let flush = self.gone_chains.iter();
+        steps.extend(flush.map(|(layer, name)| Change::Flush(*layer, Name::clone(name))));
         for (name, set) in &self.gone_sets {
             if !set.elements.is_empty() {
                 let all = set.elements.iter();
@@ -311,17 +325,30 @@ impl Difference {
                 steps.push(Change::DeleteElements(Name::clone(name), all.collect()));
             }
         }
-        steps.extend(self.gone_chains.into_iter().map(Change::DeleteChain));
+        let gone = self.gone_chains.into_iter();
+        steps.extend(gone.map(|(layer, name)| Change::DeleteChain(layer, name)));
         let gone = self.gone_sets.into_iter();
         steps.extend(gone.map(|(name, set)| Change::DeleteSet(name, set.without_elements())));
         Changes { steps }
     }
 }
 
+impl Chain {
+    /// The same without its rules.
+    pub(super) fn without_rules(&self) -> Self {
+        Self {
+            layer: self.layer,
+            hook: self.hook,
+            rules: Vec::new(),
+        }
+    }
+}
+
 impl Set {
     /// A set of the same kind, without elements.
-    pub(super) fn without_elements(&self) -> Self {
+    pub(crate) fn without_elements(&self) -> Self {
         Self {
+            layer: self.layer,
             key: self.key.clone(),
             value: self.value.clone(),
             lookup: self.lookup,
@@ -343,7 +370,7 @@ impl Ruleset {
         };
         let chain_again = |(name, chain): (&Name, &Chain)| {
             let old = previous.chains.get(name);
-            old.is_some_and(|old| old.hook != chain.hook)
+            old.is_some_and(|old| (old.layer, old.hook) != (chain.layer, chain.hook))
         };
         // What is made again under its old name must be gone before, so everything goes.
         if self.sets.iter().any(set_again) || self.chains.iter().any(chain_again) {
@@ -366,16 +393,18 @@ impl Ruleset {
         for (name, chain) in &self.chains {
             let old = previous.chains.get(name);
             if old.is_none() {
-                difference.new_chains.push((Name::clone(name), chain.hook));
+                let made = chain.without_rules();
+                difference.new_chains.push((Name::clone(name), made));
             }
             let old = old.map(|old| old.rules.as_slice());
             if old.unwrap_or_default() != chain.rules {
                 difference.rules.push((Name::clone(name), chain.clone()));
             }
         }
-        let gone = previous.chains.keys();
-        let gone = gone.filter(|name| !self.chains.contains_key(*name));
-        difference.gone_chains = gone.map(Name::clone).collect();
+        let gone = previous.chains.iter();
+        let gone = gone.filter(|(name, _)| !self.chains.contains_key(*name));
+        let gone = gone.map(|(name, chain)| (chain.layer, Name::clone(name)));
+        difference.gone_chains = gone.collect();
         let gone = previous.sets.iter();
         let gone = gone.filter(|(name, _)| !self.sets.contains_key(*name));
         let gone = gone.map(|(name, set)| (Name::clone(name), set.clone()));
@@ -405,12 +434,12 @@ impl Ruleset {
                         set.elements.extend(elements.iter().cloned());
                     }
                 }
-                Change::Flush(name) => {
+                Change::Flush(_, name) => {
                     if let Some(chain) = self.chains.get_mut(name) {
                         chain.rules.clear();
                     }
                 }
-                Change::DeleteChain(name) => {
+                Change::DeleteChain(_, name) => {
                     self.chains.remove(name);
                 }
                 Change::DeleteSet(name, _) => {
@@ -448,7 +477,7 @@ impl Ruleset {
                 Change::DeleteSet(name, set) => {
                     self.sets.insert(Name::clone(name), set.clone());
                 }
-                Change::SetRules(..) | Change::Flush(_) | Change::DeleteChain(_) => {}
+                Change::SetRules(..) | Change::Flush(..) | Change::DeleteChain(..) => {}
             }
         }
         self.chains.extend(replaced);
@@ -456,7 +485,8 @@ impl Ruleset {
 }
 
 fn is_same_kind(old: &Set, new: &Set) -> bool {
-    old.key == new.key && old.value == new.value && old.lookup == new.lookup
+    let kind = |set: &Set| (set.layer, set.value.clone(), set.lookup);
+    kind(old) == kind(new) && old.key == new.key
 }
 
 /// The elements that leave and those that join; one whose value changes does both.

@@ -189,7 +189,8 @@ impl<'a> Edit<'a> {
         for (name, old) in self.chains {
             match (old, self.ruleset.chains.get(&name)) {
                 (None, Some(chain)) => {
-                    difference.new_chains.push((Name::clone(&name), chain.hook));
+                    let made = chain.without_rules();
+                    difference.new_chains.push((Name::clone(&name), made));
                     if !chain.rules.is_empty() {
                         difference.rules.push((name, chain.clone()));
                     }
@@ -199,8 +200,8 @@ impl<'a> Edit<'a> {
                     difference.rules.push((name, chain.clone()));
                 }
                 (Some(old), None) => {
-                    replaced.push((Name::clone(&name), old));
-                    difference.gone_chains.push(name);
+                    difference.gone_chains.push((old.layer, Name::clone(&name)));
+                    replaced.push((name, old));
                 }
                 _ => {}
             }

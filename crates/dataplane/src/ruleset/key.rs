@@ -17,6 +17,9 @@ pub enum KeyType {
     PeerSet,
     /// The name of an interface: 16 bytes, filled up with zeros.
     Interface,
+    /// An Ethernet address: 6 bytes, and 2 of padding where something follows. It is never the
+    /// last of several: the kernel would want the padding there as well.
+    Hardware,
     /// A port: 2 bytes, and 2 of padding where something follows.
     Port,
 }
@@ -28,6 +31,7 @@ impl KeyType {
         match self {
             Self::Address(IpFamily::V4) | Self::PeerSet => 4,
             Self::Address(IpFamily::V6) | Self::Interface => 16,
+            Self::Hardware => 6,
             Self::Port => 2,
         }
     }
@@ -231,6 +235,12 @@ pub fn interface(name: &str) -> Key {
         *to = from;
     }
     Key::one(&bytes)
+}
+
+/// An Ethernet address.
+#[must_use]
+pub fn hardware(address: [u8; 6]) -> Key {
+    Key::one(&address)
 }
 
 /// All ports from one to another.

@@ -19,6 +19,22 @@ pub struct Rule {
 pub enum Field {
     /// The interface that the packet came in by.
     Interface,
+    /// The port of a bridge that the frame is to go out by.
+    OutInterface,
+    /// What a frame carries: 2 bytes. Of one with a tag, that it has a tag.
+    EtherType,
+    /// The hardware address that a frame comes from.
+    HardwareSource,
+    /// The hardware address that a frame goes to.
+    HardwareDestination,
+    /// What an ARP packet is about: the types and lengths of its addresses, 6 bytes.
+    ArpKind,
+    /// The hardware address that the sender of an ARP packet says it has.
+    ArpSenderHardware,
+    /// The IPv4 address that the sender of an ARP packet says it has.
+    ArpSender,
+    /// The IPv6 address that a neighbour is asked for, or tells that it has.
+    NeighbourTarget,
     /// The family of the packet: 1 byte, the kernel's number.
     Family,
     /// The source address of the packet.
@@ -177,6 +193,18 @@ impl Rule {
 }
 
 impl Statement {
+    /// Lets the packet pass: this table has no objection.
+    #[must_use]
+    pub fn accept() -> Self {
+        Self::Go(Target::Accept)
+    }
+
+    /// Goes to a chain, and back.
+    #[must_use]
+    pub fn jump(chain: impl Into<Name>) -> Self {
+        Self::Go(Target::Jump(chain.into()))
+    }
+
     /// Goes to a chain and not back.
     #[must_use]
     pub fn goto(chain: impl Into<Name>) -> Self {

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ringfence_model::address::IpFamily;
 
 use super::{
-    Chain, Field, Hook, Key, KeyType, Lookup, Operand, Rule, Ruleset, Set, Statement, Target,
-    Value, ValueType,
+    Chain, Field, Hook, Key, KeyType, Layer, Lookup, Operand, Rule, Ruleset, Set, Statement,
+    Target, Value, ValueType,
 };
 
 impl fmt::Display for Ruleset {
@@ -17,7 +17,7 @@ impl fmt::Display for Ruleset {
                 ValueType::None => "set",
                 ValueType::Verdict | ValueType::Bytes(_) => "map",
             };
-            writeln!(f, "{kind} {name} {{")?;
+            writeln!(f, "{}{kind} {name} {{", table(set.layer))?;
             writeln!(f, "  {set}")?;
             for (key, value) in &set.elements {
                 writeln!(f, "  {}", Element { set, key, value })?;
@@ -25,11 +25,19 @@ impl fmt::Display for Ruleset {
             writeln!(f, "}}")?;
         }
         for (name, chain) in &self.chains {
-            writeln!(f, "chain {name} {{")?;
+            writeln!(f, "{}chain {name} {{", table(chain.layer))?;
             write!(f, "{chain}")?;
             writeln!(f, "}}")?;
         }
         Ok(())
+    }
+}
+
+/// The family of the table, where it is not the one that most is in.
+fn table(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Network => "",
+        Layer::Link => "bridge ",
     }
 }
 
@@ -61,6 +69,7 @@ fn type_name(part: KeyType) -> &'static str {
         KeyType::Address(IpFamily::V6) => "ipv6_addr",
         KeyType::PeerSet => "mark",
         KeyType::Interface => "ifname",
+        KeyType::Hardware => "ether_addr",
         KeyType::Port => "inet_service",
     }
 }
@@ -106,6 +115,7 @@ fn write_bytes(f: &mut fmt::Formatter<'_>, parts: &[KeyType], bytes: &[u8]) -> f
             KeyType::Address(_) => write_address(f, value)?,
             KeyType::PeerSet => write!(f, "{}", native(value))?,
             KeyType::Port => write!(f, "{}", number(value))?,
+            KeyType::Hardware => write_hardware(f, value)?,
             KeyType::Interface => {
                 let name: Vec<u8> = value
                     .iter()
@@ -115,6 +125,14 @@ fn write_bytes(f: &mut fmt::Formatter<'_>, parts: &[KeyType], bytes: &[u8]) -> f
                 write!(f, "\"{}\"", String::from_utf8_lossy(&name))?;
             }
         }
+    }
+    Ok(())
+}
+
+fn write_hardware(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    for (position, byte) in bytes.iter().enumerate() {
+        let colon = if position > 0 { ":" } else { "" };
+        write!(f, "{colon}{byte:02x}")?;
     }
     Ok(())
 }
@@ -146,6 +164,8 @@ impl fmt::Display for Chain {
                 Hook::Arriving => ("prerouting", "raw"),
                 Hook::Input => ("input", "filter"),
                 Hook::Forward => ("forward", "filter"),
+                Hook::Frame => ("prerouting", "-300"),
+                Hook::Carried => ("forward", "-300"),
             };
             writeln!(
                 f,
@@ -238,7 +258,8 @@ impl fmt::Display for Constant<'_> {
             | Field::Source(_)
             | Field::Destination(_)
             | Field::FirstDestination(_) => write_address(f, bytes),
-            Field::Interface => write_bytes(f, &[KeyType::Interface], bytes),
+            Field::Interface | Field::OutInterface => write_bytes(f, &[KeyType::Interface], bytes),
+            Field::EtherType | Field::ArpKind => write!(f, "{:#x}", number(bytes)),
             _ => write!(f, "{}", number(bytes)),
         }
     }
@@ -252,6 +273,14 @@ impl fmt::Display for Field {
         };
         match self {
             Self::Interface => f.write_str("iifname"),
+            Self::OutInterface => f.write_str("oifname"),
+            Self::EtherType => f.write_str("ether type"),
+            Self::HardwareSource => f.write_str("ether saddr"),
+            Self::HardwareDestination => f.write_str("ether daddr"),
+            Self::ArpKind => f.write_str("@nh,0,48"),
+            Self::ArpSenderHardware => f.write_str("arp saddr ether"),
+            Self::ArpSender => f.write_str("arp saddr ip"),
+            Self::NeighbourTarget => f.write_str("icmpv6 taddr"),
             Self::Family => f.write_str("meta nfproto"),
             Self::PacketSource(family) => write!(f, "{} saddr", ip(family)),
             Self::PacketDestination(family) => write!(f, "{} daddr", ip(family)),

@@ -92,9 +92,20 @@ struct Stage {
     seen: Vec<Arc<Seen>>,
 }
 
+/// Pods with links of their own, and pods on a bridge.
+const WIRINGS: [bool; 2] = [false, true];
+
+async fn shop(is_bridge: bool) -> Network {
+    let names = ["web", "db", "other"];
+    match is_bridge {
+        true => Network::on_bridge(&names).await,
+        false => Network::new(&names).await,
+    }
+}
+
 impl Stage {
-    async fn new() -> (Self, Enforcer) {
-        let network = Network::new(&["web", "db", "other"]).await;
+    async fn new(is_bridge: bool) -> (Self, Enforcer) {
+        let network = shop(is_bridge).await;
         let mut seen = Vec::new();
         for address in [v4, v6] {
             seen.push(serve(network.pod(DB), address(DB), PORT, address(WEB)));
@@ -162,21 +173,23 @@ async fn start_in(namespace: &Netns, network: &Network, extra: usize) -> Enforce
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_under_traffic_leak_and_lose_nothing() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let (stage, mut enforcer) = Stage::new().await;
-    for cycle in 1..=cycles() {
-        let (engine, node) = stage.network.engine(&[], &policies(cycle));
-        enforcer
-            .update(&engine, &node)
-            .await
-            .expect("a change is taken");
+    for is_bridge in WIRINGS {
+        let (stage, mut enforcer) = Stage::new(is_bridge).await;
+        for cycle in 1..=cycles() {
+            let (engine, node) = stage.network.engine(&[], &policies(cycle));
+            enforcer
+                .update(&engine, &node)
+                .await
+                .expect("a change is taken");
+        }
+        stage.check("changes");
     }
-    stage.check("changes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_that_follow_one_engine_under_traffic_leak_and_lose_nothing() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let (stage, mut enforcer) = Stage::new().await;
+    let (stage, mut enforcer) = Stage::new(false).await;
     let (mut engine, node) = stage.network.engine(&[], &policies(0));
     enforcer.update(&engine, &node).await.expect("it is taken");
     for cycle in 1..=cycles() {
@@ -204,33 +217,40 @@ async fn changes_that_follow_one_engine_under_traffic_leak_and_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn starting_again_with_the_old_table_in_place_leaks_and_loses_nothing() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let (stage, first) = Stage::new().await;
-    drop(first);
-    for cycle in 1..=cycles() {
-        // The same policies, and others.
-        drop(start(&stage.network, cycle / 2).await);
+    for is_bridge in WIRINGS {
+        let (stage, first) = Stage::new(is_bridge).await;
+        drop(first);
+        for cycle in 1..=cycles() {
+            // The same policies, and others.
+            drop(start(&stage.network, cycle / 2).await);
+        }
+        stage.check("restarts");
     }
-    stage.check("restarts");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_somebody_alters_again_and_again_is_repaired() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let network = Network::new(&["web", "db", "other"]).await;
-    let mut enforcer = start(&network, 0).await;
-    let namespace = network.node.netns();
-    for _ in 0..cycles() {
-        let stranger = Table::in_namespace(namespace, TableName::default()).unwrap();
-        stranger.delete().await.unwrap();
-        assert!(enforcer.repair().await.expect("it is repaired").is_some());
-        assert_eq!(enforcer.repair().await.expect("an answer"), None);
+    for is_bridge in WIRINGS {
+        let network = shop(is_bridge).await;
+        let mut enforcer = start(&network, 0).await;
+        let namespace = network.node.netns();
+        for _ in 0..cycles() {
+            let stranger = Table::in_namespace(namespace, TableName::default()).unwrap();
+            stranger.delete().await.unwrap();
+            assert!(enforcer.repair().await.expect("it is repaired").is_some());
+            assert_eq!(enforcer.repair().await.expect("an answer"), None);
+        }
+        serve_tcp(network.pod(DB), v4(DB), PORT);
+        assert!(is_dropped(network.pod(OTHER), v4(DB), PORT));
     }
-    serve_tcp(network.pod(DB), v4(DB), PORT);
-    assert!(is_dropped(network.pod(OTHER), v4(DB), PORT));
 }
 
 /// A process of its own that changes its policies as fast as it can, to be killed.
 const CHILD: &str = "RINGFENCE_FAULT_CHILD";
+
+/// Whether its pods are on a bridge.
+const CHILD_ON_BRIDGE: &str = "RINGFENCE_FAULT_CHILD_ON_BRIDGE";
 
 #[tokio::test]
 async fn the_process_that_is_killed_in_another_test() {
@@ -239,7 +259,8 @@ async fn the_process_that_is_killed_in_another_test() {
         return;
     };
     let namespace = Netns::open(&name).expect("the parent's namespace");
-    let network = Network::of_names(&["web", "db", "other"]);
+    let is_bridge = std::env::var(CHILD_ON_BRIDGE).is_ok();
+    let network = Network::of_names(&["web", "db", "other"], is_bridge);
     let mut enforcer = start_in(&namespace, &network, 0).await;
     println!("started");
     for cycle in 0.. {
@@ -259,7 +280,11 @@ fn spawn(stage: &Stage) -> Child {
         .name()
         .expect("it has a name")
         .to_owned();
-    Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if stage.network.is_bridge {
+        command.env(CHILD_ON_BRIDGE, "1");
+    }
+    command
         .args([
             "--exact",
             "the_process_that_is_killed_in_another_test",
@@ -275,7 +300,13 @@ fn spawn(stage: &Stage) -> Child {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killing_the_process_in_the_middle_of_its_work_leaks_and_loses_nothing() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let (stage, first) = Stage::new().await;
+    for is_bridge in WIRINGS {
+        kill_again_and_again(is_bridge).await;
+    }
+}
+
+async fn kill_again_and_again(is_bridge: bool) {
+    let (stage, first) = Stage::new(is_bridge).await;
     drop(first);
     for cycle in 0..2 * cycles() {
         let mut child = spawn(&stage);

@@ -62,7 +62,7 @@ async fn update(enforcer: &mut Enforcer, engine: &Engine, node: &Node) -> Applie
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_is_refused_closes_the_pods_that_it_is_for_and_no_others() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let (stage, mut enforcer) = Stage::new().await;
+    let (stage, mut enforcer) = Stage::new(false).await;
     for cycle in 1..=cycles() {
         let (engine, node) = stage.network.engine(&[], &with_many_ports(cycle));
         let name = take_the_name(&stage.network, &enforcer, &engine, &node).await;

@@ -296,6 +296,7 @@ async fn denials_that_nobody_read_in_time_are_counted_as_lost_and_are_denied_all
                 Event::Denied(_) => told += 1,
                 Event::Lost(some) => lost += u64::from(some),
                 Event::Overrun => overrun += 1,
+                Event::DeniedFrame(frame) => panic!("there is no bridge: {frame:?}"),
             }
             ControlFlow::Continue(())
         });
@@ -311,7 +312,7 @@ async fn denials_that_nobody_read_in_time_are_counted_as_lost_and_are_denied_all
                 ControlFlow::Continue(())
             }
             Event::Denied(_) => ControlFlow::Break(()),
-            Event::Overrun => ControlFlow::Continue(()),
+            Event::Overrun | Event::DeniedFrame(_) => ControlFlow::Continue(()),
         });
         tokio::time::timeout(patience, next).await.unwrap().unwrap();
         told += 1;

@@ -11,6 +11,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod bridge;
 mod icmp;
 mod log;
 #[path = "../support/network.rs"]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringfence_dataplane::compile::{Endpoint, Enforcement, Node};
+use ringfence_dataplane::compile::{Endpoint, Enforcement, Node, Port};
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::labels::Labels;
 use ringfence_model::policy::Policy;
@@ -78,6 +78,12 @@ impl Changing {
             if number % 3 > 0 {
                 Arc::make_mut(endpoint).interface = Some(format!("pod{number}"));
             }
+            if number % 3 > 1 {
+                Arc::make_mut(endpoint).port = Some(port(number));
+            }
+        }
+        if seed.is_multiple_of(2) {
+            node.bridges = vec![[2, 0, 0, 1, 0, 0]];
         }
         Self {
             engine: Engine::compile(&snapshot, Profile::default()),
@@ -164,6 +170,10 @@ impl Changing {
                     Some(_) => None,
                     None => Some(format!("pod{}", endpoint.pod.0 % 7)),
                 };
+                endpoint.port = match endpoint.port {
+                    Some(_) => None,
+                    None => Some(port(endpoint.pod.0 as usize % 5)),
+                };
                 "endpoint audited"
             }
             _ => NOTHING,
@@ -219,5 +229,14 @@ impl Changing {
             }
         }
         self.engine.replace_pod(id, pod);
+    }
+}
+
+/// The port of a bridge with this number.
+fn port(number: usize) -> Port {
+    let [.., high, low] = number.to_be_bytes();
+    Port {
+        name: format!("port{number}"),
+        hardware: [2, 0, 0, 0, high, low],
     }
 }

@@ -1,7 +1,7 @@
 //! A node and its pods: network namespaces that only reach each other.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use nlink::Connection;
 use nlink::netlink::Route;
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
-use nlink::netlink::link::VethLink;
+use nlink::netlink::link::{BridgeLink, VethLink};
 use nlink::netlink::namespace::Netns;
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
-use ringfence_dataplane::compile::Node;
+use ringfence_dataplane::compile::{Node, Port};
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::parse::{self, Input, Limits};
 use ringfence_model::snapshot::Snapshot;
@@ -57,6 +57,8 @@ impl Drop for Namespace {
 pub(crate) struct Network {
     pub(crate) node: Namespace,
     pub(crate) pods: Vec<(&'static str, Namespace)>,
+    /// Whether pods share a bridge; otherwise each has a link of its own.
+    pub(crate) is_bridge: bool,
 }
 
 /// Every pod `n` has the addresses 10.9.n.2 and fd00:9:n::2.
@@ -66,6 +68,39 @@ pub(crate) fn v4(pod: usize) -> IpAddr {
 
 pub(crate) fn v6(pod: usize) -> IpAddr {
     format!("fd00:9:{:x}::2", pod + 1).parse().unwrap()
+}
+
+/// The bridge that pods share.
+pub(crate) const BRIDGE: &str = "cni0";
+pub(crate) const BRIDGE_HARDWARE: [u8; 6] = [2, 0, 0, 0, 1, 0];
+
+/// The hardware address of a pod on it.
+pub(crate) fn hardware(pod: usize) -> [u8; 6] {
+    [2, 0, 0, 0, 0, u8::try_from(pod).unwrap()]
+}
+
+/// Says of a node's pods that they are on the bridge.
+fn bridged(node: &mut Node) {
+    for endpoint in &mut node.endpoints {
+        let endpoint = Arc::make_mut(endpoint);
+        let Some(name) = endpoint.interface.take() else {
+            continue;
+        };
+        let pod = name.strip_prefix("pod").unwrap().parse().unwrap();
+        let hardware = hardware(pod);
+        endpoint.port = Some(Port { name, hardware });
+        endpoint.interface = Some(BRIDGE.to_owned());
+    }
+    node.bridges = vec![BRIDGE_HARDWARE];
+}
+
+/// All pods of a bridge are in one network.
+async fn set_up(links: &Connection<Route>, name: &str, v4: Ipv4Addr, v6: Ipv6Addr) {
+    let v4 = Ipv4Address::new(name, v4, 16);
+    links.add_address(v4).await.unwrap();
+    let v6 = Ipv6Address::new(name, v6, 32).nodad();
+    links.add_address(v6).await.unwrap();
+    links.set_link_up(name).await.unwrap();
 }
 
 /// Addresses are ours as soon as they are set; nobody else could have them.
@@ -116,15 +151,66 @@ impl Network {
             inner.add_route(route).await.unwrap();
             pods.push((*name, pod));
         }
-        Self { node, pods }
+        Self {
+            node,
+            pods,
+            is_bridge: false,
+        }
+    }
+
+    /// The same pods on one bridge, whose address is 10.9.255.254 and fd00:9:ffff::1.
+    pub(crate) async fn on_bridge(names: &[&'static str]) -> Self {
+        let node = Namespace::new();
+        let sysctl = node.netns().sysctl();
+        sysctl.set("net.ipv4.ip_forward", "1").unwrap();
+        sysctl.set("net.ipv6.conf.all.forwarding", "1").unwrap();
+        for family in ["ip", "ip6"] {
+            let key = format!("net.bridge.bridge-nf-call-{family}tables");
+            sysctl.set(&key, "1").expect("the kernel has br_netfilter");
+        }
+        without_address_detection(&sysctl);
+        let links = node.links();
+        let bridge = BridgeLink::new(BRIDGE).address(BRIDGE_HARDWARE);
+        links.add_link(bridge).await.unwrap();
+        let (v4_node, v6_node) = ("10.9.255.254".parse(), "fd00:9:ffff::1".parse());
+        let (v4_node, v6_node) = (v4_node.unwrap(), v6_node.unwrap());
+        set_up(&links, BRIDGE, v4_node, v6_node).await;
+        let mut pods = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let pod = Namespace::new();
+            without_address_detection(&pod.netns().sysctl());
+            let outer = format!("pod{index}");
+            let veth = VethLink::new(&outer, "eth0").peer_netns_fd(pod.netns());
+            let veth = veth.peer_address(hardware(index));
+            links.add_link(veth).await.unwrap();
+            links.set_link_master(&*outer, BRIDGE).await.unwrap();
+            links.set_link_up(&*outer).await.unwrap();
+            let inner = pod.links();
+            let (IpAddr::V4(own_v4), IpAddr::V6(own_v6)) = (v4(index), v6(index)) else {
+                unreachable!()
+            };
+            set_up(&inner, "eth0", own_v4, own_v6).await;
+            inner.set_link_up("lo").await.unwrap();
+            let route = Ipv4Route::default_route().gateway(v4_node);
+            inner.add_route(route).await.unwrap();
+            let route = Ipv6Route::default_route().gateway(v6_node);
+            inner.add_route(route).await.unwrap();
+            pods.push((*name, pod));
+        }
+        Self {
+            node,
+            pods,
+            is_bridge: true,
+        }
     }
 
     /// The names alone, for what is said of pods whose namespaces somebody else has.
-    pub(crate) fn of_names(names: &[&'static str]) -> Self {
+    pub(crate) fn of_names(names: &[&'static str], is_bridge: bool) -> Self {
         let pods = names.iter().map(|name| (*name, Namespace(None)));
         Self {
             node: Namespace(None),
             pods: pods.collect(),
+            is_bridge,
         }
     }
 
@@ -175,6 +261,9 @@ impl Network {
             let mut pods = 0..self.pods.len();
             let index = pods.find(|index| endpoint.addresses.contains(&v4(*index)));
             Arc::make_mut(endpoint).interface = index.map(|index| format!("pod{index}"));
+        }
+        if self.is_bridge {
+            bridged(&mut node);
         }
         (Engine::compile(&snapshot, Profile::default()), node)
     }

@@ -9,7 +9,7 @@ use nlink::netlink::link::BridgePortConfig;
 use nlink::netlink::neigh::Neighbor;
 use nlink::netlink::types::addr::Scope;
 use nlink::netlink::types::route::{RouteScope, RouteType};
-use nlink::{Connection, Ipv4Address, Ipv4Route, Ipv6Address, Ipv6Route};
+use nlink::{Connection, FdbEntryBuilder, Ipv4Address, Ipv4Route, Ipv6Address, Ipv6Route};
 
 use super::plan::{Interface, Route};
 use crate::error::LabError;
@@ -185,14 +185,20 @@ impl Editing<'_> {
                     .await;
                 joined.map_err(refused)?;
             }
-            if wanted.hairpin {
-                let port = BridgePortConfig::new().hairpin(true);
-                let set = self.routes.set_bridge_port_by_index(index, port).await;
-                set.map_err(refused)?;
+            let port = BridgePortConfig::new()
+                .hairpin(wanted.hairpin)
+                .learning(wanted.behind.is_none());
+            let set = self.routes.set_bridge_port_by_index(index, port).await;
+            set.map_err(refused)?;
+            if let Some(hardware) = wanted.behind {
+                let behind = FdbEntryBuilder::new(hardware).ifindex(index);
+                let added = self.routes.replace_fdb(behind.static_().sticky()).await;
+                added.map_err(refused)?;
             }
         }
         self.known.has.bridge = wanted.bridge;
         self.known.has.hairpin = wanted.hairpin;
+        self.known.has.behind = wanted.behind;
         Ok(())
     }
 

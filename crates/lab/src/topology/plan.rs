@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use ringfence_dataplane::compile::{HardwareAddress, Port};
 use ringfence_model::address::IpFamily;
 use ringfence_model::snapshot::PodId;
 
@@ -37,6 +38,8 @@ pub struct Plan {
     /// The interface of the node that each pod is behind: its own, or the bridge that it shares;
     /// a host-networked pod is behind none.
     pub interfaces: Vec<Option<String>>,
+    /// The port of that bridge that each pod alone is behind.
+    pub ports: Vec<Option<Port>>,
     /// The namespace of everything outside the cluster.
     pub world: usize,
     /// Which pod is in which namespace.
@@ -86,18 +89,21 @@ pub struct Interface {
     /// Its name.
     pub name: String,
     /// Its hardware address, where it matters.
-    pub hardware: Option<[u8; 6]>,
+    pub hardware: Option<HardwareAddress>,
     /// The bridge that it is a port of.
     pub bridge: Option<&'static str>,
     /// Whether that bridge may send out here what came in here: a pod that reaches itself
     /// through a Service needs it.
     pub hairpin: bool,
+    /// The hardware address that alone is behind this port of a bridge. The bridge learns no
+    /// other from what comes in here, and this one nowhere else.
+    pub behind: Option<HardwareAddress>,
     /// Its addresses with the length of their network.
     pub addresses: Vec<(IpAddr, u8)>,
     /// Where it leads.
     pub routes: Vec<Route>,
     /// The hardware addresses of neighbours that are not asked for theirs.
-    pub neighbours: Vec<(IpAddr, [u8; 6])>,
+    pub neighbours: Vec<(IpAddr, HardwareAddress)>,
 }
 
 /// A route through an interface.
@@ -158,6 +164,15 @@ impl Plan {
         number
     }
 
+    /// The hardware addresses of a node's bridges, by its index in the schedule.
+    #[must_use]
+    pub fn bridges(&self, node: usize) -> Vec<HardwareAddress> {
+        let number = self.nodes.get(node);
+        let namespace = number.and_then(|number| self.namespaces.get(number));
+        let bridges = namespace.into_iter().flat_map(|it| &it.bridges);
+        bridges.filter_map(|bridge| bridge.hardware).collect()
+    }
+
     /// Every interface that there is to be, by its namespace and its name.
     pub(super) fn interfaces_by_name(&self) -> BTreeMap<(usize, &str), &Interface> {
         let bridges = self.namespaces.iter().flat_map(|(number, namespace)| {
@@ -192,6 +207,7 @@ impl Plan {
             if pod.host_network {
                 self.pods.push(node);
                 self.interfaces.push(None);
+                self.ports.push(None);
                 continue;
             }
             let name = format!("{}/{}", snapshot.namespace(pod.namespace).name, pod.name);
@@ -215,25 +231,31 @@ impl Plan {
             };
             self.seats.insert(seat, namespace);
             let interface = format!("pod{namespace}");
+            let hardware = pod_hardware(namespace);
             let (own, nodes) = match cni {
                 Cni::Routed => routed(&pod.addresses, on, &interface),
-                Cni::Bridge => bridged(schedule, &pod.addresses, on, &interface),
+                Cni::Bridge => bridged(schedule, &pod.addresses, on, &interface, hardware),
             };
             linked.push(Linked {
                 pod: id,
                 link: self.links.len(),
             });
-            self.interfaces.push(Some(match cni {
-                Cni::Routed => interface.clone(),
-                Cni::Bridge => POD_BRIDGE.to_owned(),
-            }));
+            let (interface, port) = match cni {
+                Cni::Routed => (interface, None),
+                Cni::Bridge => {
+                    let name = interface;
+                    (POD_BRIDGE.to_owned(), Some(Port { name, hardware }))
+                }
+            };
+            self.interfaces.push(Some(interface));
+            self.ports.push(port);
             self.pods.push(namespace);
             self.links.push(Link {
                 first: (node, nodes),
                 second: (
                     namespace,
                     Interface {
-                        hardware: Some(pod_hardware(namespace)),
+                        hardware: Some(hardware),
                         ..own
                     },
                 ),
@@ -430,7 +452,7 @@ pub(crate) fn full_length(address: IpAddr) -> u8 {
 }
 
 /// A local hardware address with this number; `kind` has its second bit set.
-pub(super) fn hardware_address(kind: u8, number: usize) -> [u8; 6] {
+pub(super) fn hardware_address(kind: u8, number: usize) -> HardwareAddress {
     let number = u32::try_from(number).unwrap_or(u32::MAX);
     let [a, b, c, d] = number.to_be_bytes();
     [kind, 0, a, b, c, d]

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use ringfence_dataplane::compile::HardwareAddress;
 use ringfence_model::address::{IpFamily, from_number, to_number};
 
 use super::plan::{
@@ -14,7 +15,7 @@ use crate::schedule::{Schedule, ScheduledNode};
 const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
 const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
 /// As Calico has it: every pod's gateway has the same hardware address, also on a bridge.
-pub(super) const NODE_HARDWARE: [u8; 6] = [0xee; 6];
+pub(super) const NODE_HARDWARE: HardwareAddress = [0xee; 6];
 pub(super) const POD_BRIDGE: &str = "cni0";
 
 /// The gateway of a pod with this address, and the length of the gateway's network.
@@ -74,6 +75,7 @@ pub(super) fn bridged(
     addresses: &[IpAddr],
     node: Option<&ScheduledNode>,
     interface: &str,
+    hardware: HardwareAddress,
 ) -> (Interface, Interface) {
     let mut pods_end = Interface {
         name: UPLINK.to_owned(),
@@ -109,6 +111,7 @@ pub(super) fn bridged(
         name: interface.to_owned(),
         bridge: Some(POD_BRIDGE),
         hairpin: true,
+        behind: Some(hardware),
         ..Interface::default()
     };
     (pods_end, port)
@@ -130,6 +133,6 @@ pub(super) fn bridge_address(
 }
 
 /// The hardware address of the pod in a namespace with this number.
-pub(super) fn pod_hardware(namespace: usize) -> [u8; 6] {
+pub(super) fn pod_hardware(namespace: usize) -> HardwareAddress {
     hardware_address(0x02, namespace)
 }

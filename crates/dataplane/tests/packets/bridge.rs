@@ -1,0 +1,447 @@
+//! Frames between pods of one bridge, from a pod that may make any frame it likes.
+
+use std::io::{IoSlice, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use etherparse::{ArpOperation, ArpPacket, PacketBuilder};
+use nix::sys::socket::{LinkAddr, MsgFlags, sendmsg};
+use nlink::netlink::namespace::Netns;
+use ringfence_dataplane::compile::Node;
+use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
+use ringfence_engine::Engine;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::network::{
+    Network, connect, count_udp, echoes, hardware, is_dropped, serve_tcp, serve_udp, udp,
+    udp_echoes, v4, v6,
+};
+use super::{DB, DENY_ALL, OTHER, WEB, both, with_allow};
+
+/// What the frames carry that should not arrive.
+const TEXT: &[u8] = b"a stowaway on the bridge";
+
+/// How long frames are waited for that should not come.
+const WHILE: Duration = Duration::from_millis(300);
+
+const EVERYBODY: [u8; 6] = [0xff; 6];
+const NOBODY: [u8; 6] = [2, 0, 0, 0, 9, 9];
+
+async fn shop() -> Network {
+    let network = Network::on_bridge(&["web", "db", "other"]).await;
+    for address in both() {
+        serve_tcp(network.pod(DB), address(DB), 5432);
+        serve_udp(network.pod(DB), address(DB), 53);
+        for pod in [WEB, OTHER] {
+            let control = connect(network.pod(pod), address(DB), 5432);
+            assert!(control.is_some(), "without rules everything arrives");
+        }
+    }
+    network
+}
+
+/// The address of the bridge in the family of this.
+fn node_address(address: fn(usize) -> IpAddr) -> IpAddr {
+    match address(0) {
+        IpAddr::V4(_) => "10.9.255.254".parse().unwrap(),
+        IpAddr::V6(_) => "fd00:9:ffff::1".parse().unwrap(),
+    }
+}
+
+fn compiled(network: &Network, policies: &str) -> (Engine, Node) {
+    let (engine, mut node) = network.engine(&[], policies);
+    node.addresses = both().map(node_address).to_vec();
+    (engine, node)
+}
+
+async fn start(network: &Network, engine: &Engine, node: &Node) -> Enforcer {
+    let namespace = network.node.netns();
+    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
+    let connections = Connections::in_namespace(namespace).unwrap();
+    let started = Enforcer::start(table, connections, engine, node).await;
+    started.expect("the ruleset is taken").0
+}
+
+async fn enforce(network: &Network, policies: &str) -> Enforcer {
+    let (engine, node) = compiled(network, policies);
+    start(network, &engine, &node).await
+}
+
+/// What sends frames out of a pod as they are, and what sees all that come.
+struct Wire {
+    socket: Socket,
+    interface: LinkAddr,
+}
+
+impl Wire {
+    fn of(namespace: &Netns) -> Self {
+        // ETH_P_ALL, in the byte order of the network.
+        let everything = Protocol::from(i32::from(3_u16.to_be()));
+        let made = namespace.run(|| {
+            let interfaces = nix::ifaddrs::getifaddrs().unwrap();
+            let mut own = interfaces.filter(|it| it.interface_name == "eth0");
+            let interface = own.find_map(|it| it.address?.as_link_addr().copied());
+            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(everything));
+            (socket.unwrap(), interface.expect("there is eth0"))
+        });
+        let (socket, interface) = made.unwrap();
+        socket.set_read_timeout(Some(WHILE)).unwrap();
+        Self { socket, interface }
+    }
+
+    fn send(&self, frame: &[u8]) {
+        let frame = [IoSlice::new(frame)];
+        let (socket, to) = (self.socket.as_raw_fd(), Some(&self.interface));
+        sendmsg(socket, &frame, &[], MsgFlags::empty(), to).unwrap();
+    }
+
+    /// Whether a frame with this text comes.
+    fn comes(&self, text: &[u8]) -> bool {
+        let mut buffer = [0; 2048];
+        while let Ok(length) = (&self.socket).read(&mut buffer) {
+            let frame = &buffer[..length];
+            if frame.windows(text.len()).any(|some| some == text) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// A UDP packet to port 53 in a frame.
+fn packet(hardware: ([u8; 6], [u8; 6]), from: IpAddr, to: IpAddr, text: &[u8]) -> Vec<u8> {
+    let frame = PacketBuilder::ethernet2(hardware.0, hardware.1);
+    let frame = match (from, to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => frame.ipv4(from.octets(), to.octets(), 64),
+        (IpAddr::V6(from), IpAddr::V6(to)) => frame.ipv6(from.octets(), to.octets(), 64),
+        _ => panic!("{from} and {to} are of two families"),
+    };
+    let frame = frame.udp(40_000, 53);
+    let mut bytes = Vec::with_capacity(frame.size(text.len()));
+    frame.write(&mut bytes, text).unwrap();
+    bytes
+}
+
+/// The same with something between the Ethernet header and the packet.
+fn with(between: &[u8], frame: &[u8]) -> Vec<u8> {
+    let (addresses, rest) = frame.split_at(12);
+    [addresses, between, rest].concat()
+}
+
+/// A frame that says that a pod with this address has that hardware address.
+fn arp(sender: ([u8; 6], IpAddr), own: [u8; 6], to: ([u8; 6], IpAddr)) -> Vec<u8> {
+    let (IpAddr::V4(from), IpAddr::V4(about)) = (sender.1, to.1) else {
+        panic!("ARP is about IPv4")
+    };
+    let arp = ArpPacket::new(
+        etherparse::ArpHardwareId::ETHERNET,
+        etherparse::EtherType::IPV4,
+        ArpOperation::REPLY,
+        &sender.0,
+        &from.octets(),
+        &to.0,
+        &about.octets(),
+    );
+    let frame = PacketBuilder::ethernet2(own, to.0).arp(arp.unwrap());
+    let mut bytes = Vec::new();
+    frame.write(&mut bytes).unwrap();
+    bytes.extend(TEXT);
+    bytes
+}
+
+/// What neighbours tell each other: a type, the address it is about, and where it comes from.
+fn icmpv6(kind: u8, target: IpAddr, from: IpAddr, own: [u8; 6], to: ([u8; 6], IpAddr)) -> Vec<u8> {
+    let (IpAddr::V6(target), IpAddr::V6(from), IpAddr::V6(about)) = (target, from, to.1) else {
+        panic!("neighbour discovery is about IPv6")
+    };
+    let mut said = target.octets().to_vec();
+    said.extend(TEXT);
+    let header = [0x60, 0, 0, 0];
+    let frame = PacketBuilder::ethernet2(own, to.0).ipv6(from.octets(), about.octets(), 255);
+    let frame = frame.icmpv6_raw(kind, 0, header);
+    let mut bytes = Vec::new();
+    frame.write(&mut bytes, &said).unwrap();
+    bytes
+}
+
+fn link_local(pod: usize) -> IpAddr {
+    let [a, b, c, d, e, f] = hardware(pod);
+    let end = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+    let mut address = [0; 16];
+    address[..2].copy_from_slice(&[0xfe, 0x80]);
+    address[8..].copy_from_slice(&end);
+    IpAddr::from(address)
+}
+
+/// Frames by which `OTHER` reaches `DB`, to which nothing is allowed.
+fn past_policies() -> Vec<(&'static str, Vec<u8>)> {
+    let direct = (hardware(OTHER), hardware(DB));
+    let mut frames = Vec::new();
+    for address in both() {
+        let plain = packet(direct, address(OTHER), address(DB), TEXT);
+        frames.extend([
+            ("plain", plain.clone()),
+            ("802.1Q, tag 0", with(&[0x81, 0, 0, 0], &plain)),
+            ("802.1Q, tag 5", with(&[0x81, 0, 0, 5], &plain)),
+            ("802.1ad, tag 0", with(&[0x88, 0xa8, 0, 0], &plain)),
+            ("802.1ad, tag 7", with(&[0x88, 0xa8, 0, 7], &plain)),
+            ("two tags", with(&[0x88, 0xa8, 0, 7, 0x81, 0, 0, 0], &plain)),
+            (
+                "two tags of one kind",
+                with(&[0x81, 0, 0, 0, 0x81, 0, 0, 0], &plain),
+            ),
+            (
+                "PPPoE",
+                with(&[0x88, 0x64, 0x11, 0, 0, 1, 0, 60, 0, 0x21], &plain),
+            ),
+            ("MPLS", with(&[0x88, 0x47, 0, 1, 0x01, 0x40], &plain)),
+            ("an experiment", with(&[0x88, 0xb5], &plain)),
+            ("its length alone", with(&[0, 60], &plain)),
+        ]);
+        // Allowed to `web`, and so tried in its name.
+        let from_web = |own| packet((own, hardware(DB)), address(WEB), address(DB), TEXT);
+        frames.push(("another's address", from_web(hardware(OTHER))));
+        frames.push(("all of another's", from_web(hardware(WEB))));
+        // What may be sent, to who is not meant.
+        let outside: IpAddr = match address(OTHER) {
+            IpAddr::V4(_) => "203.0.113.9".parse().unwrap(),
+            IpAddr::V6(_) => "2001:db8::9".parse().unwrap(),
+        };
+        for (what, to) in [
+            ("to everybody", EVERYBODY),
+            ("to nobody", NOBODY),
+            ("to a group", [1, 0, 0x5e, 0, 0, 0xfb]),
+            ("another's hardware address", hardware(DB)),
+        ] {
+            frames.push((
+                what,
+                packet((hardware(OTHER), to), address(OTHER), outside, TEXT),
+            ));
+        }
+    }
+    for (what, to) in [
+        ("everybody", "255.255.255.255"),
+        ("everybody of the network", "10.9.255.255"),
+        ("a group", "224.0.0.251"),
+        ("a group over IPv6", "ff02::fb"),
+        ("all hosts over IPv6", "ff02::1"),
+    ] {
+        let to: IpAddr = to.parse().unwrap();
+        let from = if to.is_ipv4() { v4(OTHER) } else { v6(OTHER) };
+        let group = match to {
+            IpAddr::V4(_) => EVERYBODY,
+            IpAddr::V6(to) => {
+                let [.., a, b, c, d] = to.octets();
+                [0x33, 0x33, a, b, c, d]
+            }
+        };
+        frames.push((what, packet((hardware(OTHER), group), from, to, TEXT)));
+    }
+    frames
+}
+
+/// Frames by which `OTHER` says that it is somebody else.
+fn lies() -> Vec<(&'static str, Vec<u8>)> {
+    let own = hardware(OTHER);
+    let arp_to = (hardware(DB), v4(DB));
+    let to = (hardware(DB), v6(DB));
+    let all = ([0x33, 0x33, 0, 0, 0, 1], "ff02::1".parse().unwrap());
+    let none = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    vec![
+        (
+            "ARP for another's address",
+            arp((own, v4(WEB)), own, arp_to),
+        ),
+        (
+            "ARP as another",
+            arp((hardware(WEB), v4(WEB)), hardware(WEB), arp_to),
+        ),
+        (
+            "ARP from another's frame",
+            arp((own, v4(OTHER)), hardware(WEB), arp_to),
+        ),
+        (
+            "ARP with another's hardware",
+            arp((hardware(WEB), v4(OTHER)), own, arp_to),
+        ),
+        (
+            "ARP as the node",
+            arp((own, Ipv4Addr::new(10, 9, 255, 254).into()), own, arp_to),
+        ),
+        (
+            "that it has another's address",
+            icmpv6(136, v6(WEB), v6(OTHER), own, to),
+        ),
+        ("that to all", icmpv6(136, v6(WEB), v6(OTHER), own, all)),
+        (
+            "that from its link",
+            icmpv6(136, v6(WEB), link_local(OTHER), own, to),
+        ),
+        (
+            "that another's link is its own",
+            icmpv6(136, link_local(WEB), link_local(OTHER), own, to),
+        ),
+        ("asking as another", icmpv6(135, v6(DB), v6(WEB), own, to)),
+        (
+            "asking from another's link",
+            icmpv6(135, v6(DB), link_local(WEB), own, to),
+        ),
+        (
+            "asking whether it is free",
+            icmpv6(135, v6(WEB), none, own, all),
+        ),
+        (
+            "that it is a router",
+            icmpv6(134, none, link_local(OTHER), own, all),
+        ),
+        (
+            "that another is nearer",
+            icmpv6(137, v6(WEB), link_local(OTHER), own, to),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_policies_allow_passes_a_bridge_and_nothing_else() {
+    let network = shop().await;
+    let mut enforcer = enforce(&network, &with_allow()).await;
+    for address in both() {
+        // Whom they asked for before is forgotten, and asked for again.
+        for pod in [WEB, DB] {
+            forget_neighbours(network.pod(pod)).await;
+        }
+        let mut stream = connect(network.pod(WEB), address(DB), 5432).expect("allowed");
+        assert!(echoes(&mut stream));
+        assert!(is_dropped(network.pod(OTHER), address(DB), 5432));
+        let socket = udp(network.pod(WEB), address(WEB));
+        assert!(udp_echoes(&socket, address(DB), 53));
+        let socket = udp(network.pod(OTHER), address(OTHER));
+        assert!(!udp_echoes(&socket, address(DB), 53));
+        // Its own node it reaches.
+        let node = node_address(address);
+        serve_udp(network.node.netns(), node, 99);
+        forget_neighbours(network.pod(OTHER)).await;
+        assert!(udp_echoes(&socket, node, 99), "{node}");
+    }
+    let (engine, node) = compiled(&network, "");
+    enforcer.update(&engine, &node).await.unwrap();
+    for address in both() {
+        let stream = connect(network.pod(OTHER), address(DB), 5432);
+        assert!(stream.is_some(), "nobody is isolated any more");
+    }
+}
+
+async fn forget_neighbours(pod: &Netns) {
+    let links = nlink::Connection::<nlink::netlink::Route>::new_in(pod).unwrap();
+    for neighbour in links.get_neighbors().await.unwrap() {
+        if let Some(address) = neighbour.destination().copied() {
+            let known = nlink::netlink::neigh::Neighbor::with_index(neighbour.ifindex(), address);
+            links.del_neighbor_if_exists(known).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_frame_of_a_pod_gets_past_the_policies() {
+    let network = shop().await;
+    let (from, to) = (Wire::of(network.pod(OTHER)), Wire::of(network.pod(DB)));
+    for (what, frame) in past_policies() {
+        from.send(&frame);
+        assert!(to.comes(TEXT), "{what}: without rules it arrives");
+    }
+    let _enforcer = enforce(&network, &with_allow()).await;
+    while to.comes(TEXT) {}
+    for (what, frame) in past_policies() {
+        from.send(&frame);
+        assert!(!to.comes(TEXT), "{what}");
+    }
+    // The way is open all the same.
+    let web = Wire::of(network.pod(WEB));
+    for address in both() {
+        let own = (hardware(WEB), hardware(DB));
+        web.send(&packet(own, address(WEB), address(DB), TEXT));
+        assert!(to.comes(TEXT));
+    }
+}
+
+#[tokio::test]
+async fn no_pod_says_that_it_is_somebody_else() {
+    let network = shop().await;
+    let (from, to) = (Wire::of(network.pod(OTHER)), Wire::of(network.pod(DB)));
+    for (what, lie) in lies() {
+        from.send(&lie);
+        assert!(to.comes(TEXT), "{what}: without rules it arrives");
+    }
+    let _enforcer = enforce(&network, &with_allow()).await;
+    while to.comes(TEXT) {}
+    for (what, lie) in lies() {
+        from.send(&lie);
+        assert!(!to.comes(TEXT), "{what}");
+    }
+    let own = hardware(OTHER);
+    let (of_v4, of_v6) = ((hardware(DB), v4(DB)), (hardware(DB), v6(DB)));
+    for (what, truth) in [
+        ("ARP", arp((own, v4(OTHER)), own, of_v4)),
+        (
+            "that it has its address",
+            icmpv6(136, v6(OTHER), v6(OTHER), own, of_v6),
+        ),
+        ("asking", icmpv6(135, v6(DB), v6(OTHER), own, of_v6)),
+        (
+            "asking from its link",
+            icmpv6(135, v6(DB), link_local(OTHER), own, of_v6),
+        ),
+    ] {
+        from.send(&truth);
+        assert!(to.comes(TEXT), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn no_frame_for_bridges_alone_reaches_the_node_past_the_policies() {
+    let network = shop().await;
+    let from = Wire::of(network.pod(OTHER));
+    let node = node_address(v4);
+    let come = count_udp(network.node.netns(), node, 53);
+    let outside: IpAddr = "198.51.100.7".parse().unwrap();
+    // LLDP: what bridges tell their neighbours is not carried on.
+    let to_bridges = [1, 0x80, 0xc2, 0, 0, 0x0e];
+    let frame = packet((hardware(OTHER), to_bridges), outside, node, TEXT);
+    let arrives = || {
+        let before = come.load(Ordering::SeqCst);
+        (0..5).any(|_| {
+            from.send(&frame);
+            std::thread::sleep(Duration::from_millis(60));
+            come.load(Ordering::SeqCst) > before
+        })
+    };
+    assert!(arrives(), "without rules it arrives");
+    let _enforcer = enforce(&network, DENY_ALL).await;
+    assert!(!arrives());
+}
+
+#[tokio::test]
+async fn a_port_that_no_pod_is_known_behind_is_closed() {
+    let network = shop().await;
+    let (engine, mut node) = compiled(&network, "");
+    let (others, _): (Vec<_>, Vec<_>) = node
+        .endpoints
+        .iter()
+        .cloned()
+        .partition(|endpoint| !endpoint.addresses.contains(&v4(OTHER)));
+    let all = std::mem::replace(&mut node.endpoints, others);
+    let mut enforcer = start(&network, &engine, &node).await;
+    let (from, to) = (Wire::of(network.pod(OTHER)), Wire::of(network.pod(DB)));
+    for (what, frame) in past_policies().into_iter().chain(lies()) {
+        from.send(&frame);
+        assert!(!to.comes(TEXT), "{what}");
+    }
+    node.endpoints = all;
+    enforcer.update(&engine, &node).await.unwrap();
+    for address in both() {
+        let stream = connect(network.pod(OTHER), address(DB), 5432);
+        assert!(stream.is_some(), "nobody is isolated");
+    }
+}
