@@ -20,7 +20,7 @@ const NUMBERED: u16 = 1;
 /// `NFULA_HWHEADER`: the Ethernet header of the frame.
 const HARDWARE: u16 = 16;
 /// `NFULA_VLAN`, and in it `NFULA_VLAN_PROTO`: the tag that was taken off the frame.
-const TAG: u16 = 18;
+const TAG: u16 = 20;
 const TAG_TYPE: u16 = 1;
 /// The bit that says that an attribute holds others.
 const NESTED: u16 = 1 << 15;

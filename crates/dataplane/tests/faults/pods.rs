@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nlink::netlink::namespace::Netns;
-use ringfence_dataplane::compile::Node;
+use ringfence_dataplane::compile::{Node, Port};
 use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use ringfence_engine::Engine;
 
 use crate::network::{Network, udp, udp_echoes, v4, v6, when_usable};
 use crate::traffic::{Flow, Seen, serve};
-use crate::{DB, ONE_AT_A_TIME, OTHER, PORT, WEB, cycles};
+use crate::{DB, ONE_AT_A_TIME, OTHER, PORT, WEB, WIRINGS, cycles, shop};
 
 /// Where the pod in question asks; `other` asks on [`PORT`] all the while.
 const ASKED: u16 = 54;
@@ -74,8 +74,8 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new() -> Self {
-        let network = Network::new(&["web", "db", "other"]).await;
+    async fn new(is_bridge: bool) -> Self {
+        let network = shop(is_bridge).await;
         let (mut others, mut asking) = (Vec::new(), Vec::new());
         for address in [v4, v6] {
             let seen = serve(network.pod(DB), address(DB), PORT, address(OTHER));
@@ -187,7 +187,13 @@ async fn update(enforcer: &mut Enforcer, engine: &Engine, node: &Node) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_that_sends_before_it_is_known_gets_nothing_through_until_its_policies_hold() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let mut stage = Stage::new().await;
+    for is_bridge in WIRINGS {
+        send_before_it_is_known(is_bridge).await;
+    }
+}
+
+async fn send_before_it_is_known(is_bridge: bool) {
+    let mut stage = Stage::new(is_bridge).await;
     let (engine, node) = stage.cluster("web", true);
     let mut before = node.clone();
     before
@@ -211,7 +217,13 @@ async fn a_pod_that_sends_before_it_is_known_gets_nothing_through_until_its_poli
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_that_gets_the_address_of_another_gets_none_of_its_connections() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let mut stage = Stage::new().await;
+    for is_bridge in WIRINGS {
+        get_an_address_of_another(is_bridge).await;
+    }
+}
+
+async fn get_an_address_of_another(is_bridge: bool) {
+    let mut stage = Stage::new(is_bridge).await;
     let (engine, node) = stage.cluster("web", true);
     let mut enforcer = start(&stage, &engine, &node).await;
     for cycle in 0..cycles() {
@@ -222,7 +234,12 @@ async fn a_pod_that_gets_the_address_of_another_gets_none_of_its_connections() {
         if cycle % 2 == 1 {
             for endpoint in &mut node.endpoints {
                 if &*endpoint.name == "shop/intruder" {
-                    Arc::make_mut(endpoint).interface = Some("pod9".to_owned());
+                    let endpoint = Arc::make_mut(endpoint);
+                    let (name, hardware) = ("pod9".to_owned(), [2, 0, 0, 0, 0, 9]);
+                    match is_bridge {
+                        true => endpoint.port = Some(Port { name, hardware }),
+                        false => endpoint.interface = Some(name),
+                    }
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::io::{IoSlice, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,13 +10,17 @@ use std::time::Duration;
 use etherparse::{ArpOperation, ArpPacket, PacketBuilder};
 use nix::sys::socket::{LinkAddr, MsgFlags, sendmsg};
 use nlink::netlink::namespace::Netns;
-use ringfence_dataplane::compile::Node;
-use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
+use nlink::netlink::nftables::{
+    BaseChain, Chain, Expr, Family, FilterHook, Policy, Priority, Rule, Set, SetKeyType, Verdict,
+};
+use ringfence_dataplane::compile::{Node, Settings};
+use ringfence_dataplane::nflog::{Denials, Event};
+use ringfence_dataplane::nft::{Connections, Enforcer, Noisy, Table, TableName};
 use ringfence_engine::Engine;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::network::{
-    Network, connect, count_udp, echoes, hardware, is_dropped, serve_tcp, serve_udp, udp,
+    Network, PATIENCE, connect, count_udp, echoes, hardware, is_dropped, serve_tcp, serve_udp, udp,
     udp_echoes, v4, v6,
 };
 use super::{DB, DENY_ALL, OTHER, WEB, both, with_allow};
@@ -24,7 +29,7 @@ use super::{DB, DENY_ALL, OTHER, WEB, both, with_allow};
 const TEXT: &[u8] = b"a stowaway on the bridge";
 
 /// How long frames are waited for that should not come.
-const WHILE: Duration = Duration::from_millis(300);
+const WHILE: Duration = Duration::from_millis(150);
 
 const EVERYBODY: [u8; 6] = [0xff; 6];
 const NOBODY: [u8; 6] = [2, 0, 0, 0, 9, 9];
@@ -444,4 +449,105 @@ async fn a_port_that_no_pod_is_known_behind_is_closed() {
         let stream = connect(network.pod(OTHER), address(DB), 5432);
         assert!(stream.is_some(), "nobody is isolated");
     }
+}
+
+#[tokio::test]
+async fn a_frame_that_is_denied_is_told_by_its_port_and_hides_nobody() {
+    let network = shop().await;
+    let settings = Settings::default();
+    let namespace = network.node.netns();
+    let mut denials = Denials::listen(namespace, settings.log_group)
+        .await
+        .unwrap();
+    let enforcer = enforce(&network, &with_allow()).await;
+    let from = Wire::of(network.pod(OTHER));
+    let direct = (hardware(OTHER), hardware(DB));
+    let forged = packet(direct, v4(WEB), v4(DB), TEXT);
+    let noise = 200_u64;
+    for _ in 0..noise {
+        from.send(&with(&[0x81, 0, 0, 0], &forged));
+    }
+    // Another pod is still told.
+    let web = Wire::of(network.pod(WEB));
+    web.send(&arp(
+        (hardware(WEB), v4(DB)),
+        hardware(WEB),
+        (hardware(OTHER), v4(OTHER)),
+    ));
+    let mut told = Vec::new();
+    let all = denials.read(|event| {
+        match event {
+            Event::DeniedFrame(frame) => told.push(frame),
+            Event::Denied(_) => {}
+            lost => panic!("{lost:?}"),
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(
+        tokio::time::timeout(PATIENCE, all).await.is_err(),
+        "it never ends by itself"
+    );
+    let suppressed = enforcer.suppressed().await.unwrap();
+    let noisy = Noisy::Port(format!("pod{OTHER}"));
+    let tagged: Vec<_> = told.iter().filter(|it| it.ether_type == 0x8100).collect();
+    assert_eq!(tagged.len() as u64 + suppressed[&noisy], noise);
+    assert_eq!(tagged[0].addresses, Some((v4(WEB), v4(DB))));
+    assert_eq!((tagged[0].source, tagged[0].destination), direct);
+    let lie: Vec<_> = told.iter().filter(|it| it.ether_type == 0x0806).collect();
+    assert_eq!(lie.len(), 1, "{told:?}");
+    assert_eq!(lie[0].addresses, Some((v4(DB), v4(OTHER))));
+    assert_ne!(lie[0].port, tagged[0].port);
+}
+
+#[tokio::test]
+async fn a_table_of_bridges_that_somebody_changed_is_repaired() {
+    let network = shop().await;
+    let mut enforcer = enforce(&network, &with_allow()).await;
+    let (from, to) = (Wire::of(network.pod(OTHER)), Wire::of(network.pod(DB)));
+    let lie = arp(
+        (hardware(OTHER), v4(WEB)),
+        hardware(OTHER),
+        (hardware(DB), v4(DB)),
+    );
+    let stranger = nlink::Connection::<nlink::netlink::Nftables>::new_in(network.node.netns());
+    let stranger = stranger.unwrap();
+    let (table, family) = ("ringfence", Family::Bridge);
+    let accept = Rule::new(table, "arp")
+        .family(family)
+        .expressions(vec![Expr::Verdict(Verdict::Accept)]);
+    let more = Set::new(table, "more").family(family);
+    let forward = Chain::new(table, "forward").unwrap().family(family);
+    let base = BaseChain::filter(FilterHook::Forward, Priority::Filter).policy(Policy::Drop);
+    let changes = [
+        (
+            "a chain without rules",
+            stranger.transaction().flush_chain(table, "frame", family),
+        ),
+        ("a rule more", stranger.transaction().add_rule(accept)),
+        (
+            "a set more",
+            stranger
+                .transaction()
+                .add_set(more.key_type(SetKeyType::EtherAddr)),
+        ),
+        (
+            "a chain with a name of ours",
+            stranger.transaction().add_chain(forward.base(base)),
+        ),
+        ("no table", stranger.transaction().del_table(table, family)),
+    ];
+    for (change, transaction) in changes {
+        transaction.commit(&stranger).await.expect(change);
+        let found = enforcer.repair().await.expect("it is repaired");
+        assert!(found.is_some(), "{change}");
+        assert_eq!(enforcer.repair().await.expect("an answer"), None);
+        from.send(&lie);
+        assert!(!to.comes(TEXT), "{change}");
+        let stream = connect(network.pod(WEB), v4(DB), 5432);
+        assert!(stream.is_some(), "{change}");
+    }
+    // Nothing of it is left.
+    enforcer.uninstall().await.unwrap();
+    from.send(&lie);
+    assert!(to.comes(TEXT));
 }
