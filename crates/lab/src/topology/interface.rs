@@ -192,7 +192,7 @@ impl Editing<'_> {
             set.map_err(refused)?;
             if let Some(hardware) = wanted.behind {
                 let behind = FdbEntryBuilder::new(hardware).ifindex(index);
-                let added = self.routes.replace_fdb(behind.static_().sticky()).await;
+                let added = self.routes.replace_fdb(behind.static_()).await;
                 added.map_err(refused)?;
             }
         }
