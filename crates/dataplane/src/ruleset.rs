@@ -7,6 +7,7 @@
 mod changes;
 mod edit;
 pub mod key;
+mod parts;
 mod rule;
 mod text;
 

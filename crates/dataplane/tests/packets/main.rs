@@ -18,6 +18,7 @@ mod log;
 #[expect(dead_code, reason = "each test file uses what it needs")]
 mod network;
 mod on_link;
+mod wire;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ringfence_dataplane::compile::{Compiled, Node};
-use ringfence_dataplane::interpret::{self, Frame};
+use ringfence_dataplane::compile::{Compiled, HardwareAddress, Node, Port};
+use ringfence_dataplane::interpret::{self, Frame, Link};
 use ringfence_dataplane::ruleset::Hook;
 use ringfence_engine::{Engine, Packet, Peer, Profile, Verdict};
 use ringfence_model::address::IpFamily;
@@ -11,7 +11,8 @@ use ringfence_model::snapshot::{Pod, PodKind, Snapshot};
 
 use super::Decider;
 
-/// The compiled rulesets of all nodes of a cluster, interpreted.
+/// The compiled rulesets of all nodes of a cluster, interpreted. The pods of a node are on a
+/// bridge, and send nothing but what is theirs.
 ///
 /// Pods whose node is not known are on one node of their own. What a ruleset does is
 /// never unknown: [`Verdict::Unknown`] stands for packets that no network carries,
@@ -30,6 +31,24 @@ struct Place {
     is_node: bool,
     /// It is in the cluster.
     is_inside: bool,
+}
+
+/// The bridge of every node.
+const BRIDGE: &str = "cni0";
+const BRIDGE_HARDWARE: HardwareAddress = [2, 0, 1, 0, 0, 0];
+
+/// Puts the pods of a node on a bridge.
+fn on_bridge(node: &mut Node) {
+    for (number, endpoint) in node.endpoints.iter_mut().enumerate() {
+        let [.., third, second, first] = number.to_be_bytes();
+        let endpoint = Arc::make_mut(endpoint);
+        endpoint.interface = Some(BRIDGE.to_owned());
+        endpoint.port = Some(Port {
+            name: format!("pod{number}"),
+            hardware: [2, 0, 0, third, second, first],
+        });
+    }
+    node.bridges = vec![BRIDGE_HARDWARE];
 }
 
 enum Kind {
@@ -67,7 +86,8 @@ impl Rulesets {
         names.sort_unstable();
         names.dedup();
         let compile = |name: Option<Arc<str>>| {
-            let node = Node::from_snapshot(snapshot, name.as_deref());
+            let mut node = Node::from_snapshot(snapshot, name.as_deref());
+            on_bridge(&mut node);
             let compiled = Compiled::new(&engine, &node, &Compiled::default());
             (name, (node, compiled))
         };
@@ -105,6 +125,39 @@ impl Rulesets {
         let ruleset = self.nodes.get(node).map(|(_, compiled)| &compiled.ruleset);
         ruleset.is_none_or(|ruleset| interpret::pass(ruleset, hook, frame).accepted)
     }
+
+    /// Whether a pod's packet gets as far as the policies: over the bridge and, where it is for
+    /// another pod, out of it again.
+    fn is_carried(&self, node: &Option<Arc<str>>, packet: &Frame, to_pod: bool) -> bool {
+        let behind = |address: IpAddr| {
+            let (node, _) = self.nodes.get(node)?;
+            let mut endpoints = node.endpoints.iter();
+            let endpoint = endpoints.find(|it| it.addresses.contains(&address))?;
+            endpoint.port.as_ref()
+        };
+        let (Some(from), to) = (behind(packet.source), behind(packet.destination)) else {
+            return true;
+        };
+        let to = to.filter(|_| to_pod);
+        let frame = Frame {
+            interface: from.name.clone(),
+            link: Some(Link {
+                out: to.map(|port| port.name.clone()),
+                ether_type: match packet.source {
+                    IpAddr::V4(_) => 0x0800,
+                    IpAddr::V6(_) => 0x86dd,
+                },
+                source: from.hardware,
+                destination: to.map_or(BRIDGE_HARDWARE, |port| port.hardware),
+                arp_sender: None,
+                neighbour_target: None,
+            }),
+            ..packet.clone()
+        };
+        self.passes(node, Hook::Frame, &frame)
+            && self.passes(node, Hook::Arriving, packet)
+            && (to.is_none() || self.passes(node, Hook::Carried, &frame))
+    }
 }
 
 impl Decider for Rulesets {
@@ -124,16 +177,22 @@ impl Decider for Rulesets {
             return Verdict::Allowed;
         }
         let frame = Frame::opening(
-            "eth0",
+            match from.kind() {
+                Kind::Pod => BRIDGE,
+                Kind::Node | Kind::Outside => "eth0",
+            },
             from.address,
             to.address,
             packet.protocol,
             packet.port,
         );
         let here = from.is_inside && to.is_inside && from.node == to.node;
+        let is_carried = |to_pod| self.is_carried(&from.node, &frame, to_pod);
         let leaves = match from.kind() {
-            Kind::Pod if to.is_node && here => self.passes(&from.node, Hook::Input, &frame),
-            Kind::Pod => self.passes(&from.node, Hook::Forward, &frame),
+            Kind::Pod if to.is_node && here => {
+                is_carried(false) && self.passes(&from.node, Hook::Input, &frame)
+            }
+            Kind::Pod => is_carried(here) && self.passes(&from.node, Hook::Forward, &frame),
             // What a node sends meets no hook of its own.
             Kind::Node | Kind::Outside => true,
         };
