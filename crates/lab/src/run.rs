@@ -1,8 +1,10 @@
 //! Every connection that matters, predicted and tried.
 
 mod controls;
+mod forged;
 mod questions;
 
+pub use forged::{Forged, Forgery};
 pub use questions::{End, Purpose, Question, Questions, questions};
 
 use std::sync::Arc;
@@ -58,6 +60,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Controls that failed, a sentence each: where one did, silence proves nothing.
     pub failed_controls: Vec<String>,
+    /// Frames that no pod may send.
+    pub forged: Forged,
     /// How many ways to node ports and external addresses were not tried, because one like
     /// them was.
     pub left_out: usize,
@@ -95,6 +99,7 @@ pub async fn run(
         .collect();
     let observations = lab.prober().probe_all(&probes, &due, progress).await?;
     let after = controls::failed(lab, engine).await?;
+    let forged = forged::forge(lab, &questions).await?;
     let mut rows = Vec::with_capacity(questions.len());
     for ((question, predicted), mut observation) in questions.into_iter().zip(observations) {
         let ends = [question.from.station, question.to.station];
@@ -121,6 +126,7 @@ pub async fn run(
     Ok(Report {
         rows,
         failed_controls,
+        forged,
         left_out,
     })
 }

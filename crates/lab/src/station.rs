@@ -9,12 +9,14 @@ mod datagram;
 mod ears;
 mod icmp;
 mod sctp;
+mod tap;
 mod tcp;
 mod udp;
 
 pub use arrivals::{Arrivals, Trace};
 pub use icmp::Pinger;
 pub use sctp::{Answer, SctpSocket};
+pub use tap::Tap;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

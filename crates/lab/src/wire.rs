@@ -1,5 +1,6 @@
 //! Packets as bytes, where no socket of the kernel makes them.
 
+pub mod frame;
 pub mod icmp;
 pub mod sctp;
 

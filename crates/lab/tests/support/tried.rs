@@ -26,7 +26,7 @@ pub(crate) fn dual(nodes: usize) -> Options {
 }
 
 /// How a lab is run in a test.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mode {
     Enforce,
     Audit,

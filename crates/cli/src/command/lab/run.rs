@@ -33,6 +33,9 @@ use crate::output::lab::{Explaining, Format, Report, print};
 ///     dns-failed    the name could not be looked up
 ///     inconclusive  it cannot be told
 ///
+/// Every pod also sends frames that no pod may send: from addresses that are not its own, and
+/// on a bridge with tags, ARP in another's name, to everybody. None should arrive.
+///
 /// Examples:
 ///
 ///     sudo ringfence lab run -f manifests/
@@ -124,11 +127,15 @@ pub(crate) fn run(args: &RunArgs, printer: &mut Printer) -> Result<Exit, Stop> {
         explaining: &explaining,
     };
     print(&report, args.output, printer)?;
+    // Forged frames are denied in audit mode as well; without a data plane nobody says so.
+    let (forged, connections) = (&result.forged, result.count(Agreement::Differ));
     let differ = match building.policies {
-        Policies::Audited => 0,
-        Policies::Enforced | Policies::Ignored => result.count(Agreement::Differ),
+        Policies::Enforced => connections + forged.arrived.len(),
+        Policies::Audited => forged.arrived.len(),
+        Policies::Ignored => connections,
     };
     let untold = result.count(Agreement::NotObserved) + result.failed_controls.len();
+    let untold = untold + forged.unseen.len();
     let exit = match differ + untold {
         0 => Exit::Fine,
         _ => Exit::No,

@@ -17,11 +17,13 @@ pub(super) fn write(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> i
         false => matrix::write(report, theme, out)?,
     }
     differences(report, theme, out)?;
+    arrived(report, theme, out)?;
     for control in &report.result.failed_controls {
         let style = theme.warning;
         writeln!(out, "{style}control failed{style:#} {control}")?;
     }
     summary(report, theme, out)?;
+    forged(report, theme, out)?;
     incomplete::human(report.diagnostics, theme, out)
 }
 
@@ -125,6 +127,56 @@ fn differences(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Re
         writeln!(out, "{dim}... and {} more{dim:#}", rows.len() - MOST_SHOWN)?;
     }
     Ok(())
+}
+
+/// Each frame that no pod may send and that arrived all the same.
+fn arrived(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
+    let forged = &report.result.forged.arrived;
+    if report.policies == Policies::Ignored || forged.is_empty() {
+        return Ok(());
+    }
+    let (strong, dim) = (theme.strong, theme.dim);
+    writeln!(out)?;
+    for frame in forged.iter().take(MOST_SHOWN) {
+        let (from, to, what) = (&frame.from, &frame.to, frame.what);
+        writeln!(
+            out,
+            "{strong}{from}{strong:#} → {strong}{to}{strong:#}: a frame with {what} arrived"
+        )?;
+    }
+    if forged.len() > MOST_SHOWN {
+        writeln!(
+            out,
+            "{dim}... and {} more{dim:#}",
+            forged.len() - MOST_SHOWN
+        )?;
+    }
+    Ok(())
+}
+
+/// What became of frames that no pod may send.
+fn forged(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
+    let forged = &report.result.forged;
+    if forged.tried == 0 {
+        return Ok(());
+    }
+    let style = match (forged.arrived.is_empty(), report.policies) {
+        (true, _) | (false, Policies::Ignored) => theme.dim,
+        (false, _) => theme.denied,
+    };
+    let arrived = match forged.arrived.len() {
+        0 => "none".to_owned(),
+        number => number.to_string(),
+    };
+    let unseen = match forged.unseen.len() {
+        0 => String::new(),
+        number => format!(", {number} not seen to be sent"),
+    };
+    writeln!(
+        out,
+        "{style}{} in another's name, or past what policies see: {arrived} arrived{unseen}{style:#}",
+        count(forged.tried, "frame", "frames")
+    )
 }
 
 fn summary(report: &Report<'_>, theme: Theme, out: &mut dyn Write) -> io::Result<()> {

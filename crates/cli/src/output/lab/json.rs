@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use ringfence_lab::run::Agreement;
+use ringfence_lab::run::{Agreement, Forgery};
 use ringfence_lab::session::Policies;
 
 use super::{Report, agreement, predicted};
@@ -39,7 +39,43 @@ pub(crate) struct LabReportOut {
     /// silence proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) failed_controls: Vec<String>,
+    /// What became of frames that no pod may send: in another's name, or past what policies see.
+    pub(crate) forged: ForgedOut,
     pub(crate) connections: Vec<TriedOut>,
+}
+
+/// Frames that no pod may send, each tried from every pod.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ForgedOut {
+    pub(crate) tried: usize,
+    /// Those that arrived. Where policies are enforced or audited, none should.
+    pub(crate) arrived: Vec<ForgeryOut>,
+    /// Those that were not seen to be sent, so that nothing follows from it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) not_observed: Vec<ForgeryOut>,
+}
+
+/// One frame.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ForgeryOut {
+    /// Namespace and name of the pod that sent it.
+    pub(crate) from: String,
+    /// Namespace and name of the pod that was not to get it.
+    pub(crate) to: String,
+    /// What is wrong with it.
+    pub(crate) what: &'static str,
+}
+
+impl From<&Forgery> for ForgeryOut {
+    fn from(forgery: &Forgery) -> Self {
+        Self {
+            from: forgery.from.clone(),
+            to: forgery.to.clone(),
+            what: forgery.what,
+        }
+    }
 }
 
 /// `kind`; always `LabReport`.
@@ -83,7 +119,7 @@ fn is_zero(number: &usize) -> bool {
 
 /// The whole report as one value.
 pub(super) fn document(report: &Report<'_>) -> LabReportOut {
-    let rows = &report.result.rows;
+    let (rows, forged) = (&report.result.rows, &report.result.forged);
     let connections = rows.iter().map(|row| {
         let probe = &row.question.probe;
         TriedOut {
@@ -115,6 +151,11 @@ pub(super) fn document(report: &Report<'_>) -> LabReportOut {
         not_observed: report.result.count(Agreement::NotObserved),
         not_tried: report.result.left_out,
         failed_controls: report.result.failed_controls.clone(),
+        forged: ForgedOut {
+            tried: forged.tried,
+            arrived: forged.arrived.iter().map(ForgeryOut::from).collect(),
+            not_observed: forged.unseen.iter().map(ForgeryOut::from).collect(),
+        },
         connections: connections.collect(),
     }
 }

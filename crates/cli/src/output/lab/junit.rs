@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 use ringfence_lab::run::{Agreement, Row};
+use ringfence_lab::session::Policies;
 
 use super::{Report, agreement, port, predicted, would_be_denied};
 
@@ -40,7 +41,37 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     if !controls.test_cases.is_empty() {
         junit.add_test_suite(controls);
     }
+    let forged = forged(report);
+    if !forged.test_cases.is_empty() {
+        junit.add_test_suite(forged);
+    }
     junit.serialize(out).map_err(io::Error::other)
+}
+
+/// Frames that no pod may send: a case for each that arrived or was not seen, or one for all.
+fn forged(report: &Report<'_>) -> TestSuite {
+    let mut suite = TestSuite::new("forged");
+    let forged = &report.result.forged;
+    if forged.tried == 0 || report.policies == Policies::Ignored {
+        return suite;
+    }
+    let bad = [
+        (NonSuccessKind::Failure, "arrived", &forged.arrived),
+        (NonSuccessKind::Error, "not seen to be sent", &forged.unseen),
+    ];
+    for (kind, message, frames) in bad {
+        for frame in frames {
+            let mut status = TestCaseStatus::non_success(kind);
+            status.set_message(message);
+            let name = format!("{} -> {} {}", frame.from, frame.to, frame.what);
+            suite.add_test_case(TestCase::new(name, status));
+        }
+    }
+    if suite.test_cases.is_empty() {
+        let name = format!("{} frames that no pod may send", forged.tried);
+        suite.add_test_case(TestCase::new(name, TestCaseStatus::success()));
+    }
+    suite
 }
 
 fn status(report: &Report<'_>, row: &Row) -> TestCaseStatus {
