@@ -129,7 +129,6 @@ impl Request {
             families: (!families.is_empty()).then_some(families),
             replicas: self.replicas,
             node_local_dns: self.node_local_dns,
-            at_least_one: false,
             placed,
             ..Options::default()
         };
