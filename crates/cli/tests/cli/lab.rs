@@ -221,6 +221,44 @@ fn bad_input_is_exit_code_2_and_the_rest_is_tried() {
 }
 
 #[test]
+fn an_input_without_a_pod_is_no_success() {
+    let idle = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 0, \
+                selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: \
+                {containers: [{name: a}]}}}\n";
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: duo}\n";
+    for (yaml, expected) in [
+        ("", "nothing to try: no objects were read from"),
+        ("# nothing\n", "there is no document in it"),
+        (namespace, "nothing to try: what was read has no pod"),
+        (DENY, "nothing to try: what was read has no pod"),
+        (
+            idle,
+            "Deployment default/web is scaled to zero, and has no pod here",
+        ),
+        (idle, "nothing to try: what was read has no pod"),
+        ("kind: [\n", "nothing to try: what was read has no pod"),
+    ] {
+        let run = ringfence_with("lab run -f -", yaml);
+        assert_eq!(run.code, Some(2), "{yaml}: {}", run.text());
+        assert_eq!(run.stdout, "", "{yaml}: {}", run.text());
+        assert!(run.stderr.contains(expected), "{yaml}: {}", run.text());
+    }
+}
+
+#[test]
+fn what_is_scaled_to_zero_is_left_out_and_said() {
+    let idle = TWO.to_owned()
+        + "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: idle, namespace: duo}\nspec: \
+           {replicas: 0, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, \
+           spec: {containers: [{name: a}]}}}\n";
+    let run = ringfence_with("lab run --nodes 1 --all -f -", &idle);
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    let said = "Deployment duo/idle is scaled to zero, and has no pod here";
+    assert!(run.stderr.contains(said), "{}", run.text());
+    assert!(!run.stdout.contains("idle"), "{}", run.text());
+}
+
+#[test]
 fn commands_run_in_pods_and_policies_come_and_go() {
     let scratch = Scratch::new("lab-apply");
     let (deny, open) = (
