@@ -306,3 +306,40 @@ async fn a_pod_whose_own_service_leads_back_to_it_is_judged_by_cluster_wide_poli
         assert_eq!(of_its_own_service(&report, "free"), [Observed::Allowed; 2]);
     }
 }
+
+/// Nobody is behind it, and kube-proxy has its address refused, in both families.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_without_endpoints_is_rejected() {
+    let empty = "
+---
+apiVersion: v1
+kind: Service
+metadata: {name: empty, namespace: shop}
+spec:
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: nobody}
+  ports:
+  - {name: a, port: 80}
+  - {name: b, port: 53, protocol: UDP}
+";
+    for cni in [Cni::Routed, Cni::Bridge] {
+        let report = report(&format!("{SHOP}{empty}"), &dual(2), cni, Mode::Enforce).await;
+        let rows = report.rows.iter();
+        let rows = rows.filter(|row| row.question.to.name == "svc:shop/empty");
+        let rows: Vec<_> = rows.collect();
+        // Five pods, two families, two protocols.
+        assert_eq!(rows.len(), 20);
+        let wrong: Vec<String> = rows
+            .iter()
+            .filter(|row| row.observation.observed != Observed::Rejected)
+            .map(|row| {
+                let probe = &row.question.probe;
+                format!(
+                    "{} {} {} {:?}",
+                    row.question.from.name, probe.to, probe.protocol, row.observation
+                )
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{cni:?}:\n{}", wrong.join("\n"));
+    }
+}
