@@ -15,6 +15,7 @@ use crate::error::LabError;
 use crate::namespace::Namespace;
 use crate::on_link;
 use crate::probe::{Prober, Settings};
+use crate::processes::end_all_in;
 use crate::schedule::Schedule;
 use crate::schedule::is_name_server;
 use crate::schedule::node_local::is_cache;
@@ -132,10 +133,13 @@ impl Lab {
         Ok(())
     }
 
-    /// Lets go of pods that are gone: until then nobody else gets the numbers of their open
-    /// files.
-    pub fn let_go(&mut self) {
+    /// Lets go of pods that are gone, and ends the processes that are still in their network;
+    /// says of those that cannot be ended that they go on. Until then nobody else gets the
+    /// numbers of their open files.
+    pub async fn let_go(&mut self) -> Vec<String> {
+        let going_on = end_all_in(self.network.leaving()).await;
         self.network.let_go();
+        going_on
     }
 
     /// What runs in it.
