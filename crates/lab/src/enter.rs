@@ -75,6 +75,18 @@ fn enter(state: &State, pod: &PodState) -> Result<(), LabError> {
     .map_err(|error| failed("/etc/resolv.conf", &error))
 }
 
+/// The command that enters a namespace of a lab by hand: a node's, a pod's. Who is not root
+/// becomes root in the users' namespace that the lab was given.
+#[must_use]
+pub fn by_hand(state: &State, fd: i32) -> String {
+    let process = format!("/proc/{}", state.pid);
+    let users = match has_users_of_its_own(state) {
+        true => format!("--user={process}/ns/user --preserve-credentials "),
+        false => String::new(),
+    };
+    format!("nsenter {users}--net={process}/fd/{fd}")
+}
+
 /// Whether a lab was made by somebody who is not root here.
 fn has_users_of_its_own(state: &State) -> bool {
     let theirs = fs::read_link(format!("/proc/{}/ns/user", state.pid));

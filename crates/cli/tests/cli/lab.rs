@@ -447,8 +447,18 @@ fn no_root_is_needed_where_user_namespaces_are_permitted() {
     assert!(text.contains("none differs"), "{text}");
     // And one that stays up.
     chown(&scratch.0, Some(nobody), Some(nobody)).unwrap();
-    let (code, text) = run(&["up", "-f", &manifests]);
-    assert_eq!(code, Some(0), "{text}");
+    let (code, told) = run(&["up", "-f", &manifests]);
+    assert_eq!(code, Some(0), "{told}");
+    // By hand as well, with the command that is said.
+    let node = told.lines().find(|line| line.ends_with("# node-1"));
+    let mut words = node.unwrap_or_default().split_whitespace();
+    let entered = std::process::Command::new(words.next().unwrap_or("nsenter"))
+        .args(words.take_while(|word| *word != "#"))
+        .args(["ip", "-br", "link", "show", "up"])
+        .uid(nobody)
+        .gid(nobody)
+        .output()
+        .unwrap();
     let (code, text) = run(&[
         "exec",
         "duo/server",
@@ -461,4 +471,7 @@ fn no_root_is_needed_where_user_namespaces_are_permitted() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("8.8.8.8"), "{text}");
     assert_eq!(down, Some(0), "{said}");
+    let links = String::from_utf8_lossy(&entered.stdout);
+    let error = String::from_utf8_lossy(&entered.stderr);
+    assert!(links.contains("pod"), "{told}\n{links}{error}");
 }
