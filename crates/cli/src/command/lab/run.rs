@@ -23,9 +23,9 @@ use crate::output::lab::{Explaining, Format, Report, print};
 
 /// Try every connection, and compare with what the policies say
 ///
-/// Every pair of pods at every port that is declared, every Service, and from every pod
-/// the internet, cloud metadata, DNS, the API server and ping; and from one pod of each
-/// workload node ports and external addresses of Services. A probe owns both ends:
+/// Every pair of pods at every port that is declared and by ping, every Service, and from
+/// every pod the internet, cloud metadata, DNS, the API server and ping; and from one pod of
+/// each workload node ports and external addresses of Services. A probe owns both ends:
 ///
 ///     allowed       it arrived and was answered
 ///     closed        it arrived, and nobody listens there
