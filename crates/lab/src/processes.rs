@@ -72,11 +72,12 @@ pub(crate) async fn end_all_in(namespaces: &[Namespace]) -> Vec<String> {
             sleep(BETWEEN).await;
         }
     }
-    let left = running_in(&pods).into_iter().map(|process| {
+    for process in running_in(&pods) {
         let (pid, pod) = (process.pid, process.pod);
-        format!("process {pid} in the network of {pod}, which is gone, does not end")
-    });
-    left.chain(refused.into_values()).collect()
+        let note = format!("process {pid} in the network of {pod}, which is gone, does not end");
+        refused.entry(pid).or_insert(note);
+    }
+    refused.into_values().collect()
 }
 
 /// The processes in these namespaces, as far as we may see them, but for our own.
