@@ -100,46 +100,7 @@ impl Cluster {
         if !self.is_empty || self.texts == 0 || diagnostics::is_incomplete(&self.diagnostics) {
             return Ok(());
         }
-        let files = (0..).map(FileId).take(self.texts);
-        let names: Vec<String> = files
-            .clone()
-            .take(MOST_NAMED)
-            .map(|file| format!("`{}`", self.sources.name(file)))
-            .collect();
-        let more = match self.texts.saturating_sub(names.len()) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let kinds = self.kinds(files);
-        let why = match kinds.is_empty() {
-            true => "there is no document in it".to_owned(),
-            false => format!(
-                "it has {}, and neither workloads nor policies, namespaces or Services",
-                kinds.join(", ")
-            ),
-        };
-        let names = names.join(", ");
-        Err(anyhow::anyhow!("{nothing}: no objects were read from {names}{more}: {why}").into())
-    }
-
-    /// Some of the kinds that the texts have, in the order of names.
-    fn kinds(&self, files: impl Iterator<Item = FileId>) -> Vec<String> {
-        let documents = files.flat_map(|file| {
-            let count = u32::try_from(self.sources.documents(file)).unwrap_or(u32::MAX);
-            (0..count).map(move |index| (file, index))
-        });
-        let kinds: BTreeSet<String> = documents
-            .take(MOST_LOOKED_AT)
-            .filter_map(|(file, index)| {
-                let meaning = self.sources.meaning(file, index)?;
-                match meaning.get("kind").and_then(|kind| kind.as_str()) {
-                    Some(kind) => Some(visible::line(kind).to_string()),
-                    None if meaning.is_null() => None,
-                    None => Some("what is no manifest".to_owned()),
-                }
-            })
-            .collect();
-        kinds.into_iter().take(MOST_NAMED).collect()
+        Err(no_objects(nothing, &self.sources, self.texts))
     }
 
     /// Reads everything that the options name, with what findings need besides, and with
@@ -273,6 +234,50 @@ impl Cluster {
             answer
         }
     }
+}
+
+/// That there is nothing to do, because none of the first so many texts has an object.
+pub(crate) fn no_objects(nothing: &str, sources: &Sources, texts: usize) -> Stop {
+    let files = (0..).map(FileId).take(texts);
+    let names: Vec<String> = files
+        .clone()
+        .take(MOST_NAMED)
+        .map(|file| format!("`{}`", sources.name(file)))
+        .collect();
+    let more = match texts.saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let kinds = kinds(sources, files);
+    let why = match kinds.is_empty() {
+        true => "there is no document in it".to_owned(),
+        false => format!(
+            "it has {}, and neither workloads nor policies, namespaces or Services",
+            kinds.join(", ")
+        ),
+    };
+    let names = names.join(", ");
+    anyhow::anyhow!("{nothing}: no objects were read from {names}{more}: {why}").into()
+}
+
+/// Some of the kinds that the texts have, in the order of names.
+fn kinds(sources: &Sources, files: impl Iterator<Item = FileId>) -> Vec<String> {
+    let documents = files.flat_map(|file| {
+        let count = u32::try_from(sources.documents(file)).unwrap_or(u32::MAX);
+        (0..count).map(move |index| (file, index))
+    });
+    let kinds: BTreeSet<String> = documents
+        .take(MOST_LOOKED_AT)
+        .filter_map(|(file, index)| {
+            let meaning = sources.meaning(file, index)?;
+            match meaning.get("kind").and_then(|kind| kind.as_str()) {
+                Some(kind) => Some(visible::line(kind).to_string()),
+                None if meaning.is_null() => None,
+                None => Some("what is no manifest".to_owned()),
+            }
+        })
+        .collect();
+    kinds.into_iter().take(MOST_NAMED).collect()
 }
 
 /// Reads the files that the options name.

@@ -38,20 +38,25 @@ fn enter(state: &State, pod: &PodState) -> Result<(), LabError> {
     let open = |path: String| File::open(&path).map_err(|error| failed(&path, &error));
     let process = format!("/proc/{}", state.pid);
     let network = open(format!("{process}/fd/{}", pod.fd))?;
-    // The number of its file is given to nobody else as long as the pod is noted.
-    let now = State::read(&state.name)?;
-    if !now.pods.contains(pod) {
+    let must_be_noted = || {
+        let is_noted = State::read(&state.name)?.pods.contains(pod);
         let what = "it was taken away or made again just now";
-        return Err(failed("the pod", &what));
-    }
-    let theirs = fs::read_link(format!("{process}/ns/user"));
-    let ours = fs::read_link("/proc/self/ns/user");
-    if theirs.ok() != ours.ok() {
+        if is_noted {
+            Ok(())
+        } else {
+            Err(failed("the pod", &what))
+        }
+    };
+    // The number of its file is given to nobody else as long as the pod is noted.
+    must_be_noted()?;
+    if has_users_of_its_own(state) {
         let user = open(format!("{process}/ns/user"))?;
         setns(user, CloneFlags::CLONE_NEWUSER).map_err(|error| failed("user namespace", &error))?;
     }
     setns(network, CloneFlags::CLONE_NEWNET)
         .map_err(|error| failed("network namespace", &error))?;
+    // Who is in it while it is noted is found, and ended, when it goes.
+    must_be_noted()?;
     let resolver = folder(&state.name)?.join(format!("resolv-{}.conf", pod.namespace));
     let text = resolver_configuration(&pod.namespace, &state.name_servers);
     fs::write(&resolver, text).map_err(|error| failed("resolv.conf", &error))?;
@@ -68,6 +73,25 @@ fn enter(state: &State, pod: &PodState) -> Result<(), LabError> {
         nothing,
     )
     .map_err(|error| failed("/etc/resolv.conf", &error))
+}
+
+/// The command that enters a namespace of a lab by hand: a node's, a pod's. Who is not root
+/// becomes root in the users' namespace that the lab was given.
+#[must_use]
+pub fn by_hand(state: &State, fd: i32) -> String {
+    let process = format!("/proc/{}", state.pid);
+    let users = match has_users_of_its_own(state) {
+        true => format!("--user={process}/ns/user --preserve-credentials "),
+        false => String::new(),
+    };
+    format!("nsenter {users}--net={process}/fd/{fd}")
+}
+
+/// Whether a lab was made by somebody who is not root here.
+fn has_users_of_its_own(state: &State) -> bool {
+    let theirs = fs::read_link(format!("/proc/{}/ns/user", state.pid));
+    let ours = fs::read_link("/proc/self/ns/user");
+    theirs.ok() != ours.ok()
 }
 
 /// What the kubelet writes for a pod with the DNS policy `ClusterFirst`.

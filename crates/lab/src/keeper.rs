@@ -129,7 +129,6 @@ impl Request {
             families: (!families.is_empty()).then_some(families),
             replicas: self.replicas,
             node_local_dns: self.node_local_dns,
-            at_least_one: false,
             placed,
             ..Options::default()
         };
@@ -270,8 +269,10 @@ impl Kept<'_> {
         // Also where it was taken back: what came again has other files.
         let after = state(&self.name, &self.running.lab)?;
         let noted = self.claim.note(&after);
+        let mut going_on = Vec::new();
         if noted.is_ok() {
-            self.running.lab.let_go();
+            // Nobody enters what is not noted.
+            going_on = self.running.lab.let_go().await;
         }
         updated?;
         let now = self.running.lab.schedule();
@@ -283,7 +284,7 @@ impl Kept<'_> {
             done,
             came: missing_in(&before, &after),
             went: missing_in(&after, &before),
-            notes: now.notes.clone(),
+            notes: now.notes.iter().cloned().chain(going_on).collect(),
         })
     }
 }

@@ -12,8 +12,10 @@ use ringfence_model::snapshot::PodId;
 use crate::dns::{Names, Zone};
 use crate::enforcer::{Enforcer, NodeToEnforce};
 use crate::error::LabError;
+use crate::namespace::Namespace;
 use crate::on_link;
 use crate::probe::{Prober, Settings};
+use crate::processes::end_all_in;
 use crate::schedule::Schedule;
 use crate::schedule::is_name_server;
 use crate::schedule::node_local::is_cache;
@@ -29,6 +31,8 @@ pub struct Lab {
     network: Network,
     prober: Prober,
     names: Arc<Names>,
+    /// Where UDP has been translated, on any node, since all Services were as they should be.
+    translated: BTreeSet<services::Place>,
 }
 
 impl Lab {
@@ -46,6 +50,7 @@ impl Lab {
             schedule,
             network,
             prober: Prober::new(Arc::default(), probing),
+            translated: BTreeSet::new(),
         };
         lab.complete().await?;
         Ok(lab)
@@ -104,19 +109,37 @@ impl Lab {
             let station = station.await?;
             self.prober.add(station);
         }
-        for index in 0..self.schedule.nodes.len() {
-            if let Some(node) = self.network.node(index) {
-                services::install(node, &self.schedule.snapshot).await?;
-            }
-        }
+        self.install_services().await?;
         self.names.replace(Zone::new(&self.schedule.snapshot));
         Ok(())
     }
 
-    /// Lets go of pods that are gone: until then nobody else gets the numbers of their open
-    /// files.
-    pub fn let_go(&mut self) {
+    /// Makes every node translate for the Services, and for none that were before.
+    async fn install_services(&mut self) -> Result<(), LabError> {
+        let snapshot = &self.schedule.snapshot;
+        let nodes = 0..self.schedule.nodes.len();
+        let nodes: Vec<&Namespace> = nodes.filter_map(|i| self.network.node(i)).collect();
+        let entrances = nodes
+            .iter()
+            .map(|n| services::entrances(n.name(), snapshot));
+        let entrances: BTreeSet<services::Place> = entrances.flatten().collect();
+        // Where this fails, some nodes have the new Services, and others the old ones.
+        self.translated.extend(&entrances);
+        for node in nodes {
+            services::install(node, snapshot).await?;
+            services::forget_stale(node, &self.translated, snapshot).await?;
+        }
+        self.translated = entrances;
+        Ok(())
+    }
+
+    /// Lets go of pods that are gone, and ends the processes that are still in their network;
+    /// says of those that cannot be ended that they go on. Until then nobody else gets the
+    /// numbers of their open files.
+    pub async fn let_go(&mut self) -> Vec<String> {
+        let going_on = end_all_in(self.network.leaving()).await;
         self.network.let_go();
+        going_on
     }
 
     /// What runs in it.

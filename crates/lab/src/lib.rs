@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod on_link;
 pub mod privilege;
 pub mod probe;
+mod processes;
 pub mod run;
 pub mod schedule;
 pub mod services;

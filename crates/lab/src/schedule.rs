@@ -43,8 +43,6 @@ pub struct Options {
     pub system: bool,
     /// Whether every node has a name server of its own, which pods ask first.
     pub node_local_dns: bool,
-    /// Whether a workload that is scaled to zero has a pod all the same.
-    pub at_least_one: bool,
     /// Where everything is already: there it stays. Empty for a new cluster.
     pub placed: Placement,
     /// More pods than this are refused.
@@ -61,7 +59,6 @@ impl Default for Options {
             replicas: 2,
             system: true,
             node_local_dns: false,
-            at_least_one: true,
             placed: Placement::default(),
             most_pods: 1000,
             most_nodes: 32,
@@ -74,6 +71,8 @@ impl Default for Options {
 pub struct Schedule {
     /// All objects: those of the input that are still true, and what was made of them.
     pub objects: Vec<Object>,
+    /// How many of the pods are the input's; the others are those that every cluster has.
+    pub pods_of_input: usize,
     /// Their snapshot; every pod in it is one pod with addresses and a node.
     pub snapshot: Arc<Snapshot>,
     /// The nodes, by name.
@@ -180,7 +179,7 @@ pub fn schedule(
         true => addresses.for_api_server()?,
         false => placed.api_server.clone(),
     };
-    let idle = pods::without_pods(&original, &pods);
+    let idle = pods::without_pods(&original, &pods.objects);
 
     let mut made = Vec::new();
     for object in all {
@@ -230,7 +229,7 @@ pub fn schedule(
     }
     made.extend(declare_namespaces(&original));
     made.extend(nodes.iter().map(|node| node.object.clone()));
-    made.extend(pods);
+    made.extend(pods.objects);
 
     let mut builder = SnapshotBuilder::new(BuildOptions {
         families: Some(families.clone()),
@@ -245,6 +244,7 @@ pub fn schedule(
     }
     Ok(Schedule {
         objects: made,
+        pods_of_input: pods.of_input,
         snapshot: Arc::new(snapshot),
         nodes,
         families,

@@ -3,9 +3,11 @@
 //! As kube-proxy does it: the destination becomes one of the endpoints at random, before
 //! the packet is routed and before any policy sees it.
 
+mod flows;
 mod table;
 mod ways;
 
+pub(crate) use flows::{Place, entrances, forget_stale};
 pub use table::{TABLE, install};
 pub use ways::{Endpoint, Entry, Origin, Way, ways};
 

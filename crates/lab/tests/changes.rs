@@ -53,7 +53,6 @@ impl Up {
             nodes,
             families: Some(IpFamily::ALL.to_vec()),
             replicas: 5,
-            at_least_one: false,
             ..Options::default()
         };
         let running = Running::start(scheduled(yaml, &options), &building)

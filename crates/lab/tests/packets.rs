@@ -18,6 +18,7 @@ use ringfence_lab::run::{Agreement, Purpose, Report};
 use ringfence_lab::schedule::Options;
 use ringfence_lab::topology::Cni;
 use ringfence_model::address::IpFamily;
+use ringfence_model::protocol::Protocol;
 use tried::{Mode, assert_all_agree, dual, report};
 
 const SHOP: &str = "
@@ -112,12 +113,44 @@ async fn without_policies_everything_is_answered() {
         let mut rows = report.rows.iter();
         assert!(rows.any(|row| row.question.to.name == address), "{address}");
     }
-    // A port that nobody declares is closed, and that is seen to have arrived.
+    // A port that nobody declares is closed, and that is seen to have arrived. An echo request
+    // is answered by whom it reaches.
     let to_client = |row: &&ringfence_lab::run::Row| row.question.to.name == "shop/client";
     let closed = report.rows.iter().filter(to_client);
     assert!(closed.clone().count() > 0);
     for row in closed {
-        assert_eq!(row.observation.observed, Observed::Closed, "{row:?}");
+        let expected = match row.question.probe.protocol {
+            Protocol::Icmp => Observed::Allowed,
+            _ => Observed::Closed,
+        };
+        assert_eq!(row.observation.observed, expected, "{row:?}");
+    }
+}
+
+/// A rule with ports allows no ping, one without them does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_ping_each_other_where_a_rule_names_no_port() {
+    let with_ports = format!("{SHOP}{DENY}");
+    let ports = "\n    ports: [{port: http}, {port: 3868, protocol: SCTP}]";
+    let without_ports = with_ports.replace(ports, "");
+    assert_ne!(with_ports, without_ports);
+    for (yaml, expected) in [
+        (with_ports, Observed::Dropped),
+        (without_ports, Observed::Allowed),
+    ] {
+        for cni in [Cni::Routed, Cni::Bridge] {
+            let report = report(&yaml, &dual(2), cni, Mode::Enforce).await;
+            assert_all_agree(&report);
+            let pings = report.rows.iter().filter(|row| {
+                let question = &row.question;
+                question.from.name == "shop/client"
+                    && question.to.group == "shop/web"
+                    && question.probe.protocol == Protocol::Icmp
+            });
+            let pings: Vec<Observed> = pings.map(|row| row.observation.observed).collect();
+            // Two pods, in two families.
+            assert_eq!(pings, [expected; 4], "{cni:?}");
+        }
     }
 }
 
@@ -304,5 +337,42 @@ async fn a_pod_whose_own_service_leads_back_to_it_is_judged_by_cluster_wide_poli
         assert_all_agree(&report);
         assert_eq!(of_its_own_service(&report, "shut"), [Observed::Dropped; 2]);
         assert_eq!(of_its_own_service(&report, "free"), [Observed::Allowed; 2]);
+    }
+}
+
+/// Nobody is behind it, and kube-proxy has its address refused, in both families.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_without_endpoints_is_rejected() {
+    let empty = "
+---
+apiVersion: v1
+kind: Service
+metadata: {name: empty, namespace: shop}
+spec:
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: nobody}
+  ports:
+  - {name: a, port: 80}
+  - {name: b, port: 53, protocol: UDP}
+";
+    for cni in [Cni::Routed, Cni::Bridge] {
+        let report = report(&format!("{SHOP}{empty}"), &dual(2), cni, Mode::Enforce).await;
+        let rows = report.rows.iter();
+        let rows = rows.filter(|row| row.question.to.name == "svc:shop/empty");
+        let rows: Vec<_> = rows.collect();
+        // Five pods, two families, two protocols.
+        assert_eq!(rows.len(), 20);
+        let wrong: Vec<String> = rows
+            .iter()
+            .filter(|row| row.observation.observed != Observed::Rejected)
+            .map(|row| {
+                let probe = &row.question.probe;
+                format!(
+                    "{} {} {} {:?}",
+                    row.question.from.name, probe.to, probe.protocol, row.observation
+                )
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{cni:?}:\n{}", wrong.join("\n"));
     }
 }

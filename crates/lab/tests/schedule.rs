@@ -237,6 +237,36 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 ";
 
 #[test]
+fn what_is_scaled_to_zero_has_no_pod_and_is_named() {
+    let idle = |number: usize| {
+        format!(
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: idle-{number}, namespace: \
+             shop}}\nspec: {{replicas: 0, selector: {{matchLabels: {{a: b}}}}, template: {{metadata: \
+             {{labels: {{a: b}}}}, spec: {{containers: [{{name: a}}]}}}}}}\n"
+        )
+    };
+    let one = of_text(&format!("{SHOP}{}", idle(0)), &Options::default()).unwrap();
+    let none = one.snapshot.find_workload("shop", None, "idle-0");
+    assert!(none.is_empty(), "{none:?}");
+    let said = "Deployment shop/idle-0 is scaled to zero, and has no pod here";
+    assert!(one.notes.iter().any(|n| n == said), "{:?}", one.notes);
+    let without = of_text(SHOP, &Options::default()).unwrap();
+    assert_eq!(one.pods_of_input, without.pods_of_input);
+    assert!(without.pods_of_input > 0);
+
+    let yaml: String = (0..7).map(idle).collect();
+    let seven = of_text(&yaml, &Options::default()).unwrap();
+    let said = "idle-4 and 2 more are scaled to zero, and have no pod here";
+    assert!(
+        seven.notes.iter().any(|n| n.ends_with(said)),
+        "{:?}",
+        seven.notes
+    );
+    assert_eq!(seven.pods_of_input, 0);
+    assert_eq!(seven.snapshot.pods.len(), 1, "only the name server");
+}
+
+#[test]
 fn replicas_are_capped_and_daemons_are_on_every_node() {
     let options = Options {
         nodes: 3,

@@ -221,6 +221,44 @@ fn bad_input_is_exit_code_2_and_the_rest_is_tried() {
 }
 
 #[test]
+fn an_input_without_a_pod_is_no_success() {
+    let idle = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 0, \
+                selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: \
+                {containers: [{name: a}]}}}\n";
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: duo}\n";
+    for (yaml, expected) in [
+        ("", "nothing to try: no objects were read from"),
+        ("# nothing\n", "there is no document in it"),
+        (namespace, "nothing to try: what was read has no pod"),
+        (DENY, "nothing to try: what was read has no pod"),
+        (
+            idle,
+            "Deployment default/web is scaled to zero, and has no pod here",
+        ),
+        (idle, "nothing to try: what was read has no pod"),
+        ("kind: [\n", "nothing to try: what was read has no pod"),
+    ] {
+        let run = ringfence_with("lab run -f -", yaml);
+        assert_eq!(run.code, Some(2), "{yaml}: {}", run.text());
+        assert_eq!(run.stdout, "", "{yaml}: {}", run.text());
+        assert!(run.stderr.contains(expected), "{yaml}: {}", run.text());
+    }
+}
+
+#[test]
+fn what_is_scaled_to_zero_is_left_out_and_said() {
+    let idle = TWO.to_owned()
+        + "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: idle, namespace: duo}\nspec: \
+           {replicas: 0, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, \
+           spec: {containers: [{name: a}]}}}\n";
+    let run = ringfence_with("lab run --nodes 1 --all -f -", &idle);
+    assert_eq!(run.code, Some(0), "{}", run.text());
+    let said = "Deployment duo/idle is scaled to zero, and has no pod here";
+    assert!(run.stderr.contains(said), "{}", run.text());
+    assert!(!run.stdout.contains("idle"), "{}", run.text());
+}
+
+#[test]
 fn commands_run_in_pods_and_policies_come_and_go() {
     let scratch = Scratch::new("lab-apply");
     let (deny, open) = (
@@ -409,8 +447,18 @@ fn no_root_is_needed_where_user_namespaces_are_permitted() {
     assert!(text.contains("none differs"), "{text}");
     // And one that stays up.
     chown(&scratch.0, Some(nobody), Some(nobody)).unwrap();
-    let (code, text) = run(&["up", "-f", &manifests]);
-    assert_eq!(code, Some(0), "{text}");
+    let (code, told) = run(&["up", "-f", &manifests]);
+    assert_eq!(code, Some(0), "{told}");
+    // By hand as well, with the command that is said.
+    let node = told.lines().find(|line| line.ends_with("# node-1"));
+    let mut words = node.unwrap_or_default().split_whitespace();
+    let entered = std::process::Command::new(words.next().unwrap_or("nsenter"))
+        .args(words.take_while(|word| *word != "#"))
+        .args(["ip", "-br", "link", "show", "up"])
+        .uid(nobody)
+        .gid(nobody)
+        .output()
+        .unwrap();
     let (code, text) = run(&[
         "exec",
         "duo/server",
@@ -423,4 +471,7 @@ fn no_root_is_needed_where_user_namespaces_are_permitted() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("8.8.8.8"), "{text}");
     assert_eq!(down, Some(0), "{said}");
+    let links = String::from_utf8_lossy(&entered.stdout);
+    let error = String::from_utf8_lossy(&entered.stderr);
+    assert!(links.contains("pod"), "{told}\n{links}{error}");
 }

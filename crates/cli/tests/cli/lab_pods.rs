@@ -2,9 +2,11 @@
 //! where that is not permitted.
 
 use std::net::IpAddr;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::lab::{Up, open_files};
-use crate::{Run, Scratch, ringfence};
+use crate::{Run, Scratch, command, ringfence};
 
 const START: &str = "
 apiVersion: v1
@@ -241,4 +243,81 @@ fn what_a_lab_that_is_up_cannot_become_is_said_and_nothing_is_changed() {
     let said = up.refused("delete", &format!("-n shop pod {name}"));
     assert!(said.contains("is made by Deployment web"), "{said}");
     assert_eq!(up.pods(), before + 1);
+}
+
+/// A command that runs in a pod until it is ended.
+struct Running(Child);
+
+impl Running {
+    /// Starts it; it becomes `sleep` in the end.
+    fn start(up: &Up, pod: &str, words: &[&str]) -> Self {
+        let child = command()
+            .args(["lab", "exec", "--name", &up.0, pod, "--"])
+            .args(words)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let running = Self(child);
+        let name = format!("/proc/{}/comm", running.0.id());
+        let is_there = || std::fs::read_to_string(&name).is_ok_and(|name| name == "sleep\n");
+        let until = Instant::now() + Duration::from_secs(20);
+        while !is_there() {
+            assert!(Instant::now() < until, "{pod} {words:?} does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        running
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_runs_in_a_pod_that_is_deleted_ends_and_nothing_else_does() {
+    let scratch = Scratch::new("lab-processes");
+    let file = |name: &str, text: &str| format!("-f {}", scratch.file(name, text));
+    let on_host = pod("on-host", "friend").replace("spec: {", "spec: {hostNetwork: true, ");
+    let pods = [
+        pod("goes", "friend"),
+        pod("stays", "friend"),
+        pod("is-made-again", "friend"),
+        on_host.clone(),
+    ];
+    let up = Up::with("processes", "--nodes 1 -f -", START);
+    up.change("apply", &file("pods.yaml", &pods.join("---\n")));
+    let asleep = &["sleep", "1000"][..];
+    let stubborn = &["sh", "-c", "trap '' TERM; exec sleep 1000"][..];
+    let elsewhere = &["unshare", "--net", "sleep", "1000"][..];
+    let mut going = [
+        Running::start(&up, "duo/goes", asleep),
+        Running::start(&up, "duo/goes", stubborn),
+        Running::start(&up, "duo/is-made-again", asleep),
+    ];
+    let mut staying = [
+        Running::start(&up, "duo/goes", elsewhere),
+        Running::start(&up, "duo/stays", asleep),
+        Running::start(&up, "duo/server", asleep),
+        Running::start(&up, "duo/on-host", asleep),
+    ];
+    // A pod that only gets other labels is the same.
+    up.change("apply", &file("stays.yaml", &pod("stays", "other")));
+    assert!(going.iter_mut().chain(&mut staying).all(Running::is_alive));
+    up.change("delete", "-n duo pod goes on-host");
+    let moved = pod("is-made-again", "friend") + "status: {podIP: 10.244.0.77}\n";
+    up.change("apply", &file("moved.yaml", &moved));
+    let ended: Vec<bool> = going.iter_mut().map(|one| !one.is_alive()).collect();
+    assert_eq!(ended, [true; 3]);
+    let alive: Vec<bool> = staying.iter_mut().map(Running::is_alive).collect();
+    assert_eq!(alive, [true; 4]);
+    // Who took its place can be entered.
+    let run = up.exec("duo/is-made-again", &["true"]);
+    assert_eq!(run.code, Some(0), "{}", run.text());
 }

@@ -4,11 +4,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use nix::libc::EINPROGRESS;
 use ringfence_model::address::IpFamily;
 use ringfence_model::protocol::Protocol;
 use socket2::Type;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Kind, Observed, Probe};
@@ -110,12 +111,11 @@ async fn tcp(
     if let Some(trace) = trace {
         arrivals.forget(trace);
     }
-    let socket = TcpSocket::from_std_stream(socket.into());
-    let connecting = socket.connect(SocketAddr::new(probe.to, probe.port));
-    let learnt = match timeout_at(deadline, connecting).await {
-        Err(_) => Learnt::Silence,
-        Ok(Err(error)) => refused_or_not_sent(error),
-        Ok(Ok(mut stream)) => {
+    let to = SocketAddr::new(probe.to, probe.port);
+    let learnt = match connect(socket, to, deadline).await {
+        Err(error) => refused_or_not_sent(error),
+        Ok(None) => Learnt::Silence,
+        Ok(Some(mut stream)) => {
             let mut answer = [0u8; 8];
             let echo = async {
                 stream.write_all(&nonce.to_be_bytes()).await?;
@@ -130,6 +130,27 @@ async fn tcp(
         }
     };
     Sent { learnt, trace }
+}
+
+/// A connection; `None` if there was no answer in time.
+async fn connect(
+    socket: socket2::Socket,
+    to: SocketAddr,
+    deadline: Instant,
+) -> io::Result<Option<TcpStream>> {
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(EINPROGRESS) => return Err(error),
+        _ => {}
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    let answered = timeout_at(deadline, stream.writable()).await;
+    // In a lab a refusal is there before the system call has ended. Then the kernel keeps it to
+    // itself until the packet is sent once more, unless it is asked.
+    match (stream.take_error()?, answered) {
+        (Some(error), _) | (None, Ok(Err(error))) => Err(error),
+        (None, Ok(Ok(()))) => Ok(Some(stream)),
+        (None, Err(_)) => Ok(None),
+    }
 }
 
 /// The address that the kernel would send from: that of a connected socket.

@@ -31,7 +31,7 @@ pub struct End {
 /// Why a question is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
-    /// A pod to a port of another.
+    /// A pod to a port of another, or an echo request to it.
     Pod,
     /// A pod to a Service.
     Service,
@@ -84,6 +84,9 @@ pub struct Question {
 
 /// Pods that declare no port are asked at this one.
 const ANY_PORT: (Protocol, u16) = (Protocol::Tcp, 80);
+
+/// Every pod answers an echo request, and ICMP has no ports.
+const ECHO: (Protocol, u16) = (Protocol::Icmp, 0);
 
 /// What is asked of a lab.
 #[derive(Clone, Debug, Default)]
@@ -180,6 +183,7 @@ impl Asking<'_> {
             if ports.is_empty() {
                 ports.push(ANY_PORT);
             }
+            ports.push(ECHO);
             for (protocol, port) in ports {
                 let verdict = self.verdict(source, Peer::Pod(id), protocol, port, None);
                 let target = Target {

@@ -20,13 +20,20 @@ use super::objects::{hash_word, metadata, one_of_each};
 use super::placement::{Place, Placement};
 use super::{Options, ScheduleError, ScheduledNode};
 
+/// The pods of a cluster.
+pub(super) struct Pods {
+    pub(super) objects: Vec<Object>,
+    /// How many of them are the input's: the others are those that every cluster has.
+    pub(super) of_input: usize,
+}
+
 pub(super) fn place(
     snapshot: &Snapshot,
     nodes: &[Placed],
     options: &Options,
     addresses: &mut Addresses,
     notes: &mut Vec<String>,
-) -> Result<Vec<Object>, ScheduleError> {
+) -> Result<Pods, ScheduleError> {
     let mut placing = Placing {
         snapshot,
         nodes: nodes.iter().map(|placed| &placed.node).collect(),
@@ -37,14 +44,20 @@ pub(super) fn place(
         next: options.placed.pod_count(),
         placed: Vec::new(),
         left_out: 0,
+        idle: Vec::new(),
     };
+    let mut of_input = 0;
     for workload in &snapshot.workloads {
         for id in workload.pod_ids() {
             let pod = snapshot.pod(id);
+            let before = placing.placed.len();
             match pod.kind {
                 PodKind::Single => placing.keep(workload, pod)?,
                 PodKind::Template => placing.replicas(workload, pod, options)?,
                 PodKind::Outside => {}
+            }
+            if pod.origin.is_some() {
+                of_input += placing.placed.len() - before;
             }
         }
         if placing.placed.len() > options.most_pods {
@@ -63,8 +76,15 @@ pub(super) fn place(
             options.replicas.max(1)
         ));
     }
-    Ok(placing.placed)
+    placing.note_idle();
+    Ok(Pods {
+        objects: placing.placed,
+        of_input,
+    })
 }
+
+/// As many workloads that are scaled to zero are named.
+const MOST_NAMED: usize = 5;
 
 struct Placing<'a> {
     snapshot: &'a Snapshot,
@@ -77,6 +97,8 @@ struct Placing<'a> {
     next: usize,
     placed: Vec<Object>,
     left_out: u32,
+    /// The workloads that are scaled to zero.
+    idle: Vec<String>,
 }
 
 impl Placing<'_> {
@@ -102,14 +124,11 @@ impl Placing<'_> {
             return Ok(());
         }
         let wanted = workload.replicas.unwrap_or(1);
-        if wanted == 0 && !options.at_least_one {
-            return Ok(());
-        }
         if wanted == 0 {
-            self.notes.push(format!(
-                "{} {} is scaled to zero, and has one pod here",
-                workload.kind, workload.name
-            ));
+            let namespace = &self.snapshot.namespace(workload.namespace).name;
+            let (kind, name) = (&workload.kind, &workload.name);
+            self.idle.push(format!("{kind} {namespace}/{name}"));
+            return Ok(());
         }
         let count = wanted.clamp(1, options.replicas.max(1));
         self.left_out += wanted.saturating_sub(count);
@@ -119,6 +138,22 @@ impl Placing<'_> {
             self.put(workload, template, &name, Some((index, &node)))?;
         }
         Ok(())
+    }
+
+    /// Says which workloads are scaled to zero.
+    fn note_idle(&mut self) {
+        let named: Vec<&str> = self.idle.iter().take(MOST_NAMED).map(|n| &**n).collect();
+        let more = match self.idle.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let is = match self.idle.len() {
+            0 => return,
+            1 => "is scaled to zero, and has",
+            _ => "are scaled to zero, and have",
+        };
+        let note = format!("{}{more} {is} no pod here", named.join(", "));
+        self.notes.push(note);
     }
 
     /// The node that the pod runs on already, or else the next one.

@@ -27,7 +27,21 @@ impl Arrivals {
     /// Where it arrived: the lowest number, if there are several.
     #[must_use]
     pub fn at(&self, trace: Trace) -> Option<usize> {
-        self.lock().get(&trace)?.iter().min().copied()
+        self.all(trace).first().copied()
+    }
+
+    /// Everywhere it arrived, in the order of numbers; what comes back arrives as well.
+    #[must_use]
+    pub fn all(&self, trace: Trace) -> Vec<usize> {
+        let mut all: Vec<usize> = self
+            .lock()
+            .get(&trace)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        all.sort_unstable();
+        all
     }
 
     /// Forgets it: what comes next under the same trace is another.

@@ -2,7 +2,7 @@
 
 use ringfence_model::address::IpFamily;
 
-use super::neighbours::are_too_many;
+use super::neighbours::crowded;
 use crate::error::LabError;
 use crate::schedule::{Schedule, ScheduledNode};
 
@@ -48,12 +48,17 @@ fn must_have_ranges(schedule: &Schedule) -> Result<(), LabError> {
 
 /// Everybody on a bridge has everybody else for a neighbour.
 fn must_not_be_crowded(schedule: &Schedule) -> Result<(), LabError> {
-    match are_too_many(schedule) {
-        false => Ok(()),
-        true => Err(LabError::Unsupported(
-            "--cni bridge: there are too many pods on one bridge; use --cni routed, or more \
-             --nodes"
-                .to_owned(),
-        )),
-    }
+    let Some(crowded) = crowded(schedule) else {
+        return Ok(());
+    };
+    let nodes = match schedule.nodes.len() {
+        1 => "one node".to_owned(),
+        nodes => format!("{nodes} nodes"),
+    };
+    Err(LabError::Unsupported(format!(
+        "--cni bridge: there are {} pods on the bridge of {}, where everybody is everybody's \
+         neighbour, and with {nodes} at most {} on each can be; use --cni routed, or --nodes {} \
+         if no pod has to be on a certain node",
+        crowded.pods, crowded.node, crowded.most, crowded.nodes
+    )))
 }

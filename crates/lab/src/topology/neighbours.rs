@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ringfence_model::address::IpFamily;
 use ringfence_model::snapshot::PodId;
@@ -12,7 +13,7 @@ use ringfence_model::snapshot::PodId;
 use super::plan::{Cni, Plan};
 use super::pod_links::{NODE_HARDWARE, POD_BRIDGE, bridge_address, gateway, pod_hardware};
 use crate::on_link::metadata_on_link;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduledNode};
 
 /// So many may be asked for, of one family.
 const MOST_ASKED_FOR: usize = 300;
@@ -34,15 +35,48 @@ fn on_bridge(pods: usize) -> usize {
     pods.saturating_mul(pods.saturating_add(1))
 }
 
-/// Whether the bridges of a cluster have more neighbours than should be written down.
-pub(super) fn are_too_many(schedule: &Schedule) -> bool {
+/// Bridges on which more neighbours would have to be written down than should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Crowded {
+    /// The node with the most pods on its bridge.
+    pub(super) node: Arc<str>,
+    /// How many those are.
+    pub(super) pods: usize,
+    /// How many pods each of the nodes may have, if all have as many.
+    pub(super) most: usize,
+    /// Over how many nodes all pods would have to be spread evenly.
+    pub(super) nodes: usize,
+}
+
+/// What is wrong with the bridges of a cluster; `None` if nothing is.
+pub(super) fn crowded(schedule: &Schedule) -> Option<Crowded> {
     let snapshot = &schedule.snapshot;
-    let of_node = |node: &crate::schedule::ScheduledNode| {
+    let families = schedule.families.len();
+    let is_too_many = |neighbours: usize| neighbours.saturating_mul(families) > MOST_WRITTEN;
+    let pods_of = |node: &ScheduledNode| {
         let pods = snapshot.pods.iter();
         let own = pods.filter(|pod| !pod.host_network && pod.node.as_ref() == Some(&node.name));
-        on_bridge(own.count()).saturating_mul(schedule.families.len())
+        own.count()
     };
-    schedule.nodes.iter().map(of_node).sum::<usize>() > MOST_WRITTEN
+    let counts: Vec<usize> = schedule.nodes.iter().map(pods_of).collect();
+    if !is_too_many(counts.iter().copied().map(on_bridge).sum()) {
+        return None;
+    }
+    let spread = |pods: usize, nodes: usize| on_bridge(pods).saturating_mul(nodes);
+    let (pods, node) = counts
+        .iter()
+        .zip(&schedule.nodes)
+        .rev()
+        .max_by_key(|(pods, _)| **pods)?;
+    let fits = |pods: &usize| !is_too_many(spread(*pods, counts.len()));
+    let all: usize = counts.iter().sum();
+    let mut enough = (1..=all).filter(|nodes| !is_too_many(spread(all.div_ceil(*nodes), *nodes)));
+    Some(Crowded {
+        node: Arc::clone(&node.name),
+        pods: *pods,
+        most: (0..*pods).rev().find(fits).unwrap_or_default(),
+        nodes: enough.next().unwrap_or(all),
+    })
 }
 
 /// Writes neighbours into the plan, where there are many.

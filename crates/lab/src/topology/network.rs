@@ -192,6 +192,12 @@ impl Network {
         Ok(())
     }
 
+    /// The namespaces of pods that are gone, until they are let go of.
+    #[must_use]
+    pub fn leaving(&self) -> &[Namespace] {
+        &self.leaving
+    }
+
     /// Lets go of the namespaces of pods that are gone. Until then nobody else gets the
     /// number of their open files.
     pub fn let_go(&mut self) {

@@ -9,11 +9,12 @@ use ringfence_lab::probe::{Progress, Settings};
 use ringfence_lab::run::Agreement;
 use ringfence_lab::schedule::schedule;
 use ringfence_lab::session::{Building, Policies, run_to_the_end};
-use ringfence_model::parse::{self, Limits};
+use ringfence_model::diagnostic::Diagnostic;
+use ringfence_model::parse::{self, Limits, Loaded};
 use ringfence_model::snapshot::builder::{self, SnapshotBuilder};
 
 use super::options::BuildOptions;
-use crate::cluster::read_files;
+use crate::cluster::{no_objects, read_files};
 use crate::command::Stop;
 use crate::diagnostics;
 use crate::exit::Exit;
@@ -22,9 +23,9 @@ use crate::output::lab::{Explaining, Format, Report, print};
 
 /// Try every connection, and compare with what the policies say
 ///
-/// Every pair of pods at every port that is declared, every Service, and from every pod
-/// the internet, cloud metadata, DNS, the API server and ping; and from one pod of each
-/// workload node ports and external addresses of Services. A probe owns both ends:
+/// Every pair of pods at every port that is declared and by ping, every Service, and from
+/// every pod the internet, cloud metadata, DNS, the API server and ping; and from one pod of
+/// each workload node ports and external addresses of Services. A probe owns both ends:
 ///
 ///     allowed       it arrived and was answered
 ///     closed        it arrived, and nobody listens there
@@ -44,7 +45,8 @@ use crate::output::lab::{Explaining, Format, Report, print};
 ///     sudo ringfence lab run -f manifests/ --no-enforce
 ///     sudo ringfence lab run -f manifests/ -o junit > report.xml
 ///
-/// Exits with 1 when a packet did something else than predicted, or when it cannot be told.
+/// Exits with 1 when a packet did something else than predicted, or when it cannot be told, and
+/// with 2 when there is nothing to try: no pod, or only workloads that are scaled to zero.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct RunArgs {
@@ -66,6 +68,7 @@ pub(crate) fn run(args: &RunArgs, printer: &mut Printer) -> Result<Exit, Stop> {
     privilege::acquire()?;
     let files = read_files(&args.build.input, printer)?;
     let reading = &args.build.input.reading;
+    let texts = files.inputs.len();
     let mut loaded = parse::load(files.inputs, &Limits::default());
     let mut problems = files.problems;
     problems.append(&mut loaded.diagnostics);
@@ -85,6 +88,9 @@ pub(crate) fn run(args: &RunArgs, printer: &mut Printer) -> Result<Exit, Stop> {
     diagnostics::print(&problems, &loaded.sources, printer);
     for note in &made.notes {
         printer.note(note);
+    }
+    if made.pods_of_input == 0 {
+        return Err(nothing_to_try(&loaded, texts, &problems));
     }
     let building = Building {
         cni: args.build.cni(),
@@ -144,4 +150,16 @@ pub(crate) fn run(args: &RunArgs, printer: &mut Printer) -> Result<Exit, Stop> {
         true => exit.and(Exit::BadInput),
         false => exit,
     })
+}
+
+/// That no pod is there whose connections could be tried: none that differs would look like
+/// policies that hold.
+fn nothing_to_try(loaded: &Loaded, texts: usize, problems: &[Diagnostic]) -> Stop {
+    if texts == 0 || !loaded.objects.is_empty() || diagnostics::is_incomplete(problems) {
+        return anyhow::anyhow!(
+            "nothing to try: what was read has no pod, and no workload with replicas"
+        )
+        .into();
+    }
+    no_objects("nothing to try", &loaded.sources, texts)
 }

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use clap::Args;
+use ringfence_lab::enter::by_hand;
 use ringfence_lab::keeper::{Manifest, Reply, Request};
 use ringfence_lab::state::{self, State};
 use ringfence_lab::topology::Cni;
@@ -88,15 +89,13 @@ pub(crate) fn run(args: &UpArgs, printer: &mut Printer) -> Result<Exit, Stop> {
         writeln!(out, "{line}")?;
     }
     if let Some(pod) = state.pods.first() {
-        let pid = state.pid;
         writeln!(
             out,
             "\nringfence lab exec --name {name} {}/{} -- sh",
             pod.namespace, pod.name
         )?;
         for host in &state.hosts {
-            let what = format!("nsenter --net=/proc/{pid}/fd/{}", host.fd);
-            writeln!(out, "{what}  # {}", host.name)?;
+            writeln!(out, "{}  # {}", by_hand(&state, host.fd), host.name)?;
         }
     }
     Ok(if complete { Exit::Fine } else { Exit::BadInput })

@@ -163,7 +163,7 @@ fn legend(
     let words = [
         (ALLOWED, "allowed and answered"),
         (DENIED, "denied and dropped"),
-        (SOME, "some ports the one, some the other"),
+        (SOME, "some ports or ping the one, some the other"),
         (WOULD_BE, "would be denied"),
         (UNPREDICTED, "depends on the endpoint"),
         (UNTOLD, "cannot be told"),
