@@ -10,6 +10,7 @@ use ringfence_dataplane::compile::{Enforcement, Settings};
 use ringfence_dataplane::nflog::{Denial, Denials, Event, Side, whose};
 use ringfence_dataplane::nft::{Connections, Enforcer, Noisy, Table, TableName};
 use ringfence_model::policy::Direction;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::network::{DEADLINE, Network, PATIENCE, count_udp, nothing_comes, udp, udp_echoes, v4};
 use crate::{DB, DENY_ALL, OTHER, WEB, WEB_TO_DB, both, change, shop, with_allow};
@@ -247,6 +248,29 @@ async fn a_reply_of_a_connection_that_is_cut_tells_who_opened_it_and_whose_polic
         assert_eq!(names.collect::<Vec<_>>(), ["default-deny-all"]);
         change(&mut enforcer, &network, &policies).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_forged_is_told_also_where_its_protocol_cannot_be_read() {
+    let network = shop().await;
+    let (mut denials, _enforcer) = listen(&network, &Settings::default()).await;
+    let forged = IpAddr::from([10, 200, 0, 1]);
+    crate::add_address(network.pod(OTHER), forged, 32).await;
+    let protocols = [Protocol::ICMPV4, Protocol::TCP, Protocol::UDP];
+    for protocol in protocols {
+        let raw = || Socket::new(Domain::IPV4, Type::RAW, Some(protocol));
+        let socket = network.pod(OTHER).run(raw).unwrap().unwrap();
+        socket.bind(&SocketAddr::new(forged, 0).into()).unwrap();
+        // The headers of all of them are longer.
+        let to = SocketAddr::new(v4(DB), 0);
+        socket.send_to(b"abc", &to.into()).unwrap();
+    }
+    let told = told(&mut denials, protocols.len()).await;
+    let told = told
+        .iter()
+        .map(|it| (it.side, it.source, it.protocol, it.ports));
+    let wanted = [1, 6, 17].map(|protocol| (Side::ForgedSource, forged, protocol, None));
+    assert_eq!(told.collect::<Vec<_>>(), wanted);
 }
 
 /// Every denied packet is to be told.
