@@ -35,6 +35,6 @@ bench: ## the figures of docs/benchmarks.md
 	@scripts/ensure-tools.sh rust
 	scripts/bench.sh
 
-fuzz: ## fuzz the parser, the engine against the oracle, and what reads packets (FUZZ_SECONDS each)
+fuzz: ## fuzz the parser, the engine against the oracle, and what reads packets and names (FUZZ_SECONDS each)
 	@scripts/ensure-tools.sh rust cargo-fuzz
 	scripts/fuzz.sh $(FUZZ_SECONDS)

@@ -42,6 +42,12 @@ const WHOLE: u32 = 0xffff;
 /// A listener of a log group in one network namespace.
 pub struct Denials {
     connection: Connection<Nflog>,
+    heard: Heard,
+}
+
+/// What a listener has made of the datagrams so far.
+#[derive(Debug, Default)]
+struct Heard {
     numbering: Numbering,
     /// Read, and not told yet.
     waiting: VecDeque<Event>,
@@ -58,8 +64,7 @@ impl Denials {
         connection.bind_group(group, WHOLE).await?;
         let mut denials = Self {
             connection,
-            numbering: Numbering::default(),
-            waiting: VecDeque::new(),
+            heard: Heard::default(),
         };
         denials.number(group).await?;
         Ok(denials)
@@ -73,7 +78,7 @@ impl Denials {
         socket.send(&request).await?;
         loop {
             let datagram = self.connection.socket().recv_msg().await?;
-            if let Some(answer) = self.keep(&datagram, Some(sequence)) {
+            if let Some(answer) = self.heard.keep(&datagram, Some(sequence)) {
                 return Ok(answer?);
             }
         }
@@ -89,21 +94,25 @@ impl Denials {
         mut take: impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         loop {
-            while let Some(event) = self.waiting.pop_front() {
+            while let Some(event) = self.heard.waiting.pop_front() {
                 if take(event).is_break() {
                     return Ok(());
                 }
             }
             match self.connection.socket().recv_msg().await {
                 Ok(datagram) => {
-                    self.keep(&datagram, None);
+                    self.heard.keep(&datagram, None);
                 }
-                Err(error) if error.is_no_buffer_space() => self.waiting.push_back(Event::Overrun),
+                Err(error) if error.is_no_buffer_space() => {
+                    self.heard.waiting.push_back(Event::Overrun);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
     }
+}
 
+impl Heard {
     /// Keeps the events of a datagram until they are told, and says what was answered to the
     /// request with a sequence number.
     fn keep(&mut self, datagram: &[u8], asked: Option<u32>) -> Option<nlink::Result<()>> {
@@ -130,5 +139,55 @@ impl Denials {
             }
         }
         answer
+    }
+}
+
+/// The events that a datagram of a log group tells, to a listener that has heard nothing
+/// before it.
+#[must_use]
+pub fn events(datagram: &[u8]) -> Vec<Event> {
+    let mut heard = Heard::default();
+    heard.keep(datagram, None);
+    heard.waiting.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use nlink::netlink::MessageBuilder;
+    use nlink::netlink::nflog::{
+        NFNL_SUBSYS_ULOG, NFULA_PAYLOAD, NFULA_PREFIX, NFULA_SEQ, NFULNL_MSG_PACKET,
+    };
+
+    use super::*;
+
+    /// A datagram about an ICMP packet that a rule with this text logged.
+    fn datagram(number: u32, prefix: &str) -> Vec<u8> {
+        let head = [
+            0x45, 0, 0, 20, 0, 0, 0, 0, 64, 1, 0, 0, 10, 9, 3, 2, 10, 9, 2, 2,
+        ];
+        let mut message = MessageBuilder::new(NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET, 0);
+        message.append_bytes(&[2, 0, 0, 5]);
+        message.append_attr_str(NFULA_PREFIX, prefix);
+        message.append_attr_u32_be(NFULA_SEQ, number);
+        message.append_attr(NFULA_PAYLOAD, &head);
+        message.finish()
+    }
+
+    #[test]
+    fn a_datagram_tells_what_was_lost_before_what_was_denied() {
+        let mut both = datagram(2, "ringfence deny egress");
+        both.extend(datagram(3, "ringfence audit ingress"));
+        let [Event::Lost(2), Event::Denied(first), Event::Denied(second)] = &events(&both)[..]
+        else {
+            panic!("{:?}", events(&both));
+        };
+        assert_eq!(first.source, std::net::IpAddr::from([10, 9, 3, 2]));
+        assert_eq!(
+            second.side,
+            Side::Policies(ringfence_model::policy::Direction::Ingress)
+        );
+        // Somebody else's rule logs into the same group.
+        assert_eq!(events(&datagram(0, "iptables deny egress")), []);
+        assert_eq!(events(&[]), []);
     }
 }

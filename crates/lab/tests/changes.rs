@@ -110,10 +110,11 @@ impl Up {
         let probe = udp(self.station(from), to, port);
         let prober = self.running.lab.prober();
         let mut last = prober.probe(&probe, Duration::from_secs(1)).await;
-        for _ in 0..2 {
-            if last.observed.passed() != Some(true) {
-                last = prober.probe(&probe, Duration::from_secs(1)).await;
+        for _ in 0..30 {
+            if last.observed.passed() == Some(true) {
+                break;
             }
+            last = prober.probe(&probe, Duration::from_secs(1)).await;
         }
         last
     }

@@ -11,7 +11,11 @@
 )]
 
 #[path = "support/tried.rs"]
-#[expect(unused_imports, reason = "each test file uses what it needs")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "each test file uses what it needs"
+)]
 mod tried;
 
 use std::collections::BTreeSet;

@@ -272,7 +272,14 @@ impl Tried {
         addresses.find(|a| IpFamily::of(*a) == family).unwrap()
     }
 
-    async fn probe(&self, from: usize, to: IpAddr, protocol: Protocol, port: u16) -> Observation {
+    /// What becomes of a packet of which this is expected. Where nothing is heard of one that
+    /// should be heard of, it is tried again: the machine may be busy.
+    async fn probe(
+        &self,
+        from: usize,
+        (to, protocol, port): (IpAddr, Protocol, u16),
+        expected: Observed,
+    ) -> Observation {
         let probe = Probe {
             from,
             source: None,
@@ -282,10 +289,16 @@ impl Tried {
             port,
             kind: Kind::Connection,
         };
-        self.lab
-            .prober()
-            .probe(&probe, Duration::from_secs(1))
-            .await
+        let prober = self.lab.prober();
+        let mut seen = prober.probe(&probe, Duration::from_secs(1)).await;
+        for _ in 0..30 {
+            let is_lost = matches!(seen.observed, Observed::Dropped | Observed::Inconclusive);
+            if !is_lost || expected == Observed::Dropped {
+                break;
+            }
+            seen = prober.probe(&probe, Duration::from_secs(1)).await;
+        }
+        seen
     }
 }
 
@@ -308,7 +321,7 @@ async fn node_ports_are_reached_from_the_nodes_and_from_the_world() {
                 (plan.nodes[1], a, by_other_node),
             ] {
                 for (protocol, port) in [(Protocol::Tcp, 30080), (Protocol::Udp, 30443)] {
-                    let seen = tried.probe(from, to, protocol, port).await;
+                    let seen = tried.probe(from, (to, protocol, port), observed).await;
                     assert_eq!(
                         seen.observed, observed,
                         "{policy} {from} {to} {port}: {seen:?}"
@@ -328,11 +341,13 @@ async fn what_leads_nowhere_is_refused_also_to_the_nodes() {
     let empty = snapshot.find_service("shop", "empty").unwrap();
     let service = snapshot.service(empty).cluster_ips[0];
     for from in [plan.nodes[0], plan.nodes[1], plan.world] {
-        let seen = tried.probe(from, own, Protocol::Tcp, 30999).await;
+        let to = (own, Protocol::Tcp, 30999);
+        let seen = tried.probe(from, to, Observed::Rejected).await;
         assert_eq!(seen.observed, Observed::Rejected, "{from}: {seen:?}");
     }
     for from in [plan.nodes[0], plan.nodes[1]] {
-        let seen = tried.probe(from, service, Protocol::Tcp, 80).await;
+        let to = (service, Protocol::Tcp, 80);
+        let seen = tried.probe(from, to, Observed::Rejected).await;
         assert_eq!(seen.observed, Observed::Rejected, "{from}: {seen:?}");
     }
 }

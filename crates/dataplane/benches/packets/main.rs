@@ -1,7 +1,8 @@
-//! What a packet pays: connecting, a round trip, and bulk, with and without rules.
+//! What a packet pays: connecting, a round trip, and bulk, with and without rules; and what one
+//! costs that is denied.
 //!
 //! `cargo bench -p ringfence-dataplane --bench packets`; needs the right to make network
-//! namespaces. Every kind of ruleset has a network of its own and is loaded once; every round
+//! namespaces. With `-- denied` only the last. Every kind of ruleset has a network of its own and is loaded once; every round
 //! measures each of them right before or after connection tracking alone, so that what else
 //! the machine does falls on both: ratios are those within such a pair. What connection
 //! tracking alone takes in a second network, of the first, is the error of all of it.
@@ -18,6 +19,7 @@
     reason = "a benchmark that cannot go on says so by panicking"
 )]
 
+mod denied;
 #[path = "../../tests/support/network.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod network;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use network::Network;
 use nlink::netlink::namespace::Netns;
 use nlink::netlink::nftables::{BaseChain, Chain, CtState, Family, FilterHook, Priority, Rule};
-use ringfence_dataplane::compile::{Compiled, Enforcement, Node};
+use ringfence_dataplane::compile::{Compiled, Enforcement, Node, Settings};
 use ringfence_dataplane::nft::{Table, TableName};
 use ringfence_dataplane::ruleset::Ruleset;
 use ringfence_engine::{Engine, Profile};
@@ -49,11 +51,13 @@ enum Kind {
     Nothing,
     ConnectionsOnly,
     Linear(u32),
+    /// What comes from this address is dropped, as anybody would write it.
+    Drop(Ipv4Addr),
     Ours(Box<Ruleset>),
 }
 
 /// The ruleset of a node with `web`, `db`, and all pods of a large cluster.
-fn ours(network: &Network, shape: Shape, enforcement: Enforcement) -> Kind {
+fn ours(network: &Network, shape: Shape, enforcement: Enforcement, settings: Settings) -> Kind {
     let input = Input {
         name: "shop.yaml".to_owned(),
         bytes: network.manifests(&[], OF_SHOP).into_bytes(),
@@ -65,7 +69,10 @@ fn ours(network: &Network, shape: Shape, enforcement: Enforcement) -> Kind {
     let mut names: Vec<_> = snapshot.pods.iter().map(|pod| pod.node.clone()).collect();
     names.sort_unstable();
     names.dedup();
-    let mut node = Node::default();
+    let mut node = Node {
+        settings,
+        ..Node::default()
+    };
     for name in names {
         let endpoints = Node::from_snapshot(&snapshot, name.as_deref()).endpoints;
         node.endpoints.extend(endpoints);
@@ -129,6 +136,13 @@ async fn install(namespace: &Netns, kind: &Kind) {
                 .add_chain(chain);
             made.add_rule(established).commit(&nft).await.unwrap();
         }
+        Kind::Drop(from) => {
+            let made = nft.transaction().add_table("other", Family::Inet);
+            let made = made.add_chain(chain).add_rule(established);
+            let rule = Rule::new("other", "forward").family(Family::Inet);
+            let rule = rule.match_saddr_v4(*from, 32).drop();
+            made.add_rule(rule).commit(&nft).await.unwrap();
+        }
         Kind::Linear(rules) => {
             let made = nft.transaction().add_table("other", Family::Inet);
             let made = made.add_chain(chain).add_rule(established);
@@ -179,12 +193,13 @@ async fn places() -> Vec<Place> {
         for policies in POLICIES {
             let name = format!("{pods} pods, {policies} policies");
             let shape = Shape::with(pods, policies);
-            let kind = |network: &_| ours(network, shape, Enforcement::Enforce);
+            let kind =
+                |network: &_| ours(network, shape, Enforcement::Enforce, Settings::default());
             places.push(place(&name, kind).await);
         }
     }
     let shape = Shape::with(10_000, 10_000);
-    let audit = |network: &_| ours(network, shape, Enforcement::Audit);
+    let audit = |network: &_| ours(network, shape, Enforcement::Audit, Settings::default());
     places.push(place("audit, 10000 pods, 10000 policies", audit).await);
     places
 }
@@ -194,12 +209,7 @@ const OURS: usize = 3;
 
 /// One measure with connection tracking alone and one in a place, right after each other;
 /// each is first every other time.
-fn pair<T: Copy + Default>(
-    alone: &Place,
-    place: &Place,
-    number: usize,
-    measure: fn(&Place) -> T,
-) -> [T; 2] {
+fn pair<P, T: Copy + Default>(alone: &P, place: &P, number: usize, measure: fn(&P) -> T) -> [T; 2] {
     let mut both = [T::default(); 2];
     for which in [number % 2, 1 - number % 2] {
         both[which] = measure([alone, place][which]);
@@ -232,6 +242,14 @@ async fn main() {
     let rounds = std::env::var("RINGFENCE_ROUNDS").ok();
     let rounds: usize = rounds.map_or(25, |text| text.parse().expect("a number"));
     traffic::stay_here();
+    if !std::env::args().any(|argument| argument == "denied") {
+        passing(rounds).await;
+    }
+    denied::measure(rounds).await;
+}
+
+/// What packets pay that pass.
+async fn passing(rounds: usize) {
     let alone = place("connections only", |_| Kind::ConnectionsOnly).await;
     let places = places().await;
     let mut figures: Vec<Vec<[Figures; 2]>> = places.iter().map(|_| Vec::new()).collect();

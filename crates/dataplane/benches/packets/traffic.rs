@@ -25,6 +25,10 @@ pub(crate) fn stay_here() {
     stay_on(HERE);
 }
 
+pub(crate) fn stay_next() {
+    stay_on(NEXT);
+}
+
 fn stay_on(processor: usize) {
     let mut only = CpuSet::new();
     only.set(processor).unwrap();

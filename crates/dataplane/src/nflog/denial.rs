@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use ringfence_model::policy::Direction;
 
 use crate::compile::Enforcement;
@@ -57,21 +57,22 @@ pub fn denial(prefix: &str, packet: &[u8]) -> Option<Denial> {
     };
     // What the packet says is the other way round then.
     let is_reply = words.next_back() == Some("reply");
-    let sliced = SlicedPacket::from_ip(packet).ok();
-    let (source, destination, protocol) = match sliced.as_ref()?.net.as_ref()? {
-        NetSlice::Ipv4(ip) => (
+    // What follows the network header may be cut, or nonsense: that is denied and told, too.
+    let sliced = LaxSlicedPacket::from_ip(packet).ok()?;
+    let (source, destination, protocol) = match sliced.net.as_ref()? {
+        LaxNetSlice::Ipv4(ip) => (
             IpAddr::V4(ip.header().source_addr()),
             IpAddr::V4(ip.header().destination_addr()),
             ip.payload().ip_number.0,
         ),
-        NetSlice::Ipv6(ip) => (
+        LaxNetSlice::Ipv6(ip) => (
             IpAddr::V6(ip.header().source_addr()),
             IpAddr::V6(ip.header().destination_addr()),
             ip.payload().ip_number.0,
         ),
-        NetSlice::Arp(_) => return None,
+        LaxNetSlice::Arp(_) => return None,
     };
-    let ports = match sliced.as_ref().and_then(|sliced| sliced.transport.as_ref()) {
+    let ports = match &sliced.transport {
         Some(TransportSlice::Tcp(tcp)) => Some((tcp.source_port(), tcp.destination_port())),
         Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),
         _ => None,
@@ -132,6 +133,27 @@ mod tests {
         let unknown = denial(unknown, &UDP).expect("it is one");
         assert_eq!(unknown.source, opened.destination);
         assert_eq!(unknown.side, Side::UnknownAddress);
+    }
+
+    #[test]
+    fn a_packet_without_a_whole_header_of_its_protocol_is_told_without_ports() {
+        for protocol in [1, 6, 17, 132, 255] {
+            for length in 20..24 {
+                let mut head = UDP.get(..length).expect("it is that long").to_vec();
+                head[9] = protocol;
+                let denied = denial("ringfence deny egress", &head).expect("it is one");
+                assert_eq!(denied.source, IpAddr::from([10, 9, 3, 2]));
+                assert_eq!((denied.protocol, denied.ports), (protocol, None));
+            }
+        }
+        // An IPv6 header, and options that are longer than what follows.
+        let mut head = vec![0x60, 0, 0, 0, 0, 4, 0, 64];
+        head.extend([0xfd; 16]);
+        head.extend([0xfe; 16]);
+        head.extend([17, 200, 0, 0]);
+        let denied = denial("ringfence deny egress", &head).expect("it is one");
+        assert_eq!(denied.destination, IpAddr::from([0xfe; 16]));
+        assert_eq!(denied.ports, None);
     }
 
     #[test]

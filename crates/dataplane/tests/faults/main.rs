@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use network::{Network, is_dropped, serve_tcp, udp, udp_echoes, v4, v6};
+use network::{Network, come_up, is_dropped, serve_tcp, v4, v6};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nlink::netlink::namespace::Netns;
@@ -110,10 +110,7 @@ impl Stage {
         for address in [v4, v6] {
             seen.push(serve(network.pod(DB), address(DB), PORT, address(WEB)));
             serve_tcp(network.pod(DB), address(DB), PORT);
-            // Interfaces come up in their own time.
-            let socket = udp(network.pod(WEB), address(WEB));
-            let up = (0..20).any(|_| udp_echoes(&socket, address(DB), PORT));
-            assert!(up, "without rules everything arrives");
+            come_up(network.pod(WEB), address(WEB), address(DB), PORT);
         }
         let enforcer = start(&network, 0).await;
         let mut stage = Self {
@@ -126,11 +123,11 @@ impl Stage {
             let web = stage.network.pod(WEB);
             stage
                 .allowed
-                .push(Flow::start(web, address(WEB), address(DB), PORT));
+                .push(Flow::allowed(web, address(WEB), address(DB), PORT));
             let other = stage.network.pod(OTHER);
             stage
                 .denied
-                .push(Flow::start(other, address(OTHER), address(DB), PORT));
+                .push(Flow::denied(other, address(OTHER), address(DB), PORT));
         }
         (stage, enforcer)
     }

@@ -1,18 +1,15 @@
 //! Pods that come and go: one that sends before anything is known of it, and an address
 //! that another pod gets.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use nlink::netlink::namespace::Netns;
 use ringfence_dataplane::compile::{Node, Port};
 use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use ringfence_engine::Engine;
 
-use crate::network::{Network, udp, udp_echoes, v4, v6, when_usable};
+use crate::network::{Network, Received, come_up, record_udp, udp, udp_echoes, v4, v6};
 use crate::traffic::{Flow, Seen, serve};
 use crate::{DB, ONE_AT_A_TIME, OTHER, PORT, WEB, WIRINGS, cycles, shop};
 
@@ -43,26 +40,6 @@ spec:
   ingress: [{from: [{podSelector: {matchLabels: {role: client}}}], ports: [{port: 53, protocol: UDP}, {port: 54, protocol: UDP}]}]
 ";
 
-/// What `db` has received, one message each.
-type Received = Arc<Mutex<BTreeSet<Vec<u8>>>>;
-
-/// Echoes what comes, and keeps it.
-fn record(namespace: &Netns, address: IpAddr) -> Received {
-    let socket = when_usable(namespace, || {
-        UdpSocket::bind(SocketAddr::new(address, ASKED))
-    });
-    let received = Received::default();
-    let kept = Arc::clone(&received);
-    std::thread::spawn(move || {
-        let mut buffer = [0; 64];
-        while let Ok((read, from)) = socket.recv_from(&mut buffer) {
-            kept.lock().unwrap().insert(buffer[..read].to_vec());
-            let _ = socket.send_to(&buffer[..read], from);
-        }
-    });
-    received
-}
-
 /// `db`, `other` who asks it without an end, and `web` whose packets tell when they were
 /// sent.
 struct Stage {
@@ -79,23 +56,18 @@ impl Stage {
         let (mut others, mut asking) = (Vec::new(), Vec::new());
         for address in [v4, v6] {
             let seen = serve(network.pod(DB), address(DB), PORT, address(OTHER));
-            let received = record(network.pod(DB), address(DB));
+            let received = record_udp(network.pod(DB), address(DB), ASKED);
+            for (pod, port) in [(WEB, ASKED), (OTHER, PORT)] {
+                come_up(network.pod(pod), address(pod), address(DB), port);
+            }
+            // So the kernel knows this connection from before.
             let socket = udp(network.pod(WEB), address(WEB));
-            let up = (0..20).any(|_| udp_echoes(&socket, address(DB), ASKED));
-            assert!(up, "without rules everything arrives");
-            let other = udp(network.pod(OTHER), address(OTHER));
-            let up = (0..20).any(|_| udp_echoes(&other, address(DB), PORT));
-            assert!(up, "without rules everything arrives");
-            // Late answers to what was asked while interfaces came up.
-            std::thread::sleep(Duration::from_millis(50));
-            socket.set_nonblocking(true).unwrap();
-            while socket.recv(&mut [0; 64]).is_ok() {}
-            socket.set_nonblocking(false).unwrap();
+            assert!(udp_echoes(&socket, address(DB), ASKED));
             asking.push((socket, SocketAddr::new(address(DB), ASKED), received));
             others.push((seen, address));
         }
         let start = |(seen, address): (Arc<Seen>, fn(usize) -> IpAddr)| {
-            let flow = Flow::start(network.pod(OTHER), address(OTHER), address(DB), PORT);
+            let flow = Flow::allowed(network.pod(OTHER), address(OTHER), address(DB), PORT);
             (flow, seen)
         };
         Self {
@@ -147,6 +119,13 @@ impl Stage {
     }
 
     fn check(self, what: &str) {
+        let (mut sent, mut lost, mut foreign) = (0, 0, 0);
+        for (flow, seen) in self.others {
+            let outcome = flow.stop();
+            sent += outcome.sent;
+            lost += outcome.sent - outcome.answered;
+            foreign += seen.leaked.load(Ordering::Relaxed);
+        }
         let mut leaked = 0;
         for (_, _, received) in &self.asking {
             let received = received.lock().unwrap();
@@ -154,13 +133,6 @@ impl Stage {
                 .iter()
                 .filter(|text| text.starts_with(b"vain"))
                 .count();
-        }
-        let (mut sent, mut lost, mut foreign) = (0, 0, 0);
-        for (flow, seen) in self.others {
-            let outcome = flow.stop();
-            sent += outcome.sent;
-            lost += outcome.sent - outcome.answered;
-            foreign += seen.leaked.load(Ordering::Relaxed);
         }
         let forbidden = self.forbidden;
         println!("{what}: {leaked} of {forbidden} leaked, {lost} of {sent} of another pod lost");

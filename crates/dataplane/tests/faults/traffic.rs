@@ -2,17 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use nlink::netlink::namespace::Netns;
 
-use crate::network::{udp, when_usable};
+use crate::network::{DEADLINE, PATIENCE, udp, when_usable};
 
 /// Time between two packets of one flow.
 const PACE: Duration = Duration::from_millis(1);
+
+/// What a socket keeps while its thread waits for a processor: some seconds of packets.
+const BUFFER: usize = 8 << 20;
+
+/// Nothing may be lost because a thread is slow.
+fn keep_all(socket: &UdpSocket) {
+    setsockopt(socket, sockopt::RcvBufForce, &BUFFER).expect("root may");
+}
 
 /// What a server has seen.
 #[derive(Default)]
@@ -26,6 +35,7 @@ pub(crate) fn serve(namespace: &Netns, address: IpAddr, port: u16, expected: IpA
     let socket = when_usable(namespace, || {
         UdpSocket::bind(SocketAddr::new(address, port))
     });
+    keep_all(&socket);
     let seen = Arc::new(Seen::default());
     let counts = Arc::clone(&seen);
     std::thread::spawn(move || {
@@ -45,6 +55,8 @@ pub(crate) struct Flow {
     stop: Arc<AtomicBool>,
     sender: JoinHandle<u64>,
     receiver: JoinHandle<BTreeSet<u64>>,
+    /// How many packets were sent, when no more are.
+    sent: Arc<OnceLock<u64>>,
 }
 
 /// What became of a flow's packets.
@@ -55,38 +67,50 @@ pub(crate) struct Outcome {
 }
 
 impl Flow {
-    /// Sends packets until it is stopped.
-    pub(crate) fn start(namespace: &Netns, from: IpAddr, to: IpAddr, port: u16) -> Self {
+    /// Sends packets that are answered until it is stopped.
+    pub(crate) fn allowed(namespace: &Netns, from: IpAddr, to: IpAddr, port: u16) -> Self {
+        Self::start(namespace, (from, SocketAddr::new(to, port)), DEADLINE)
+    }
+
+    /// Sends packets that are not answered until it is stopped.
+    pub(crate) fn denied(namespace: &Netns, from: IpAddr, to: IpAddr, port: u16) -> Self {
+        Self::start(namespace, (from, SocketAddr::new(to, port)), PATIENCE)
+    }
+
+    /// In the end answers are waited for that are not there yet.
+    fn start(namespace: &Netns, (from, to): (IpAddr, SocketAddr), patience: Duration) -> Self {
         let socket = udp(namespace, from);
-        socket
-            .set_read_timeout(Some(Duration::from_millis(100)))
-            .unwrap();
+        let often = Duration::from_millis(100);
+        socket.set_read_timeout(Some(often)).unwrap();
+        keep_all(&socket);
         let receiving = socket.try_clone().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let (stop_sending, stop_receiving) = (Arc::clone(&stop), Arc::clone(&stop));
+        let stop_sending = Arc::clone(&stop);
         let sender = std::thread::spawn(move || {
             let mut sent = 0;
             while !stop_sending.load(Ordering::Relaxed) {
                 let number: u64 = sent;
                 // A packet that cannot even be sent is one that is lost.
-                let _ = socket.send_to(&number.to_be_bytes(), SocketAddr::new(to, port));
+                let _ = socket.send_to(&number.to_be_bytes(), to);
                 sent += 1;
                 std::thread::sleep(PACE);
             }
             sent
         });
+        let sent = Arc::new(OnceLock::new());
+        let all = Arc::clone(&sent);
         let receiver = std::thread::spawn(move || {
             let mut answered = BTreeSet::new();
             let mut buffer = [0; 8];
+            let mut deadline = None;
             loop {
-                match receiving.recv(&mut buffer) {
-                    Ok(8) => {
-                        answered.insert(u64::from_be_bytes(buffer));
-                    }
-                    Ok(_) => {}
-                    // Nothing for a while: what is on its way has come.
-                    Err(_) if stop_receiving.load(Ordering::Relaxed) => return answered,
-                    Err(_) => {}
+                if let Ok(8) = receiving.recv(&mut buffer) {
+                    answered.insert(u64::from_be_bytes(buffer));
+                }
+                let Some(all) = all.get() else { continue };
+                let deadline = deadline.get_or_insert_with(|| Instant::now() + patience);
+                if answered.len() as u64 == *all || Instant::now() > *deadline {
+                    return answered;
                 }
             }
         });
@@ -94,6 +118,7 @@ impl Flow {
             stop,
             sender,
             receiver,
+            sent,
         }
     }
 
@@ -101,6 +126,7 @@ impl Flow {
     pub(crate) fn stop(self) -> Outcome {
         self.stop.store(true, Ordering::Relaxed);
         let sent = self.sender.join().unwrap();
+        self.sent.set(sent).unwrap();
         let answered = self.receiver.join().unwrap();
         Outcome {
             sent,

@@ -1,13 +1,13 @@
 //! Addresses of the node's links to its pods, where a metadata service may answer.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::namespace::Netns;
 
-use super::network::{Network, count_udp, udp, v4, v6, when_usable};
+use super::network::{DEADLINE, Network, Received, record_udp, udp, v4, v6, when_usable};
 use super::{DENY_ALL, OTHER, WEB, change, shop};
 use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 
@@ -37,20 +37,33 @@ spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{
 ";
 
 /// What has come to port 80 of the node, in both families.
-struct Come(Arc<AtomicU64>);
+struct Come {
+    received: Received,
+    /// How often something was tried.
+    tries: AtomicU64,
+}
 
 impl Come {
-    fn so_far(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+    /// Whether what is sent arrives in the end, as it must.
+    fn arrives(&self, send: impl Fn(&[u8])) -> bool {
+        let deadline = Instant::now() + DEADLINE;
+        self.comes_while(|| Instant::now() < deadline, send)
     }
 
-    /// Whether what is sent arrives.
-    fn arrives(&self, send: impl Fn()) -> bool {
-        let before = self.so_far();
-        for _ in 0..10 {
-            send();
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            if self.so_far() > before {
+    /// Whether nothing of it arrives, as it must not.
+    fn is_dropped(&self, send: impl Fn(&[u8])) -> bool {
+        let mut times = 0..10;
+        !self.comes_while(|| times.next().is_some(), send)
+    }
+
+    /// Sends again and again, and each time that something is tried, something else: what was
+    /// sent before may come late.
+    fn comes_while(&self, mut goes_on: impl FnMut() -> bool, send: impl Fn(&[u8])) -> bool {
+        let number = self.tries.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        while goes_on() {
+            send(&number);
+            std::thread::sleep(Duration::from_millis(50));
+            if self.received.lock().unwrap().contains(&number[..]) {
                 return true;
             }
         }
@@ -73,15 +86,15 @@ async fn with_metadata(network: &Network) -> Come {
         .await
         .unwrap();
     // What is bound so takes both families.
-    Come(count_udp(
-        network.node.netns(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        80,
-    ))
+    let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    Come {
+        received: record_udp(network.node.netns(), any, 80),
+        tries: AtomicU64::new(0),
+    }
 }
 
 /// Sends to the address on the link: from this one, or as the kernel chooses.
-fn send_on_link(pod: &Netns, from: Option<IpAddr>) {
+fn send_on_link(pod: &Netns, from: Option<IpAddr>, text: &[u8]) {
     let bound = from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     let socket = when_usable(pod, || UdpSocket::bind((bound, 0)));
     let table = pod.run(|| std::fs::read_to_string("/proc/thread-self/net/if_inet6"));
@@ -90,24 +103,27 @@ fn send_on_link(pod: &Netns, from: Option<IpAddr>) {
     let index = line.split_whitespace().nth(1).unwrap();
     let scope = u32::from_str_radix(index, 16).unwrap();
     // Refused while sending counts as not arrived.
-    let _ = socket.send_to(b"ping", SocketAddrV6::new(ON_LINK, 80, 0, scope));
+    let _ = socket.send_to(text, SocketAddrV6::new(ON_LINK, 80, 0, scope));
 }
 
 #[tokio::test]
 async fn a_metadata_service_on_the_node_is_not_reached_because_it_is_the_node() {
     let network = shop().await;
     let come = with_metadata(&network).await;
-    let to_common = |pod: usize| {
+    let to_common = |pod: usize, text: &[u8]| {
         let socket = udp(network.pod(pod), v4(pod));
-        let _ = socket.send_to(b"ping", (COMMON, 80));
+        let _ = socket.send_to(text, (COMMON, 80));
+    };
+    let on_link = |pod: usize, from: Option<IpAddr>, text: &[u8]| {
+        send_on_link(network.pod(pod), from, text);
     };
     for pod in [WEB, OTHER] {
-        assert!(come.arrives(|| to_common(pod)), "nothing denies yet");
+        assert!(
+            come.arrives(|text| to_common(pod, text)),
+            "nothing denies yet"
+        );
         for from in [None, Some(v6(pod))] {
-            assert!(
-                come.arrives(|| send_on_link(network.pod(pod), from)),
-                "nor here"
-            );
+            assert!(come.arrives(|text| on_link(pod, from, text)), "nor here");
         }
     }
     let text = network.manifests(&[], &format!("{DENY_ALL}{WEB_ANYWHERE}{NODE}"));
@@ -119,17 +135,20 @@ async fn a_metadata_service_on_the_node_is_not_reached_because_it_is_the_node() 
     let connections = Connections::in_namespace(namespace).unwrap();
     let started = Enforcer::start(table, connections, &engine, &node).await;
     let mut enforcer = started.expect("the ruleset is taken").0;
-    assert!(!come.arrives(|| to_common(OTHER)));
-    assert!(!come.arrives(|| send_on_link(network.pod(OTHER), Some(v6(OTHER)))));
-    assert!(come.arrives(|| to_common(WEB)), "allowed by its policy");
-    assert!(come.arrives(|| send_on_link(network.pod(WEB), Some(v6(WEB)))));
+    assert!(come.is_dropped(|text| to_common(OTHER, text)));
+    assert!(come.is_dropped(|text| on_link(OTHER, Some(v6(OTHER)), text)));
+    assert!(
+        come.arrives(|text| to_common(WEB, text)),
+        "allowed by its policy"
+    );
+    assert!(come.arrives(|text| on_link(WEB, Some(v6(WEB)), text)));
     // Nobody knows whose a link-local address is.
     for pod in [WEB, OTHER] {
-        assert!(!come.arrives(|| send_on_link(network.pod(pod), None)));
+        assert!(come.is_dropped(|text| on_link(pod, None, text)));
     }
     // Without policies a pod goes anywhere, from its own addresses.
     change(&mut enforcer, &network, "").await;
-    assert!(come.arrives(|| to_common(OTHER)));
-    assert!(come.arrives(|| send_on_link(network.pod(OTHER), Some(v6(OTHER)))));
-    assert!(!come.arrives(|| send_on_link(network.pod(OTHER), None)));
+    assert!(come.arrives(|text| to_common(OTHER, text)));
+    assert!(come.arrives(|text| on_link(OTHER, Some(v6(OTHER)), text)));
+    assert!(come.is_dropped(|text| on_link(OTHER, None, text)));
 }

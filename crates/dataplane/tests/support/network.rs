@@ -1,9 +1,10 @@
 //! A node and its pods: network namespaces that only reach each other.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nlink::Connection;
@@ -18,9 +19,11 @@ use ringfence_model::parse::{self, Input, Limits};
 use ringfence_model::snapshot::Snapshot;
 use ringfence_model::snapshot::builder::{BuildOptions, SnapshotBuilder};
 
-/// How long a packet is waited for that should not come, or one of a connection that
-/// has come about.
+/// How long a packet is waited for that should not come.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(400);
+
+/// How long one is waited for that must come. Only a test that fails takes so long.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A namespace that is gone when the test is over, however it ends.
 pub(crate) struct Namespace(Option<Netns>);
@@ -274,7 +277,7 @@ pub(crate) fn when_usable<T: Send>(
     namespace: &Netns,
     bind: impl Fn() -> std::io::Result<T> + Send + Sync,
 ) -> T {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + DEADLINE;
     loop {
         match namespace.run(&bind).unwrap() {
             Ok(bound) => return bound,
@@ -327,46 +330,121 @@ pub(crate) fn count_udp(namespace: &Netns, address: IpAddr, port: u16) -> Arc<At
     come
 }
 
-/// A connection that should come about: the first packets may be lost while interfaces
-/// come up.
+/// The messages that have come to a UDP port.
+pub(crate) type Received = Arc<Mutex<BTreeSet<Vec<u8>>>>;
+
+/// Echoes on a UDP port of a namespace until the test is over, and keeps what comes.
+pub(crate) fn record_udp(namespace: &Netns, address: IpAddr, port: u16) -> Received {
+    let socket = when_usable(namespace, || {
+        UdpSocket::bind(SocketAddr::new(address, port))
+    });
+    let received = Received::default();
+    let kept = Arc::clone(&received);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((read, from)) = socket.recv_from(&mut buffer) {
+            kept.lock().unwrap().insert(buffer[..read].to_vec());
+            let _ = socket.send_to(&buffer[..read], from);
+        }
+    });
+    received
+}
+
+/// A connection that must come about. Until interfaces are up and neighbours are known, the
+/// kernel may say that there is no way to it.
 pub(crate) fn connect(namespace: &Netns, address: IpAddr, port: u16) -> Option<TcpStream> {
-    within(Duration::from_secs(10), namespace, address, port)
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let left = deadline.checked_duration_since(Instant::now())?;
+        match try_to_connect(namespace, address, port, left) {
+            Ok(stream) => return Some(stream),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                panic!("neither connected nor dropped: {error}")
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
 }
 
 /// Whether nothing comes of a connection.
 pub(crate) fn is_dropped(namespace: &Netns, address: IpAddr, port: u16) -> bool {
-    within(PATIENCE, namespace, address, port).is_none()
-}
-
-fn within(patience: Duration, namespace: &Netns, address: IpAddr, port: u16) -> Option<TcpStream> {
-    let to = SocketAddr::new(address, port);
-    let stream = namespace
-        .run(|| TcpStream::connect_timeout(&to, patience))
-        .unwrap();
-    match stream {
-        Ok(stream) => {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.set_nodelay(true).unwrap();
-            Some(stream)
-        }
-        Err(error) if error.kind() == ErrorKind::TimedOut => None,
+    match try_to_connect(namespace, address, port, PATIENCE) {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::TimedOut => true,
         Err(error) => panic!("neither connected nor dropped: {error}"),
     }
 }
 
-/// Whether what is said comes back.
+fn try_to_connect(
+    namespace: &Netns,
+    address: IpAddr,
+    port: u16,
+    patience: Duration,
+) -> std::io::Result<TcpStream> {
+    let to = SocketAddr::new(address, port);
+    let connecting = || TcpStream::connect_timeout(&to, patience);
+    let stream = namespace.run(connecting).unwrap()?;
+    stream.set_nodelay(true).unwrap();
+    Ok(stream)
+}
+
+/// Whether what is said comes back, as it must.
 pub(crate) fn echoes(stream: &mut TcpStream) -> bool {
+    comes_back(stream, DEADLINE)
+}
+
+/// Whether nothing that is said comes back, as it must not.
+pub(crate) fn is_cut(stream: &mut TcpStream) -> bool {
+    !comes_back(stream, PATIENCE)
+}
+
+fn comes_back(stream: &mut TcpStream, patience: Duration) -> bool {
+    stream.set_read_timeout(Some(patience)).unwrap();
     let mut buffer = [0; 4];
     stream.write_all(b"ping").is_ok() && stream.read_exact(&mut buffer).is_ok()
 }
 
+/// A socket that waits for what must come.
 pub(crate) fn udp(namespace: &Netns, from: IpAddr) -> UdpSocket {
     let socket = when_usable(namespace, || UdpSocket::bind(SocketAddr::new(from, 0)));
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket
 }
 
+/// Waits until a datagram from one address to another is answered: the first ones may be
+/// lost while interfaces come up. Late answers come to nobody.
+pub(crate) fn come_up(namespace: &Netns, from: IpAddr, to: IpAddr, port: u16) {
+    let socket = udp(namespace, from);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while !is_answered(&socket, to, port) {
+        assert!(
+            Instant::now() < deadline,
+            "without rules everything arrives"
+        );
+    }
+}
+
+/// Whether a datagram is answered, as it must be: it is sent once.
 pub(crate) fn udp_echoes(socket: &UdpSocket, to: IpAddr, port: u16) -> bool {
+    is_answered(socket, to, port)
+}
+
+/// Whether a datagram is not answered, as it must not be.
+pub(crate) fn udp_is_dropped(socket: &UdpSocket, to: IpAddr, port: u16) -> bool {
+    let _ = socket.send_to(b"ping", SocketAddr::new(to, port));
+    nothing_comes(socket)
+}
+
+/// Whether nothing comes to a socket, where nothing may.
+pub(crate) fn nothing_comes(socket: &UdpSocket) -> bool {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let read = socket.recv(&mut [0; 4096]);
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    read.is_err()
+}
+
+fn is_answered(socket: &UdpSocket, to: IpAddr, port: u16) -> bool {
     let mut buffer = [0; 4];
     // Refused while sending counts as no answer.
     socket.send_to(b"ping", SocketAddr::new(to, port)).is_ok() && socket.recv(&mut buffer).is_ok()

@@ -89,14 +89,15 @@ impl Question {
         .filter(|question| question.end <= bytes.len())
     }
 
-    /// A question as a client sends it.
+    /// A question as a client sends it. Labels that are too long are cut, and empty ones left
+    /// out: a length of zero would end the name.
     #[must_use]
     pub fn write(id: u16, name: &str, record: RecordType) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + name.len() + 6);
         for number in [id, RECURSION_WANTED, 1, 0, 0, 0] {
             bytes.extend(number.to_be_bytes());
         }
-        for label in name.trim_end_matches('.').split('.') {
+        for label in name.split('.').filter(|label| !label.is_empty()) {
             let label = label.as_bytes();
             let label = label.get(..label.len().min(63)).unwrap_or_default();
             bytes.push(u8::try_from(label.len()).unwrap_or_default());
@@ -208,6 +209,22 @@ mod tests {
         let question = Question::read(&asked).unwrap();
         let answer = question.answer(&asked, Some(&known));
         assert_eq!(read_answer(&answer, 1), Some(known[1..].to_vec()));
+    }
+
+    #[test]
+    fn an_empty_label_ends_no_name() {
+        for (name, asked) in [
+            ("", ""),
+            (".", ""),
+            ("www..example.com.", "www.example.com"),
+        ] {
+            let question = Question::write(9, name, RecordType::Aaaa);
+            let question = Question::read(&question).unwrap();
+            assert_eq!(
+                (&*question.name, question.record),
+                (asked, RecordType::Aaaa)
+            );
+        }
     }
 
     #[test]

@@ -55,7 +55,9 @@ pub(crate) fn read(
     }
     let place = Place::root(root);
     let is_live = metadata::is_live(root);
-    let mut checker = Checker::new(reporter, family, is_live);
+    let api_version = root.get("apiVersion").and_then(Node::text);
+    let api_version = api_version.unwrap_or_default();
+    let mut checker = Checker::new(reporter, family, api_version, is_live);
     checker.schema(&place, schema_of(family));
     check_metadata(&place, &mut checker);
     if let Some(spec) = place.get("spec") {

@@ -1,5 +1,6 @@
 //! What the checks of all families share: how they report.
 
+use super::cidr::HostBits;
 use super::schema::{Field, Walk};
 use crate::diagnostic::Severity;
 use crate::parse::names::Expected;
@@ -13,20 +14,32 @@ use crate::policy::PolicyFamily;
 pub(super) struct Checker<'r, 'f> {
     reporter: &'r mut Reporter<'f>,
     family: PolicyFamily,
+    host_bits: HostBits,
     is_live: bool,
 }
 
 impl<'r, 'f> Checker<'r, 'f> {
-    pub(super) fn new(reporter: &'r mut Reporter<'f>, family: PolicyFamily, is_live: bool) -> Self {
+    pub(super) fn new(
+        reporter: &'r mut Reporter<'f>,
+        family: PolicyFamily,
+        api_version: &str,
+        is_live: bool,
+    ) -> Self {
         Self {
             reporter,
             family,
+            host_bits: HostBits::of(family, api_version),
             is_live,
         }
     }
 
     pub(super) fn family(&self) -> PolicyFamily {
         self.family
+    }
+
+    /// What API servers say to CIDRs with bits beyond the prefix length.
+    pub(super) fn host_bits(&self) -> HostBits {
+        self.host_bits
     }
 
     /// Whether an API server has accepted the policy as it is.

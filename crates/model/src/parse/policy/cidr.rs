@@ -7,6 +7,36 @@ use ipnet::IpNet;
 use super::checker::Checker;
 use crate::diagnostic::Severity;
 use crate::parse::place::Place;
+use crate::policy::PolicyFamily;
+
+/// What API servers say to a CIDR whose address has bits beyond the prefix length
+/// (`10.0.0.1/8`).
+///
+/// Sources: the validation rules of the custom resource definitions of
+/// `kubernetes-sigs/network-policy-api`, and KEP-4858 of Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HostBits {
+    /// They take it: all versions of the cluster-wide policies before `v1beta1`.
+    Taken,
+    /// Those before Kubernetes 1.36 take it with a warning; later ones refuse it in a policy
+    /// that has not had it before.
+    TakenFormerly,
+    /// They refuse it.
+    Refused,
+}
+
+impl HostBits {
+    pub(super) fn of(family: PolicyFamily, api_version: &str) -> Self {
+        match family {
+            PolicyFamily::NetworkPolicy => Self::TakenFormerly,
+            PolicyFamily::AdminNetworkPolicy | PolicyFamily::BaselineAdminNetworkPolicy => {
+                Self::Taken
+            }
+            PolicyFamily::ClusterNetworkPolicy if api_version.ends_with("/v1alpha2") => Self::Taken,
+            PolicyFamily::ClusterNetworkPolicy => Self::Refused,
+        }
+    }
+}
 
 /// Checks a CIDR and reads it.
 pub(super) fn check(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) -> Option<IpNet> {
@@ -45,23 +75,40 @@ pub(super) fn check(place: &Place<'_, '_, '_>, checker: &mut Checker<'_, '_>) ->
         }
     };
     if net.addr() != net.network() {
-        checker
-            .warning(
-                "cidr-host-bits",
-                place.value_extent(),
-                format!(
-                    "`{}`: the address has bits beyond the prefix length",
-                    place.at
-                ),
-            )
-            .help(format!(
-                "it counts as {}; write that, or {}/{} for this one address",
-                net.trunc(),
-                net.addr(),
-                net.max_prefix_len()
-            ));
+        check_host_bits(place, net, checker);
     }
     Some(net.trunc())
+}
+
+fn check_host_bits(place: &Place<'_, '_, '_>, net: IpNet, checker: &mut Checker<'_, '_>) {
+    let is_refused = checker.host_bits() == HostBits::Refused && !checker.is_live();
+    let one = format!(
+        "{}/{} for this one address",
+        net.addr(),
+        net.max_prefix_len()
+    );
+    let block = net.trunc();
+    let taken = format!("it counts as {block}; write that, or {one}");
+    let help = match checker.host_bits() {
+        _ if is_refused => {
+            format!("API servers refuse it in this version; write {block}, or {one}")
+        }
+        HostBits::TakenFormerly if !checker.is_live() => {
+            format!("{taken}: since Kubernetes 1.36, API servers refuse it in new policies")
+        }
+        _ => taken,
+    };
+    let severity = match is_refused {
+        true => Severity::Error,
+        false => Severity::Warning,
+    };
+    let message = format!(
+        "`{}`: the address has bits beyond the prefix length",
+        place.at
+    );
+    checker
+        .report(severity, "cidr-host-bits", place.value_extent(), message)
+        .help(help);
 }
 
 /// An IPv4 address in the form of an IPv6 one.
@@ -88,6 +135,7 @@ fn parse_as_formerly(text: &str) -> Option<IpNet> {
         None => ("", address),
     };
     let dotted: Vec<&str> = dotted.split('.').map(without_leading_zeros).collect();
+    let length = without_leading_zeros(length);
     let net = parse(&format!("{before}{}/{length}", dotted.join(".")))?.trunc();
     let IpAddr::V6(address) = net.addr() else {
         return Some(net);
@@ -109,11 +157,12 @@ fn without_leading_zeros(number: &str) -> &str {
     }
 }
 
-/// Reads a CIDR as strictly as current API servers do: no leading zeros in addresses
-/// (which `IpNet` would let pass), a prefix length of digits only.
+/// Reads a CIDR as strictly as current API servers do, except for bits beyond the prefix
+/// length: no leading zeros (which `IpNet` would let pass), a prefix length of digits only.
 fn parse(text: &str) -> Option<IpNet> {
     let (address, length) = text.split_once('/')?;
-    if !length.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_number = length.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number || without_leading_zeros(length) != length {
         return None;
     }
     IpNet::new(address.parse::<IpAddr>().ok()?, length.parse().ok()?).ok()
@@ -131,8 +180,14 @@ fn what_is_wrong(text: &str) -> String {
     }
     if let Ok(parsed) = address.parse::<IpAddr>() {
         let most = if parsed.is_ipv4() { 32 } else { 128 };
-        return if length.parse::<IpAddr>().is_ok() {
+        let is_mask = length.parse::<IpAddr>().is_ok();
+        let without_zeros = without_leading_zeros(length);
+        let has_zeros =
+            without_zeros != length && without_zeros.parse().is_ok_and(|n: u8| n <= most);
+        return if is_mask {
             format!("write the prefix length as a number from 0 to {most}, not as a mask")
+        } else if has_zeros {
+            "remove the leading zeros of the prefix length".to_owned()
         } else {
             format!("the prefix length of this address is a number from 0 to {most}")
         };
@@ -185,6 +240,7 @@ mod tests {
             ("010.0.0.0/8", "10.0.0.0/8"),
             ("192.168.008.000/24", "192.168.8.0/24"),
             ("10.1.2.3/08", "10.0.0.0/8"),
+            ("0.0.0.0/000", "0.0.0.0/0"),
             ("::ffff:10.1.0.0/112", "10.1.0.0/16"),
             ("::ffff:010.0.0.0/104", "10.0.0.0/8"),
             ("::ffff:a00:0/104", "10.0.0.0/8"),
@@ -228,6 +284,8 @@ mod tests {
             "fd00::%eth0/64",
             "10.0.0.0/8/8",
             "10.0.0.0/-1",
+            "10.0.0.0/08",
+            "0.0.0.0/00",
         ] {
             assert!(parse(wrong).is_none(), "{wrong}");
         }

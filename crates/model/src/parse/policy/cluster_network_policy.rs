@@ -1,5 +1,6 @@
 //! `policy.networking.k8s.io/v1alpha2` and `v1beta1` `ClusterNetworkPolicy`, which have the
-//! same fields.
+//! same fields. What they say to a CIDR with bits beyond the prefix length differs
+//! ([`HostBits`](super::cidr::HostBits)).
 //!
 //! Source: the custom resource definition of `kubernetes-sigs/network-policy-api`.
 
