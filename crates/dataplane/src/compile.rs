@@ -28,13 +28,14 @@ mod neighbours;
 mod node;
 mod numbers;
 mod peers;
+mod port_sets;
 mod ports;
 mod sets;
 mod state;
 mod tables;
 
 pub(crate) use chains::{LOGGED_INTERFACES, LOGGED_PORTS, logged};
-pub use node::{Endpoint, Enforcement, HardwareAddress, MODE_LABEL, Node, Port, Settings};
+pub use node::{Bridge, Endpoint, Enforcement, HardwareAddress, MODE_LABEL, Node, Port, Settings};
 pub(crate) use ports::{PORT_SET, port_set, protocol_number};
 
 use std::collections::BTreeSet;
@@ -113,7 +114,7 @@ impl Compiled {
         base::chains(engine, node, &mut next.ruleset);
         let mut edit = Edit::unrecorded(&mut next.ruleset);
         let mut state = State::new(node, &previous.ruleset);
-        state.read(engine, &mut edit);
+        state.read(engine, node, &mut edit);
         let everything = EngineChanges::default();
         state.follow(engine, node, &everything, &mut next.unknown, &mut edit);
         base::set_epoch(&node.settings, previous.epoch, &mut edit);
@@ -203,7 +204,7 @@ impl Compiled {
     pub fn kinds() -> Ruleset {
         let mut kinds = Ruleset::default();
         base::sets(&Node::default(), &mut kinds);
-        bridge::sets(&Node::default(), &mut kinds);
+        port_sets::sets(&Node::default(), &mut kinds);
         kinds
     }
 

@@ -4,7 +4,7 @@
 //! and looked up, as the kernel does it. Nothing here knows what a policy is.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ringfence_model::address::IpFamily;
 use ringfence_model::protocol::Protocol;
@@ -50,10 +50,30 @@ pub struct Link {
     pub source: HardwareAddress,
     /// The hardware address that it goes to.
     pub destination: HardwareAddress,
-    /// The hardware address of the ARP packet's sender.
-    pub arp_sender: Option<HardwareAddress>,
-    /// The address that a neighbour is asked for, or tells that it has.
-    pub neighbour_target: Option<Ipv6Addr>,
+    /// What it says as ARP.
+    pub arp: Option<Arp>,
+    /// What it says as a neighbour's solicitation or advertisement.
+    pub neighbour: Option<Neighbour>,
+}
+
+/// What an ARP packet of 28 bytes says, whose sender is the source of its frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arp {
+    /// The types and lengths of its addresses.
+    pub kind: [u8; 6],
+    /// The hardware address of its sender.
+    pub sender: HardwareAddress,
+    /// Whom it asks for.
+    pub target: Ipv4Addr,
+}
+
+/// What a neighbour's solicitation or advertisement says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The address that it is about.
+    pub target: Ipv6Addr,
+    /// Its option: what it is, and the hardware address or the number in it.
+    pub option: Option<(u8, [u8; 6])>,
 }
 
 impl Frame {
@@ -286,23 +306,29 @@ impl Run<'_> {
             (IpFamily::of(address) == family).then(|| key::address(address).bytes.to_vec())
         };
         let port = |port: u16| port.to_be_bytes().to_vec();
-        let arp = frame.link.as_ref().and_then(|link| link.arp_sender);
+        let link = frame.link.as_ref();
+        let arp = link.and_then(|link| link.arp.as_ref());
+        let neighbour = link.and_then(|link| link.neighbour.as_ref());
         match field {
             Field::Interface => Some(key::interface(&frame.interface).bytes.to_vec()),
-            Field::OutInterface => {
-                let out = frame.link.as_ref()?.out.as_ref()?;
-                Some(key::interface(out).bytes.to_vec())
-            }
-            Field::EtherType => Some(frame.link.as_ref()?.ether_type.to_be_bytes().to_vec()),
-            Field::HardwareSource => Some(frame.link.as_ref()?.source.to_vec()),
-            Field::HardwareDestination => Some(frame.link.as_ref()?.destination.to_vec()),
-            // Ethernet and IPv4.
-            Field::ArpKind => arp.map(|_| vec![0, 1, 8, 0, 6, 4]),
-            Field::ArpSenderHardware => arp.map(|sender| sender.to_vec()),
+            Field::OutInterface => Some(key::interface(link?.out.as_ref()?).bytes.to_vec()),
+            Field::EtherType => Some(link?.ether_type.to_be_bytes().to_vec()),
+            Field::HardwareSource => Some(link?.source.to_vec()),
+            Field::HardwareDestination => Some(link?.destination.to_vec()),
+            Field::ArpKind => Some(arp?.kind.to_vec()),
+            Field::ArpSenderHardware => Some(arp?.sender.to_vec()),
             Field::ArpSender => arp.and_then(|_| of_family(frame.source, IpFamily::V4)),
-            Field::NeighbourTarget => {
-                let target = frame.link.as_ref()?.neighbour_target;
-                target.map(|target| target.octets().to_vec())
+            Field::ArpTarget => Some(arp?.target.octets().to_vec()),
+            Field::NeighbourTarget => Some(neighbour?.target.octets().to_vec()),
+            Field::NeighbourOption => neighbour?.option.map(|(kind, _)| vec![kind, 1]),
+            Field::NeighbourHardware => neighbour?.option.map(|(_, value)| value.to_vec()),
+            Field::PayloadLength => {
+                let length = if neighbour?.option.is_some() {
+                    32_u16
+                } else {
+                    24
+                };
+                Some(length.to_be_bytes().to_vec())
             }
             Field::Family => Some(vec![match IpFamily::of(frame.source) {
                 IpFamily::V4 => 2,
@@ -321,7 +347,12 @@ impl Run<'_> {
             Field::Port => Some(port(connection?.destination.1)),
             Field::FirstPort => Some(port(connection?.first_destination.1)),
             Field::Direction => Some(vec![u8::from(connection?.is_reply)]),
-            Field::State | Field::Status | Field::Mark => self
+            Field::HardwareHead
+            | Field::Tag
+            | Field::Length
+            | Field::State
+            | Field::Status
+            | Field::Mark => self
                 .number(field)
                 .map(|number| number.to_ne_bytes().to_vec()),
         }
@@ -339,6 +370,16 @@ impl Run<'_> {
                 false => crate::ruleset::DESTINATION_TRANSLATED,
             }),
             Field::Mark => connection.map(|_| self.passage.mark),
+            Field::HardwareHead => {
+                let head = self.frame.link.as_ref()?.destination;
+                head.first_chunk().copied().map(u32::from_ne_bytes)
+            }
+            // Of a tag it says the number 0.
+            Field::Tag => {
+                let [high, low] = self.frame.link.as_ref()?.ether_type.to_be_bytes();
+                Some(u32::from_ne_bytes([high, low, 0, 0]))
+            }
+            Field::Length => self.frame.link.as_ref()?.arp.as_ref().map(|_| 28),
             _ => None,
         }
     }

@@ -147,11 +147,14 @@ pub enum Hook {
     Input,
     /// On the way through this node (priority 0).
     Forward,
-    /// As frames arrive at the port of a bridge (priority -300): before the bridge learns who
-    /// is where, and before their packets meet anything else.
-    Frame,
+    /// As frames arrive at the port of a bridge, before it learns from them who is where
+    /// (priority -300). Frames for bridges alone (LLDP) do not come here.
+    FrameArriving,
     /// As frames are about to be carried from one port of a bridge to another (priority -300).
-    Carried,
+    FrameForward,
+    /// As frames that this node sends, or sends on, are about to go out by the port of a bridge
+    /// (priority -300).
+    FrameOutput,
 }
 
 impl Chain {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nlink::netlink::namespace::Netns;
-use ringfence_dataplane::compile::{Compiled, Node, Port};
+use ringfence_dataplane::compile::{Bridge, Compiled, Node, Port};
 use ringfence_dataplane::nft::{Error, Table, TableName};
 use ringfence_dataplane::ruleset::{Change, Changes, Layer, Name, Ruleset};
 use ringfence_engine::{Engine, Profile};
@@ -78,7 +78,10 @@ fn compile(cluster: &Cluster, on_bridge: bool, previous: &Compiled) -> Compiled 
         endpoint.port = Some(Port { name, hardware });
     }
     if on_bridge {
-        node.bridges = vec![[2, 0, 0, 1, 0, 0]];
+        node.bridges = vec![Bridge {
+            name: "cni0".to_owned(),
+            hardware: [2, 0, 0, 1, 0, 0],
+        }];
     }
     Compiled::new(&engine, &node, previous)
 }

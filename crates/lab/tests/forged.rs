@@ -11,17 +11,12 @@
 )]
 
 #[path = "support/tried.rs"]
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "each test file uses what it needs"
-)]
 mod tried;
 
 use std::collections::BTreeSet;
 
 use ringfence_lab::topology::Cni;
-use tried::{Mode, dual, report};
+use tried::{Mode, assert_all_agree, dual, report};
 
 /// `web` may ask `db`, and nobody else may.
 const PODS: &str = "
@@ -65,7 +60,11 @@ const ON_BRIDGES: usize = 6;
 async fn no_frame_that_no_pod_may_send_arrives_where_policies_hold() {
     for cni in [Cni::Routed, Cni::Bridge] {
         for mode in [Mode::Open, Mode::Enforce, Mode::Audit] {
-            let forged = report(PODS, &dual(2), cni, mode).await.forged;
+            let report = report(PODS, &dual(2), cni, mode).await;
+            if mode == Mode::Enforce {
+                assert_all_agree(&report);
+            }
+            let forged = report.forged;
             println!("{cni:?} {mode:?}: {forged:?}");
             assert_eq!(forged.unseen, []);
             if mode != Mode::Open {

@@ -96,7 +96,7 @@ fn read_elsewhere(network: &Network, group: u16, told: &Arc<[AtomicU64; 2]>) {
                 match event {
                     Event::Denied(_) => told[0].fetch_add(1, Ordering::Relaxed),
                     Event::Lost(some) => told[1].fetch_add(u64::from(some), Ordering::Relaxed),
-                    Event::Overrun => 0,
+                    Event::Overrun | Event::DeniedFrame(_) => 0,
                 };
                 ControlFlow::Continue(())
             });

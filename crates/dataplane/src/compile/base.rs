@@ -11,9 +11,8 @@ use ringfence_model::policy::Direction;
 use ringfence_model::protocol::Protocol;
 
 use super::chains::{Flow, LOGGED_INTERFACES, denial, logged, told};
-use super::neighbours::{neighbour_discovery, not_its_own};
 use super::node::{Node, Settings};
-use super::{bridge, named, ports::protocol_number};
+use super::{bridge, named, neighbours, port_sets, ports::protocol_number};
 use crate::ruleset::{
     Chain, ConnectionState, DESTINATION_TRANSLATED, EPOCH, Edit, Field, Hook, Key, KeyType, Layer,
     Lookup, Name, Operand, Rule, Ruleset, Set, Statement, Target, Value, ValueType, key,
@@ -30,7 +29,7 @@ pub(super) const LOGGED: Lookup = Lookup::Rate {
 /// from the pods is not in them yet.
 pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
     if !node.bridges.is_empty() {
-        bridge::sets(node, ruleset);
+        port_sets::sets(node, ruleset);
     }
     let mut add = |name: Name, key: Vec<KeyType>, value, lookup, keys: Vec<Key>| {
         let keys = keys.into_iter().map(|key| (key, Value::None));
@@ -135,7 +134,7 @@ pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
         None,
         closed(settings, "deny unknown address"),
     );
-    add(base("not_its_own"), None, not_its_own());
+    add(base("not_its_own"), None, neighbours::not_its_own());
     add(base("forged"), None, closed(settings, "deny forged source"));
     add(base("untracked"), None, untracked());
 }
@@ -174,7 +173,7 @@ fn arriving() -> Vec<Rule> {
 fn forward(settings: &Settings) -> Vec<Rule> {
     let mut rules = judged_before(settings);
     // Across a bridge, neighbours are discovered through this hook, without a connection.
-    rules.extend(neighbour_discovery());
+    rules.push(neighbours::between_pods());
     rules.push(Rule::new([
         has_no_connection(),
         Statement::jump("untracked"),
@@ -194,7 +193,7 @@ fn input(settings: &Settings) -> Vec<Rule> {
         Statement::accept(),
     ])];
     rules.extend(judged_before(settings));
-    rules.extend(neighbour_discovery());
+    rules.extend(neighbours::to_node());
     // Replies to what this node itself opened.
     rules.push(Rule::new([
         Statement::Is(Field::Direction, key::bytes(&[1])),

@@ -51,6 +51,10 @@ pub(super) enum Shared {
     Sources,
     /// Ports of bridges.
     Ports,
+    /// Hardware addresses behind ports of bridges.
+    Hardware,
+    /// The same, with the port.
+    HardwareBehind,
     /// Ports of bridges with the addresses behind them.
     Behind,
     /// Addresses behind ports of bridges.

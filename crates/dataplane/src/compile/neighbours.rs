@@ -11,9 +11,9 @@ use crate::ruleset::{Field, Name, Operand, Rule, Statement, key};
 /// The types of messages that hosts send: router and neighbour solicitations, neighbour
 /// advertisements (RFC 4861, section 4). What routers send, advertisements and redirects, is
 /// none of them: no pod is a router.
-pub(super) const ROUTER_SOLICITATION: u8 = 133;
-pub(super) const NEIGHBOUR_SOLICITATION: u8 = 135;
-pub(super) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+const ROUTER_SOLICITATION: u8 = 133;
+const NEIGHBOUR_SOLICITATION: u8 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
 /// A multicast listener's report (RFC 3810), which comes before neighbour discovery.
 const LISTENER_REPORT: u8 = 143;
@@ -21,19 +21,35 @@ const LISTENER_REPORT: u8 = 143;
 /// Who is told of them: all routers of the link that can take such reports.
 const LISTENERS: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16));
 
-/// A message of a type, or of several that follow each other, as only neighbours get it: one
-/// that has passed a router is not one (RFC 4861, sections 6.1 and 7.1).
-pub(super) fn message(first: u8, last: u8) -> [Statement; 3] {
+/// How long a solicitation or an advertisement of a neighbour is, and how much an option of it
+/// makes that longer (RFC 4861, sections 4.3, 4.4 and 4.6): one with a hardware address, or a
+/// number by which who asks knows its own question (RFC 3971, section 5.3.2).
+const LENGTH: u16 = 24;
+const OPTION: u16 = 8;
+const NONCE: u8 = 14;
+
+/// A message of a type as only neighbours get it: one that has passed a router is not one (RFC
+/// 4861, sections 6.1 and 7.1).
+fn message(kind: u8) -> [Statement; 3] {
+    messages(kind, kind)
+}
+
+fn messages(first: u8, last: u8) -> [Statement; 3] {
     [
         is_packet_protocol(Protocol::Icmp, IpFamily::V6),
-        Statement::InRange(Field::IcmpType, key::bytes(&[first]), key::bytes(&[last])),
+        is_kind(first, last),
         Statement::Is(Field::HopLimit, key::bytes(&[u8::MAX])),
     ]
 }
 
+fn is_kind(first: u8, last: u8) -> Statement {
+    let (first, last) = (key::bytes(&[first]), key::bytes(&[last]));
+    Statement::InRange(Field::IcmpType, first, last)
+}
+
 /// A report of a listener. It goes to an address that nobody forwards (RFC 3810, section
 /// 5.2.14).
-pub(super) fn report() -> [Statement; 3] {
+fn report() -> [Statement; 3] {
     let to = Field::PacketDestination(IpFamily::V6);
     [
         is_packet_protocol(Protocol::Icmp, IpFamily::V6),
@@ -45,20 +61,25 @@ pub(super) fn report() -> [Statement; 3] {
 /// All of it.
 fn discoveries() -> [[Statement; 3]; 3] {
     [
-        message(ROUTER_SOLICITATION, ROUTER_SOLICITATION),
-        message(NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT),
+        message(ROUTER_SOLICITATION),
+        messages(NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT),
         report(),
     ]
 }
 
-/// Lets all of it pass.
-pub(super) fn neighbour_discovery() -> Vec<Rule> {
-    let all = discoveries().into_iter();
-    all.map(|discovery| {
-        let family = std::iter::once(is_family(IpFamily::V6));
-        Rule::new(family.chain(discovery).chain([Statement::accept()]))
-    })
-    .collect()
+/// Lets all of it pass to the node.
+pub(super) fn to_node() -> Vec<Rule> {
+    discoveries().map(passes).into()
+}
+
+/// Lets pass what pods of one bridge tell each other: none of them is a router.
+pub(super) fn between_pods() -> Rule {
+    passes(messages(NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT))
+}
+
+fn passes(discovery: [Statement; 3]) -> Rule {
+    let family = std::iter::once(is_family(IpFamily::V6));
+    Rule::new(family.chain(discovery).chain([Statement::accept()]))
 }
 
 /// Packets of a pod from addresses that are not its own. Neighbours are discovered from
@@ -85,42 +106,72 @@ pub(super) fn not_its_own() -> Vec<Rule> {
     rules
 }
 
-/// What the port of a bridge may tell its neighbours: that it has its own addresses, and no
-/// others. Who sends it is known by then. `denied` is the chain for everything else of the
-/// kinds that others believe; what is of no such kind is left to others.
-pub(super) fn own_discovery(own: &Name, denied: &str) -> Vec<Rule> {
-    let unspecified = key::address(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-    let from_none = Statement::Is(Field::PacketSource(IpFamily::V6), unspecified);
-    let target = [
-        Operand::Field(Field::Interface),
-        Operand::Field(Field::HardwareSource),
-        Operand::Field(Field::NeighbourTarget),
-    ];
-    let target_is_own = Statement::In(target.to_vec(), Name::clone(own));
-    let one = |kind| message(kind, kind).to_vec();
-    let rule = |message: Vec<Statement>, more: &[&Statement], then| {
-        let more = more.iter().copied().cloned();
-        Rule::new(message.into_iter().chain(more).chain([then]))
+/// What somebody says who has an address, or takes one: an advertisement, and the question from
+/// no address whether somebody has it, which makes others give it up.
+pub(super) fn claims() -> [Vec<Statement>; 2] {
+    let from_nobody = message(NEIGHBOUR_SOLICITATION).into_iter();
+    [
+        message(NEIGHBOUR_ADVERTISEMENT).to_vec(),
+        from_nobody.chain([is_from_nobody()]).collect(),
+    ]
+}
+
+/// What is for routers: solicitations and listeners' reports.
+pub(super) fn for_routers() -> [Rule; 2] {
+    let accept =
+        |statements: [Statement; 3]| Rule::new(statements.into_iter().chain([Statement::accept()]));
+    [accept(message(ROUTER_SOLICITATION)), accept(report())]
+}
+
+/// What the port of a bridge may tell its neighbours: that it has its own addresses, at its own
+/// hardware address, and no others. Who sends it is known by then. `denied` is the chain for
+/// everything else of the kinds that others believe; what is of no such kind is left to others.
+pub(super) fn of_itself(own: &Name, denied: &str) -> Vec<Rule> {
+    let is_own = |hardware, address| {
+        let of_port = [Field::Interface, hardware, address].map(Operand::Field);
+        Statement::In(of_port.to_vec(), Name::clone(own))
+    };
+    let target_is_own = is_own(Field::HardwareSource, Field::NeighbourTarget);
+    let of_target = is_own(Field::NeighbourHardware, Field::NeighbourTarget);
+    let of_source = is_own(Field::NeighbourHardware, Field::PacketSource(IpFamily::V6));
+    let has_nonce = Statement::Is(Field::NeighbourOption, key::bytes(&[NONCE, 1]));
+    let (solicits, advertises) = (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT);
+    let rule = |kind: u8, more: &[Statement], then: Statement| {
+        let statements = message(kind).into_iter().chain(more.iter().cloned());
+        Rule::new(statements.chain([then]))
     };
     let accept = Statement::accept;
-    let [icmp, kinds, _] = message(NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT);
+    let deny = || Statement::goto(denied);
+    let asks_for_its_own = [is_from_nobody(), target_is_own.clone()];
+    let [short, long] = [LENGTH, LENGTH + OPTION]
+        .map(|length| Statement::Is(Field::PayloadLength, key::bytes(&length.to_be_bytes())));
+    let and = |first: &[Statement], second: &[Statement]| [first, second].concat();
     vec![
-        // Who asks from no address whether somebody has one makes others give it up.
         rule(
-            one(NEIGHBOUR_SOLICITATION),
-            &[&from_none, &target_is_own],
+            solicits,
+            &and(&asks_for_its_own, &[short.clone()]),
             accept(),
         ),
         rule(
-            one(NEIGHBOUR_SOLICITATION),
-            &[&from_none],
-            Statement::goto(denied),
+            solicits,
+            &and(&asks_for_its_own, &[long.clone(), has_nonce]),
+            accept(),
         ),
-        rule(one(NEIGHBOUR_SOLICITATION), &[], accept()),
-        rule(one(NEIGHBOUR_ADVERTISEMENT), &[&target_is_own], accept()),
+        rule(solicits, &[is_from_nobody()], deny()),
+        rule(solicits, &[short.clone()], accept()),
+        rule(solicits, &[long.clone(), of_source], accept()),
+        rule(advertises, &[target_is_own, short], accept()),
+        rule(advertises, &[long, of_target], accept()),
         // Also one of which only a part has come, so that its target is not told.
-        Rule::new([icmp, kinds, Statement::goto(denied)]),
-        rule(one(ROUTER_SOLICITATION), &[], accept()),
-        rule(report().to_vec(), &[], accept()),
+        Rule::new([
+            is_packet_protocol(Protocol::Icmp, IpFamily::V6),
+            is_kind(solicits, advertises),
+            deny(),
+        ]),
     ]
+}
+
+fn is_from_nobody() -> Statement {
+    let nobody = key::address(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    Statement::Is(Field::PacketSource(IpFamily::V6), nobody)
 }

@@ -37,8 +37,9 @@ pub struct Endpoint {
     /// without this, nothing holds for what a pod sends from an address that is not its own,
     /// and every pod has a link-local one.
     pub interface: Option<String>,
-    /// The port of that bridge that the pod alone is behind. Without it no other pod of the
-    /// bridge, nor the node, gets anything from the pod where [`Node::bridges`] are told.
+    /// The port of that bridge that the pod alone is behind; nothing without an interface.
+    /// Without it no other pod of the bridge, nor the node, gets anything from the pod where
+    /// [`Node::bridges`] are told.
     pub port: Option<Port>,
     /// What becomes of its connections that no policy allows.
     pub enforcement: Enforcement,
@@ -54,7 +55,18 @@ pub type HardwareAddress = [u8; 6];
 pub struct Port {
     /// The interface of the node that is the port.
     pub name: String,
-    /// The hardware address of the pod: that of the link's other end.
+    /// The hardware address of the pod: that of the link's other end. Its address on the link
+    /// is the one that follows from this; from another one nothing passes.
+    pub hardware: HardwareAddress,
+}
+
+/// A bridge of the node. Pods are behind its ports, and nothing else: what comes by another port,
+/// an uplink, gets to no pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Bridge {
+    /// Its name.
+    pub name: String,
+    /// The hardware address that it has as an interface of the node.
     pub hardware: HardwareAddress,
 }
 
@@ -133,8 +145,8 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// The ranges that its pods have their addresses from.
     pub pod_ranges: Vec<IpNet>,
-    /// The hardware addresses of the bridges that its pods are on, as the node's interfaces.
-    pub bridges: Vec<HardwareAddress>,
+    /// The bridges that its pods are on.
+    pub bridges: Vec<Bridge>,
     /// Choices.
     pub settings: Settings,
 }

@@ -11,8 +11,9 @@ use ringfence_model::snapshot::PodId;
 use super::endpoints::{Endpoints, Held, NO_TABLE, Shared, Slot};
 use super::family::{Dirty, Family};
 use super::node::{Endpoint, Enforcement, Node};
-use super::ports::PortSets;
-use super::{bridge, direction_index, family_index, named};
+use super::port_sets::PortSets;
+use super::ports;
+use super::{direction_index, family_index, named};
 use crate::ruleset::{Edit, Key, Name, Ruleset, Value, closed, key};
 
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
@@ -22,11 +23,10 @@ const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 pub(super) struct State {
     families: [Family; 2],
     endpoints: Endpoints,
-    ports: PortSets,
+    ports: ports::PortSets,
     names: [Names; 2],
     interfaces: Name,
-    /// The ports of bridges that pods are behind.
-    bridge_ports: Name,
+    port_sets: PortSets,
 }
 
 /// The names of the sets with addresses of this node's pods.
@@ -36,11 +36,9 @@ struct Names {
     /// Each with itself, for who looks whether two are the same.
     ends: Name,
     audited: Name,
-    /// Those that are behind an interface of their own.
+    /// Those of whom the interface is known that they are behind.
     bound: Name,
     sources: Name,
-    behind: Name,
-    taken: Name,
 }
 
 /// What is to be looked at again, in the end.
@@ -66,21 +64,25 @@ impl State {
             audited: named("audited", family),
             bound: named("bound", family),
             sources: named("sources", family),
-            behind: named(bridge::BEHIND, family),
-            taken: named(bridge::TAKEN, family),
         });
         Self {
             families,
             endpoints: Endpoints::default(),
-            ports: PortSets::default(),
+            ports: ports::PortSets::default(),
             names,
             interfaces: Name::from("interfaces"),
-            bridge_ports: Name::from(bridge::PORTS),
+            port_sets: PortSets::default(),
         }
     }
 
-    /// Reads the pods of the cluster, the first time.
-    pub(super) fn read(&mut self, engine: &Engine, edit: &mut Edit<'_>) {
+    /// Reads the pods of the cluster, and the bridges of the node, the first time.
+    pub(super) fn read(&mut self, engine: &Engine, node: &Node, edit: &mut Edit<'_>) {
+        for bridge in &node.bridges {
+            // Whoever is behind it.
+            let (set, name) = (&self.interfaces, key::interface(&bridge.name));
+            self.endpoints
+                .give_reason(Shared::Interfaces, set, name, edit);
+        }
         for family in &mut self.families {
             family.read_pods(engine, edit);
         }
@@ -190,27 +192,17 @@ impl State {
         // What the node itself is sent by neighbours' protocols comes from the port, and not
         // from the bridge.
         for name in [interface].into_iter().chain(port.map(|port| &*port.name)) {
-            let name = (Shared::Interfaces, &self.interfaces, key::interface(name));
-            reasons.push(name);
+            let name = key::interface(name);
+            reasons.push((Shared::Interfaces, &self.interfaces, name));
         }
         for (index, address) in addresses(endpoint) {
-            let Some(names) = self.names.get(index) else {
-                continue;
-            };
             let source = key::interface(interface).then(&key::address(address));
-            reasons.push((Shared::Sources, &names.sources, source));
-            let Some(port) = port else { continue };
-            let behind = bridge::behind(port, address).into_iter();
-            reasons.extend(behind.map(|it| (Shared::Behind, &names.behind, it)));
-            let taken = bridge::addresses(port.hardware, address).into_iter();
-            reasons.extend(taken.map(|it| (Shared::Taken, &names.taken, key::address(it))));
+            let names = self.names.get(index);
+            reasons.extend(names.map(|names| (Shared::Sources, &names.sources, source)));
         }
         if let Some(port) = port {
-            reasons.push((
-                Shared::Ports,
-                &self.bridge_ports,
-                key::interface(&port.name),
-            ));
+            let addresses = addresses(endpoint).map(|(_, address)| address);
+            reasons.extend(self.port_sets.elements(port, addresses));
         }
         let owned = reasons.into_iter();
         owned

@@ -9,7 +9,7 @@ use super::encode::{Load, width};
 use crate::ruleset::{Field, Key, Name, Operand, Rule, Statement, Target, Value, key};
 
 /// Every field, so that one can be told from how it is loaded.
-const FIELDS: [Field; 31] = [
+const FIELDS: [Field; 38] = [
     Field::Interface,
     Field::OutInterface,
     Field::EtherType,
@@ -18,6 +18,13 @@ const FIELDS: [Field; 31] = [
     Field::ArpKind,
     Field::ArpSenderHardware,
     Field::ArpSender,
+    Field::ArpTarget,
+    Field::HardwareHead,
+    Field::Tag,
+    Field::Length,
+    Field::NeighbourOption,
+    Field::NeighbourHardware,
+    Field::PayloadLength,
     Field::NeighbourTarget,
     Field::Family,
     Field::PacketSource(IpFamily::V4),

@@ -46,11 +46,19 @@ impl Load {
             Field::HardwareDestination => Self::Payload(PayloadBase::LinkLayer, 0, 6),
             Field::HardwareSource => Self::Payload(PayloadBase::LinkLayer, 6, 6),
             Field::EtherType => Self::Payload(PayloadBase::LinkLayer, 12, 2),
+            Field::HardwareHead => Self::Payload(PayloadBase::LinkLayer, 0, 4),
+            Field::Tag => Self::Payload(PayloadBase::LinkLayer, 12, 4),
+            Field::Length => Self::Meta(MetaKey::Len),
             // RFC 826.
             Field::ArpKind => Self::Payload(PayloadBase::Network, 0, 6),
             Field::ArpSenderHardware => Self::Payload(PayloadBase::Network, 8, 6),
             Field::ArpSender => Self::Payload(PayloadBase::Network, 14, 4),
+            Field::ArpTarget => Self::Payload(PayloadBase::Network, 24, 4),
+            // RFC 8200, section 3.
+            Field::PayloadLength => Self::Payload(PayloadBase::Network, 4, 2),
             // RFC 4861, sections 4.3 and 4.4.
+            Field::NeighbourOption => Self::Payload(PayloadBase::Transport, 24, 2),
+            Field::NeighbourHardware => Self::Payload(PayloadBase::Transport, 26, 6),
             Field::NeighbourTarget => Self::Payload(PayloadBase::Transport, 8, 16),
             Field::Family => Self::Meta(MetaKey::NfProto),
             // RFC 791, section 3.1, and RFC 8200, section 3.
@@ -114,6 +122,7 @@ pub(super) fn width(field: Field) -> usize {
     match field {
         Field::Interface | Field::OutInterface | Field::NeighbourTarget => 16,
         Field::ArpKind
+        | Field::NeighbourHardware
         | Field::ArpSenderHardware
         | Field::HardwareSource
         | Field::HardwareDestination => 6,
@@ -122,8 +131,20 @@ pub(super) fn width(field: Field) -> usize {
         | Field::Source(family)
         | Field::Destination(family)
         | Field::FirstDestination(family) => KeyType::Address(family).width(),
-        Field::ArpSender | Field::State | Field::Status | Field::Mark => 4,
-        Field::EtherType | Field::PacketPort | Field::Port | Field::FirstPort => 2,
+        Field::HardwareHead
+        | Field::Tag
+        | Field::Length
+        | Field::ArpTarget
+        | Field::ArpSender
+        | Field::State
+        | Field::Status
+        | Field::Mark => 4,
+        Field::EtherType
+        | Field::NeighbourOption
+        | Field::PayloadLength
+        | Field::PacketPort
+        | Field::Port
+        | Field::FirstPort => 2,
         Field::Family
         | Field::PacketProtocol
         | Field::HopLimit
@@ -302,8 +323,9 @@ pub(super) fn chain(table: &str, name: &str, made: &ruleset::Chain) -> Result<Ch
         Some(Hook::Arriving) => BaseChain::filter(FilterHook::Prerouting, Priority::Raw),
         Some(Hook::Input) => BaseChain::filter(FilterHook::Input, Priority::Filter),
         Some(Hook::Forward) => BaseChain::filter(FilterHook::Forward, Priority::Filter),
-        Some(Hook::Frame) => BaseChain::filter(FilterHook::Prerouting, Priority::Raw),
-        Some(Hook::Carried) => BaseChain::filter(FilterHook::Forward, Priority::Raw),
+        Some(Hook::FrameArriving) => BaseChain::filter(FilterHook::Prerouting, Priority::Raw),
+        Some(Hook::FrameForward) => BaseChain::filter(FilterHook::Forward, Priority::Raw),
+        Some(Hook::FrameOutput) => BaseChain::filter(FilterHook::Output, Priority::Raw),
     };
     Ok(chain.base(base.policy(Policy::Accept)))
 }

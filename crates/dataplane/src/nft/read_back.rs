@@ -201,8 +201,9 @@ fn read_chain(layer: Layer, chain: &ChainInfo) -> Result<ruleset::Chain, Error> 
         (Layer::Network, Some(0), Some(-300)) => Some(Hook::Arriving),
         (Layer::Network, Some(1), Some(0)) => Some(Hook::Input),
         (Layer::Network, Some(2), Some(0)) => Some(Hook::Forward),
-        (Layer::Link, Some(0), Some(-300)) => Some(Hook::Frame),
-        (Layer::Link, Some(2), Some(-300)) => Some(Hook::Carried),
+        (Layer::Link, Some(0), Some(-300)) => Some(Hook::FrameArriving),
+        (Layer::Link, Some(2), Some(-300)) => Some(Hook::FrameForward),
+        (Layer::Link, Some(3), Some(-300)) => Some(Hook::FrameOutput),
         _ => return other("hook"),
     };
     if hook.is_some() && chain.policy != Some(1) {

@@ -27,14 +27,29 @@ pub enum Field {
     HardwareSource,
     /// The hardware address that a frame goes to.
     HardwareDestination,
+    /// The first 4 bytes of that, as a number in the byte order of the machine.
+    HardwareHead,
+    /// What a frame carries, and 2 bytes after it: where that is a tag, what the tag says. A
+    /// number in the byte order of the machine.
+    Tag,
+    /// How long what a frame carries is: 4 bytes, in the byte order of the machine.
+    Length,
     /// What an ARP packet is about: the types and lengths of its addresses, 6 bytes.
     ArpKind,
     /// The hardware address that the sender of an ARP packet says it has.
     ArpSenderHardware,
     /// The IPv4 address that the sender of an ARP packet says it has.
     ArpSender,
+    /// The IPv4 address that an ARP packet asks for.
+    ArpTarget,
     /// The IPv6 address that a neighbour is asked for, or tells that it has.
     NeighbourTarget,
+    /// What the first option of such a message is, and its length: 2 bytes.
+    NeighbourOption,
+    /// The hardware address in that option.
+    NeighbourHardware,
+    /// How long an IPv6 packet is after its header: 2 bytes.
+    PayloadLength,
     /// The family of the packet: 1 byte, the kernel's number.
     Family,
     /// The source address of the packet.

@@ -164,8 +164,9 @@ impl fmt::Display for Chain {
                 Hook::Arriving => ("prerouting", "raw"),
                 Hook::Input => ("input", "filter"),
                 Hook::Forward => ("forward", "filter"),
-                Hook::Frame => ("prerouting", "-300"),
-                Hook::Carried => ("forward", "-300"),
+                Hook::FrameArriving => ("prerouting", "-300"),
+                Hook::FrameForward => ("forward", "-300"),
+                Hook::FrameOutput => ("output", "-300"),
             };
             writeln!(
                 f,
@@ -257,9 +258,17 @@ impl fmt::Display for Constant<'_> {
             | Field::PacketDestination(_)
             | Field::Source(_)
             | Field::Destination(_)
-            | Field::FirstDestination(_) => write_address(f, bytes),
+            | Field::FirstDestination(_)
+            | Field::ArpSender
+            | Field::ArpTarget
+            | Field::NeighbourTarget => write_address(f, bytes),
+            Field::HardwareSource
+            | Field::HardwareDestination
+            | Field::ArpSenderHardware
+            | Field::NeighbourHardware => write_hardware(f, bytes),
             Field::Interface | Field::OutInterface => write_bytes(f, &[KeyType::Interface], bytes),
             Field::EtherType | Field::ArpKind => write!(f, "{:#x}", number(bytes)),
+            Field::Length => write!(f, "{}", native(bytes)),
             _ => write!(f, "{}", number(bytes)),
         }
     }
@@ -277,6 +286,13 @@ impl fmt::Display for Field {
             Self::EtherType => f.write_str("ether type"),
             Self::HardwareSource => f.write_str("ether saddr"),
             Self::HardwareDestination => f.write_str("ether daddr"),
+            Self::HardwareHead => f.write_str("@ll,0,32"),
+            Self::Tag => f.write_str("@ll,96,32"),
+            Self::Length => f.write_str("meta length"),
+            Self::ArpTarget => f.write_str("arp daddr ip"),
+            Self::NeighbourOption => f.write_str("@th,192,16"),
+            Self::NeighbourHardware => f.write_str("@th,208,48"),
+            Self::PayloadLength => f.write_str("ip6 length"),
             Self::ArpKind => f.write_str("@nh,0,48"),
             Self::ArpSenderHardware => f.write_str("arp saddr ether"),
             Self::ArpSender => f.write_str("arp saddr ip"),

@@ -1,12 +1,8 @@
 //! Frames between pods of one bridge, from a pod that may make any frame it likes.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use nlink::FdbEntryBuilder;
-use nlink::netlink::link::BridgePortConfig;
 use nlink::netlink::namespace::Netns;
 use nlink::netlink::nftables::{
     BaseChain, Chain, Expr, Family, FilterHook, Policy, Priority, Rule, Set, SetKeyType, Verdict,
@@ -17,16 +13,16 @@ use ringfence_dataplane::nft::{Connections, Enforcer, Noisy, Table, TableName};
 use ringfence_engine::Engine;
 
 use super::network::{
-    Network, PATIENCE, connect, count_udp, echoes, hardware, is_dropped, serve_tcp, serve_udp, udp,
+    Network, PATIENCE, connect, echoes, hardware, is_dropped, serve_tcp, serve_udp, udp,
     udp_echoes, v4, v6,
 };
-use super::wire::{TEXT, Wire, arp, icmpv6, link_local, packet, with};
-use super::{DB, DENY_ALL, OTHER, WEB, both, with_allow};
+use super::wire::{TEXT, Wire, arp, packet, with};
+use super::{DB, OTHER, WEB, both, with_allow};
 
 const EVERYBODY: [u8; 6] = [0xff; 6];
 const NOBODY: [u8; 6] = [2, 0, 0, 0, 9, 9];
 
-async fn shop() -> Network {
+pub(super) async fn shop() -> Network {
     let network = Network::on_bridge(&["web", "db", "other"]).await;
     for address in both() {
         serve_tcp(network.pod(DB), address(DB), 5432);
@@ -40,20 +36,20 @@ async fn shop() -> Network {
 }
 
 /// The address of the bridge in the family of this.
-fn node_address(address: fn(usize) -> IpAddr) -> IpAddr {
+pub(super) fn node_address(address: fn(usize) -> IpAddr) -> IpAddr {
     match address(0) {
         IpAddr::V4(_) => "10.9.255.254".parse().unwrap(),
         IpAddr::V6(_) => "fd00:9:ffff::1".parse().unwrap(),
     }
 }
 
-fn compiled(network: &Network, policies: &str) -> (Engine, Node) {
+pub(super) fn compiled(network: &Network, policies: &str) -> (Engine, Node) {
     let (engine, mut node) = network.engine(&[], policies);
     node.addresses = both().map(node_address).to_vec();
     (engine, node)
 }
 
-async fn start(network: &Network, engine: &Engine, node: &Node) -> Enforcer {
+pub(super) async fn start(network: &Network, engine: &Engine, node: &Node) -> Enforcer {
     let namespace = network.node.netns();
     let table = Table::in_namespace(namespace, TableName::default()).unwrap();
     let connections = Connections::in_namespace(namespace).unwrap();
@@ -61,13 +57,13 @@ async fn start(network: &Network, engine: &Engine, node: &Node) -> Enforcer {
     started.expect("the ruleset is taken").0
 }
 
-async fn enforce(network: &Network, policies: &str) -> Enforcer {
+pub(super) async fn enforce(network: &Network, policies: &str) -> Enforcer {
     let (engine, node) = compiled(network, policies);
     start(network, &engine, &node).await
 }
 
 /// Frames by which `OTHER` reaches `DB`, to which nothing is allowed.
-fn past_policies() -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn past_policies() -> Vec<(&'static str, Vec<u8>)> {
     let direct = (hardware(OTHER), hardware(DB));
     let mut frames = Vec::new();
     for address in both() {
@@ -131,67 +127,6 @@ fn past_policies() -> Vec<(&'static str, Vec<u8>)> {
         frames.push((what, packet((hardware(OTHER), group), from, to, TEXT)));
     }
     frames
-}
-
-/// Frames by which `OTHER` says that it is somebody else.
-fn lies() -> Vec<(&'static str, Vec<u8>)> {
-    let own = hardware(OTHER);
-    let arp_to = (hardware(DB), v4(DB));
-    let to = (hardware(DB), v6(DB));
-    let all = ([0x33, 0x33, 0, 0, 0, 1], "ff02::1".parse().unwrap());
-    let none = IpAddr::from(Ipv6Addr::UNSPECIFIED);
-    vec![
-        (
-            "ARP for another's address",
-            arp((own, v4(WEB)), own, arp_to),
-        ),
-        (
-            "ARP as another",
-            arp((hardware(WEB), v4(WEB)), hardware(WEB), arp_to),
-        ),
-        (
-            "ARP from another's frame",
-            arp((own, v4(OTHER)), hardware(WEB), arp_to),
-        ),
-        (
-            "ARP with another's hardware",
-            arp((hardware(WEB), v4(OTHER)), own, arp_to),
-        ),
-        (
-            "ARP as the node",
-            arp((own, Ipv4Addr::new(10, 9, 255, 254).into()), own, arp_to),
-        ),
-        (
-            "that it has another's address",
-            icmpv6(136, v6(WEB), v6(OTHER), own, to),
-        ),
-        ("that to all", icmpv6(136, v6(WEB), v6(OTHER), own, all)),
-        (
-            "that from its link",
-            icmpv6(136, v6(WEB), link_local(OTHER), own, to),
-        ),
-        (
-            "that another's link is its own",
-            icmpv6(136, link_local(WEB), link_local(OTHER), own, to),
-        ),
-        ("asking as another", icmpv6(135, v6(DB), v6(WEB), own, to)),
-        (
-            "asking from another's link",
-            icmpv6(135, v6(DB), link_local(WEB), own, to),
-        ),
-        (
-            "asking whether it is free",
-            icmpv6(135, v6(WEB), none, own, all),
-        ),
-        (
-            "that it is a router",
-            icmpv6(134, none, link_local(OTHER), own, all),
-        ),
-        (
-            "that another is nearer",
-            icmpv6(137, v6(WEB), link_local(OTHER), own, to),
-        ),
-    ]
 }
 
 #[tokio::test]
@@ -258,86 +193,6 @@ async fn no_frame_of_a_pod_gets_past_the_policies() {
 }
 
 #[tokio::test]
-async fn no_pod_says_that_it_is_somebody_else() {
-    let network = shop().await;
-    let (from, to) = (Wire::of(network.pod(OTHER)), Wire::of(network.pod(DB)));
-    for (what, lie) in lies() {
-        from.send(&lie);
-        assert!(to.comes(TEXT), "{what}: without rules it arrives");
-    }
-    let _enforcer = enforce(&network, &with_allow()).await;
-    while to.comes(TEXT) {}
-    for (what, lie) in lies() {
-        from.send(&lie);
-        assert!(!to.comes(TEXT), "{what}");
-    }
-    let own = hardware(OTHER);
-    let (of_v4, of_v6) = ((hardware(DB), v4(DB)), (hardware(DB), v6(DB)));
-    for (what, truth) in [
-        ("ARP", arp((own, v4(OTHER)), own, of_v4)),
-        (
-            "that it has its address",
-            icmpv6(136, v6(OTHER), v6(OTHER), own, of_v6),
-        ),
-        ("asking", icmpv6(135, v6(DB), v6(OTHER), own, of_v6)),
-        (
-            "asking from its link",
-            icmpv6(135, v6(DB), link_local(OTHER), own, of_v6),
-        ),
-    ] {
-        from.send(&truth);
-        assert!(to.comes(TEXT), "{what}");
-    }
-}
-
-#[tokio::test]
-async fn no_frame_for_bridges_alone_reaches_the_node_past_the_policies() {
-    let network = shop().await;
-    let from = Wire::of(network.pod(OTHER));
-    let node = node_address(v4);
-    let come = count_udp(network.node.netns(), node, 53);
-    let outside: IpAddr = "198.51.100.7".parse().unwrap();
-    // LLDP: what bridges tell their neighbours is not carried on.
-    let to_bridges = [1, 0x80, 0xc2, 0, 0, 0x0e];
-    let frame = packet((hardware(OTHER), to_bridges), outside, node, TEXT);
-    let arrives = || {
-        let before = come.load(Ordering::SeqCst);
-        (0..5).any(|_| {
-            from.send(&frame);
-            std::thread::sleep(Duration::from_millis(60));
-            come.load(Ordering::SeqCst) > before
-        })
-    };
-    assert!(arrives(), "without rules it arrives");
-    let _enforcer = enforce(&network, DENY_ALL).await;
-    assert!(!arrives());
-}
-
-#[tokio::test]
-async fn a_port_that_no_pod_is_known_behind_is_closed() {
-    let network = shop().await;
-    let (engine, mut node) = compiled(&network, "");
-    let (others, _): (Vec<_>, Vec<_>) = node
-        .endpoints
-        .iter()
-        .cloned()
-        .partition(|endpoint| !endpoint.addresses.contains(&v4(OTHER)));
-    let all = std::mem::replace(&mut node.endpoints, others);
-    let mut enforcer = start(&network, &engine, &node).await;
-    let (from, to) = (Wire::of(network.pod(OTHER)), Wire::of(network.pod(DB)));
-    for (what, frame) in past_policies().into_iter().chain(lies()) {
-        from.send(&frame);
-        assert!(!to.comes(TEXT), "{what}");
-    }
-    node.endpoints = all;
-    enforcer.update(&engine, &node).await.unwrap();
-    for address in both() {
-        let stream = connect(network.pod(OTHER), address(DB), 5432);
-        assert!(stream.is_some(), "nobody is isolated");
-    }
-}
-
-#[tokio::test]
 async fn a_frame_that_is_denied_is_told_by_its_port_and_hides_nobody() {
     let network = shop().await;
     let settings = Settings::default();
@@ -355,11 +210,8 @@ async fn a_frame_that_is_denied_is_told_by_its_port_and_hides_nobody() {
     }
     // Another pod is still told.
     let web = Wire::of(network.pod(WEB));
-    web.send(&arp(
-        (hardware(WEB), v4(DB)),
-        hardware(WEB),
-        (hardware(OTHER), v4(OTHER)),
-    ));
+    let of_other = (hardware(OTHER), v4(OTHER));
+    web.send(&arp((hardware(WEB), v4(DB)), hardware(WEB), of_other, &[]));
     let mut told = Vec::new();
     let all = denials.read(|event| {
         match event {
@@ -390,11 +242,8 @@ async fn a_table_of_bridges_that_somebody_changed_is_repaired() {
     let network = shop().await;
     let mut enforcer = enforce(&network, &with_allow()).await;
     let (from, to) = (Wire::of(network.pod(OTHER)), Wire::of(network.pod(DB)));
-    let lie = arp(
-        (hardware(OTHER), v4(WEB)),
-        hardware(OTHER),
-        (hardware(DB), v4(DB)),
-    );
+    let (own, of_db) = (hardware(OTHER), (hardware(DB), v4(DB)));
+    let lie = arp((own, v4(WEB)), own, of_db, TEXT);
     let stranger = nlink::Connection::<nlink::netlink::Nftables>::new_in(network.node.netns());
     let stranger = stranger.unwrap();
     let (table, family) = ("ringfence", Family::Bridge);
@@ -407,7 +256,9 @@ async fn a_table_of_bridges_that_somebody_changed_is_repaired() {
     let changes = [
         (
             "a chain without rules",
-            stranger.transaction().flush_chain(table, "frame", family),
+            stranger
+                .transaction()
+                .flush_chain(table, "arriving_frame", family),
         ),
         ("a rule more", stranger.transaction().add_rule(accept)),
         (
@@ -436,36 +287,4 @@ async fn a_table_of_bridges_that_somebody_changed_is_repaired() {
     enforcer.uninstall().await.unwrap();
     from.send(&lie);
     assert!(to.comes(TEXT));
-}
-
-#[tokio::test]
-async fn a_bridge_whose_ports_learn_nothing_is_not_told_that_somebody_moved() {
-    let network = shop().await;
-    let _enforcer = enforce(&network, "").await;
-    let (thief, web) = (Wire::of(network.pod(OTHER)), Wire::of(network.pod(WEB)));
-    let all = [&thief, &web, &Wire::of(network.pod(DB))];
-    // What is for bridges alone meets no hook, and the bridge learns from it where somebody is.
-    let to_bridges = [1, 0x80, 0xc2, 0, 0, 0x0e];
-    let theft = packet((hardware(DB), to_bridges), v4(OTHER), v4(DB), b"moved");
-    let for_db = packet((hardware(WEB), hardware(DB)), v4(WEB), v4(DB), TEXT);
-    let reaches = |number: usize| {
-        thief.send(&theft);
-        web.send(&for_db);
-        all[number].comes(TEXT)
-    };
-    assert!(
-        !reaches(DB),
-        "it goes to the thief's port, and is not for the thief"
-    );
-    let node = network.node.netns();
-    let links = nlink::Connection::<nlink::netlink::Route>::new_in(node).unwrap();
-    for pod in [WEB, DB, OTHER] {
-        let port = format!("pod{pod}");
-        let learns_nothing = BridgePortConfig::new().learning(false);
-        let set = links.set_bridge_port(&*port, learns_nothing).await;
-        set.unwrap();
-        let behind = FdbEntryBuilder::new(hardware(pod)).dev(port).static_();
-        links.replace_fdb(behind).await.unwrap();
-    }
-    assert!(reaches(DB));
 }

@@ -12,12 +12,14 @@
 )]
 
 mod bridge;
+mod claims;
 mod icmp;
 mod log;
 #[path = "../support/network.rs"]
 #[expect(dead_code, reason = "each test file uses what it needs")]
 mod network;
 mod on_link;
+mod ports;
 mod wire;
 
 use std::net::IpAddr;

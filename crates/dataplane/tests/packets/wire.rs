@@ -46,7 +46,7 @@ impl Wire {
         sendmsg(socket, &frame, &[], MsgFlags::empty(), to).unwrap();
     }
 
-    /// Whether a frame with this text comes.
+    /// Whether a frame with these bytes in it comes.
     pub(crate) fn comes(&self, text: &[u8]) -> bool {
         let mut buffer = [0; 2048];
         while let Ok(length) = (&self.socket).read(&mut buffer) {
@@ -85,7 +85,12 @@ pub(crate) fn with(between: &[u8], frame: &[u8]) -> Vec<u8> {
 }
 
 /// A frame that says that a pod with this address has that hardware address.
-pub(crate) fn arp(sender: ([u8; 6], IpAddr), own: [u8; 6], to: ([u8; 6], IpAddr)) -> Vec<u8> {
+pub(crate) fn arp(
+    sender: ([u8; 6], IpAddr),
+    own: [u8; 6],
+    to: ([u8; 6], IpAddr),
+    text: &[u8],
+) -> Vec<u8> {
     let (IpAddr::V4(from), IpAddr::V4(about)) = (sender.1, to.1) else {
         panic!("ARP is about IPv4")
     };
@@ -101,29 +106,36 @@ pub(crate) fn arp(sender: ([u8; 6], IpAddr), own: [u8; 6], to: ([u8; 6], IpAddr)
     let frame = PacketBuilder::ethernet2(own, to.0).arp(arp.unwrap());
     let mut bytes = Vec::new();
     frame.write(&mut bytes).unwrap();
-    bytes.extend(TEXT);
+    bytes.extend(text);
     bytes
 }
 
-/// What neighbours tell each other: a type, the address it is about, and where it comes from.
+/// What neighbours tell each other: a type, the address it is about, where it comes from, and
+/// what follows: an option, as a rule.
 pub(crate) fn icmpv6(
     kind: u8,
     target: IpAddr,
     from: IpAddr,
     own: [u8; 6],
     to: ([u8; 6], IpAddr),
+    option: &[u8],
 ) -> Vec<u8> {
     let (IpAddr::V6(target), IpAddr::V6(from), IpAddr::V6(about)) = (target, from, to.1) else {
         panic!("neighbour discovery is about IPv6")
     };
     let mut said = target.octets().to_vec();
-    said.extend(TEXT);
+    said.extend(option);
     let header = [0x60, 0, 0, 0];
     let frame = PacketBuilder::ethernet2(own, to.0).ipv6(from.octets(), about.octets(), 255);
     let frame = frame.icmpv6_raw(kind, 0, header);
     let mut bytes = Vec::new();
     frame.write(&mut bytes, &said).unwrap();
     bytes
+}
+
+/// The option that says that something is at a hardware address.
+pub(crate) fn at(hardware: [u8; 6]) -> Vec<u8> {
+    [&[2, 1], &hardware[..]].concat()
 }
 
 pub(crate) fn link_local(pod: usize) -> IpAddr {

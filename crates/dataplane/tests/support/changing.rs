@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringfence_dataplane::compile::{Endpoint, Enforcement, Node, Port};
+use ringfence_dataplane::compile::{Bridge, Endpoint, Enforcement, Node, Port};
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::labels::Labels;
 use ringfence_model::policy::Policy;
@@ -83,7 +83,10 @@ impl Changing {
             }
         }
         if seed.is_multiple_of(2) {
-            node.bridges = vec![[2, 0, 0, 1, 0, 0]];
+            node.bridges = vec![Bridge {
+                name: "cni0".to_owned(),
+                hardware: [2, 0, 0, 1, 0, 0],
+            }];
         }
         Self {
             engine: Engine::compile(&snapshot, Profile::default()),

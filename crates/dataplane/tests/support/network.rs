@@ -13,7 +13,7 @@ use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::link::{BridgeLink, VethLink};
 use nlink::netlink::namespace::Netns;
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
-use ringfence_dataplane::compile::{Node, Port};
+use ringfence_dataplane::compile::{Bridge, Node, Port};
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::parse::{self, Input, Limits};
 use ringfence_model::snapshot::Snapshot;
@@ -94,7 +94,8 @@ fn bridged(node: &mut Node) {
         endpoint.port = Some(Port { name, hardware });
         endpoint.interface = Some(BRIDGE.to_owned());
     }
-    node.bridges = vec![BRIDGE_HARDWARE];
+    let (name, hardware) = (BRIDGE.to_owned(), BRIDGE_HARDWARE);
+    node.bridges = vec![Bridge { name, hardware }];
 }
 
 /// All pods of a bridge are in one network.

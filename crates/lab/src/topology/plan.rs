@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use ringfence_dataplane::compile::{HardwareAddress, Port};
+use ringfence_dataplane::compile::{Bridge, HardwareAddress, Port};
 use ringfence_model::address::IpFamily;
 use ringfence_model::snapshot::PodId;
 
@@ -164,13 +164,17 @@ impl Plan {
         number
     }
 
-    /// The hardware addresses of a node's bridges, by its index in the schedule.
+    /// The bridges of a node, by its index in the schedule.
     #[must_use]
-    pub fn bridges(&self, node: usize) -> Vec<HardwareAddress> {
+    pub fn bridges(&self, node: usize) -> Vec<Bridge> {
         let number = self.nodes.get(node);
         let namespace = number.and_then(|number| self.namespaces.get(number));
         let bridges = namespace.into_iter().flat_map(|it| &it.bridges);
-        bridges.filter_map(|bridge| bridge.hardware).collect()
+        let bridges = bridges.filter_map(|bridge| {
+            let (name, hardware) = (bridge.name.clone(), bridge.hardware?);
+            Some(Bridge { name, hardware })
+        });
+        bridges.collect()
     }
 
     /// Every interface that there is to be, by its namespace and its name.

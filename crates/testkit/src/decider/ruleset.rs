@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ringfence_dataplane::compile::{Compiled, HardwareAddress, Node, Port};
+use ringfence_dataplane::compile::{Bridge, Compiled, HardwareAddress, Node, Port};
 use ringfence_dataplane::interpret::{self, Frame, Link};
 use ringfence_dataplane::ruleset::Hook;
 use ringfence_engine::{Engine, Packet, Peer, Profile, Verdict};
@@ -48,7 +48,8 @@ fn on_bridge(node: &mut Node) {
             hardware: [2, 0, 0, third, second, first],
         });
     }
-    node.bridges = vec![BRIDGE_HARDWARE];
+    let (name, hardware) = (BRIDGE.to_owned(), BRIDGE_HARDWARE);
+    node.bridges = vec![Bridge { name, hardware }];
 }
 
 enum Kind {
@@ -149,14 +150,14 @@ impl Rulesets {
                 },
                 source: from.hardware,
                 destination: to.map_or(BRIDGE_HARDWARE, |port| port.hardware),
-                arp_sender: None,
-                neighbour_target: None,
+                arp: None,
+                neighbour: None,
             }),
             ..packet.clone()
         };
-        self.passes(node, Hook::Frame, &frame)
+        self.passes(node, Hook::FrameArriving, &frame)
             && self.passes(node, Hook::Arriving, packet)
-            && (to.is_none() || self.passes(node, Hook::Carried, &frame))
+            && (to.is_none() || self.passes(node, Hook::FrameForward, &frame))
     }
 }
 
