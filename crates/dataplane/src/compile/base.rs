@@ -88,6 +88,7 @@ pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
     add(name, key, ValueType::None, LOGGED, Vec::new());
     for (name, key) in [
         ("interfaces", KeyType::Interface),
+        ("underneath", KeyType::Interface),
         (EPOCH, KeyType::PeerSet),
     ] {
         let name = Name::from(name);
@@ -144,7 +145,12 @@ pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
 fn arriving() -> Vec<Rule> {
     let interface = Operand::Field(Field::Interface);
     let from = |family| Operand::Field(Field::PacketSource(family));
-    let mut rules = Vec::new();
+    // What was for bridges alone comes from the port, and not from the bridge. No pod has anything
+    // to tell there.
+    let mut rules = vec![Rule::new([
+        Statement::In(vec![interface.clone()], Name::from("underneath")),
+        Statement::goto("forged"),
+    ])];
     for family in IpFamily::ALL {
         rules.push(Rule::new([
             is_family(family),
@@ -194,6 +200,7 @@ fn input(settings: &Settings) -> Vec<Rule> {
     ])];
     rules.extend(judged_before(settings));
     rules.extend(neighbours::to_node());
+    rules.extend(errors_of_pods_about_nothing());
     // Replies to what this node itself opened.
     rules.push(Rule::new([
         Statement::Is(Field::Direction, key::bytes(&[1])),
@@ -249,6 +256,22 @@ fn judged_before(settings: &Settings) -> Vec<Rule> {
         ]));
     }
     rules
+}
+
+/// An error of a pod about a packet of no known connection. The node believes errors about all
+/// that its sockets might have sent, to whomever: one could tell it that little fits through on
+/// the way to somebody else.
+fn errors_of_pods_about_nothing() -> [Rule; 2] {
+    IpFamily::ALL.map(|family| {
+        let sender = Operand::Field(Field::PacketSource(family));
+        Rule::new([
+            has_state(&[ConnectionState::Invalid]),
+            is_family(family),
+            is_packet_protocol(Protocol::Icmp, family),
+            Statement::In(vec![sender], named("endpoints", family)),
+            Statement::goto("forged"),
+        ])
+    })
 }
 
 fn judge(family: IpFamily, node: &Node) -> Vec<Rule> {

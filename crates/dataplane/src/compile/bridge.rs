@@ -17,10 +17,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ringfence_model::address::IpFamily;
+use ringfence_model::protocol::Protocol;
 
 use super::chains::{LOGGED_PORTS, told_alone};
 use super::node::Settings;
-use super::{named, neighbours, port_sets};
+use super::{base, named, neighbours, port_sets};
 use crate::ruleset::{
     Chain, Field, Hook, Layer, Name, Operand, Rule, Ruleset, Statement, Target, key,
 };
@@ -45,40 +46,55 @@ const ETHERNET_AND_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
 /// How long such a packet is: as it is, and filled up to the least that Ethernet carries.
 const ARP_LENGTHS: [u32; 2] = [28, 46];
 
+/// Protocols by their IANA numbers.
+const IGMP: u8 = 2;
+const PIM: u8 = 103;
+
+/// What members of groups send: reports of the three versions of IGMP, and that they leave (RFC
+/// 9776, section 4). Its type is where that of an ICMP message is.
+const OF_MEMBERS: [u8; 4] = [0x12, 0x16, 0x17, 0x22];
+
+/// What routers of groups send over IPv6: queries (RFC 3810, section 5.1), and that they are
+/// there and that they go (RFC 4286, section 3).
+const OF_ROUTERS: [u8; 3] = [130, 151, 153];
+
 /// The chain that denies frames and tells them.
 const DENIED: &str = "denied_frame";
 /// The chain that tells a frame that the node gets, and no pod.
 const TOLD: &str = "told_frame";
 /// The chain that denies what is not for who is behind a port.
 const ASTRAY: &str = "astray_frame";
+/// What members of groups tell.
+const GROUP_MEMBER: &str = "group_member";
 /// What pods tell each other as neighbours.
 const DISCOVERY: &str = "discovery";
 
 /// Adds the chains of a node with bridges.
 pub(super) fn chains(settings: &Settings, ruleset: &mut Ruleset) {
-    let mut add = |name: Name, hook, rules| {
+    let mut add = |chain: Name, hook, rules| {
         let layer = Layer::Link;
-        ruleset.chains.insert(name, Chain { layer, hook, rules });
+        ruleset.chains.insert(chain, Chain { layer, hook, rules });
     };
-    let base = |name: &str| Name::from(name);
+    let name = |text: &str| Name::from(text);
     add(
-        base("arriving_frame"),
+        name("arriving_frame"),
         Some(Hook::FrameArriving),
         arriving(),
     );
-    add(base("forward_frame"), Some(Hook::FrameForward), forward());
-    add(base("output_frame"), Some(Hook::FrameOutput), output());
-    add(base("unknown_port"), None, unknown_port());
-    add(base("arp"), None, arp());
+    add(name("forward_frame"), Some(Hook::FrameForward), forward());
+    add(name("output_frame"), Some(Hook::FrameOutput), output());
+    add(name("unknown_port"), None, unknown_port());
+    add(name("arp"), None, arp());
+    add(name(GROUP_MEMBER), None, group_member());
     let discovery = neighbours::of_itself(&named(BEHIND, IpFamily::V6), DENIED);
-    add(base(DISCOVERY), None, discovery);
+    add(name(DISCOVERY), None, discovery);
     for family in IpFamily::ALL {
         add(named("packet", family), None, packet(family));
     }
-    add(base(ASTRAY), None, astray());
-    for (name, then) in [(DENIED, Target::Drop), (TOLD, Target::Return)] {
-        let told = told_alone(&base(LOGGED_PORTS), "deny frame", &then, settings);
-        add(base(name), None, told);
+    add(name(ASTRAY), None, astray());
+    for (chain, then) in [(DENIED, Target::Drop), (TOLD, Target::Return)] {
+        let told = told_alone(&name(LOGGED_PORTS), "deny frame", &then, settings);
+        add(name(chain), None, told);
     }
 }
 
@@ -169,13 +185,41 @@ fn arp() -> Vec<Rule> {
 /// A packet of the pod behind the port that it came by.
 fn packet(family: IpFamily) -> Vec<Rule> {
     let mut rules = Vec::new();
-    if family == IpFamily::V6 {
-        rules.push(Rule::new([Statement::jump(DISCOVERY)]));
-        // For routers, which the node is and no pod.
-        rules.extend(neighbours::for_routers());
+    match family {
+        IpFamily::V4 => {
+            let is_igmp = is_protocol(IGMP);
+            rules.push(Rule::new([is_igmp, Statement::jump(GROUP_MEMBER)]));
+        }
+        IpFamily::V6 => {
+            rules.push(Rule::new([Statement::jump(DISCOVERY)]));
+            // For routers, which the node is and no pod.
+            rules.extend(neighbours::for_routers());
+        }
     }
+    rules.extend(routers_of_groups(family));
     // The node gets it, and no pod.
     rules.push(Rule::new([is_for_group(), Statement::jump(TOLD)]));
+    rules
+}
+
+/// What members of groups tell of themselves, and nothing else of IGMP.
+fn group_member() -> Vec<Rule> {
+    let back = || Statement::Go(Target::Return);
+    let reports = OF_MEMBERS.map(|kind| Rule::new([is_message(kind), back()]));
+    let denied = Rule::new([Statement::goto(DENIED)]);
+    reports.into_iter().chain([denied]).collect()
+}
+
+/// What routers of groups tell. A bridge believes it: it sends what is for groups to the port of
+/// a router, and once there is one that asks who is in them, to nobody else who has not answered.
+fn routers_of_groups(family: IpFamily) -> Vec<Rule> {
+    let mut rules = vec![Rule::new([is_protocol(PIM), Statement::goto(DENIED)])];
+    if family == IpFamily::V6 {
+        let is_icmp = base::is_packet_protocol(Protocol::Icmp, family);
+        let of_routers = OF_ROUTERS
+            .map(|kind| Rule::new([is_icmp.clone(), is_message(kind), Statement::goto(DENIED)]));
+        rules.extend(of_routers);
+    }
     rules
 }
 
@@ -195,6 +239,7 @@ fn forward() -> Vec<Rule> {
         Rule::new([is_type(IPV6), Statement::jump(DISCOVERY)]),
     ];
     rules.extend(for_who_is_behind());
+    rules.push(Rule::new([Statement::goto(ASTRAY)]));
     rules
 }
 
@@ -204,25 +249,34 @@ fn output() -> Vec<Rule> {
     let mut rules = vec![
         elsewhere(),
         Rule::new([is_unknown(Field::OutInterface), Statement::accept()]),
-        Rule::new([is_for_group(), Statement::accept()]),
         Rule::new([is_type(ARP), Statement::accept()]),
     ];
     rules.extend(for_who_is_behind());
+    // Also not where the node was told that one has the hardware address of all.
+    for family in IpFamily::ALL {
+        let to = vec![Operand::Field(Field::PacketDestination(family))];
+        let is_taken = Statement::In(to, named(TAKEN, family));
+        rules.push(Rule::new([
+            is_ip(family),
+            is_taken,
+            Statement::goto(ASTRAY),
+        ]));
+    }
+    rules.push(Rule::new([is_for_group(), Statement::accept()]));
+    rules.push(Rule::new([Statement::goto(ASTRAY)]));
     rules
 }
 
-fn for_who_is_behind() -> Vec<Rule> {
+fn for_who_is_behind() -> [Rule; 2] {
     let hardware = Field::HardwareDestination;
-    let ip = IpFamily::ALL.map(|family| {
+    IpFamily::ALL.map(|family| {
         let to = Field::PacketDestination(family);
         Rule::new([
             is_ip(family),
             is_behind(Field::OutInterface, hardware, to, family),
             Statement::accept(),
         ])
-    });
-    let astray = Rule::new([Statement::goto(ASTRAY)]);
-    ip.into_iter().chain([astray]).collect()
+    })
 }
 
 /// What is for somebody who is known goes out by no other port, not even by one of which nothing
@@ -264,6 +318,14 @@ fn is_for_group() -> Statement {
 
 fn is_type(kind: u16) -> Statement {
     Statement::Is(Field::EtherType, key::bytes(&kind.to_be_bytes()))
+}
+
+fn is_protocol(number: u8) -> Statement {
+    Statement::Is(Field::PacketProtocol, key::bytes(&[number]))
+}
+
+fn is_message(kind: u8) -> Statement {
+    Statement::Is(Field::IcmpType, key::bytes(&[kind]))
 }
 
 fn is_ip(family: IpFamily) -> Statement {

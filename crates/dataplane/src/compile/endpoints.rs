@@ -51,6 +51,8 @@ pub(super) enum Shared {
     Sources,
     /// Ports of bridges.
     Ports,
+    /// The same, as interfaces of the node.
+    Underneath,
     /// Hardware addresses behind ports of bridges.
     Hardware,
     /// The same, with the port.

@@ -135,33 +135,29 @@ pub(super) fn of_itself(own: &Name, denied: &str) -> Vec<Rule> {
     let of_target = is_own(Field::NeighbourHardware, Field::NeighbourTarget);
     let of_source = is_own(Field::NeighbourHardware, Field::PacketSource(IpFamily::V6));
     let has_nonce = Statement::Is(Field::NeighbourOption, key::bytes(&[NONCE, 1]));
+    let asks = is_from_nobody();
+    let [short, with_option] = [LENGTH, LENGTH + OPTION]
+        .map(|length| Statement::Is(Field::PayloadLength, key::bytes(&length.to_be_bytes())));
     let (solicits, advertises) = (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT);
-    let rule = |kind: u8, more: &[Statement], then: Statement| {
-        let statements = message(kind).into_iter().chain(more.iter().cloned());
-        Rule::new(statements.chain([then]))
+    let rule = |kind: u8, more: &[&Statement], then: Statement| {
+        let more = more.iter().copied().cloned();
+        Rule::new(message(kind).into_iter().chain(more).chain([then]))
     };
     let accept = Statement::accept;
     let deny = || Statement::goto(denied);
-    let asks_for_its_own = [is_from_nobody(), target_is_own.clone()];
-    let [short, long] = [LENGTH, LENGTH + OPTION]
-        .map(|length| Statement::Is(Field::PayloadLength, key::bytes(&length.to_be_bytes())));
-    let and = |first: &[Statement], second: &[Statement]| [first, second].concat();
     vec![
+        rule(solicits, &[&asks, &target_is_own, &short], accept()),
         rule(
             solicits,
-            &and(&asks_for_its_own, &[short.clone()]),
+            &[&asks, &target_is_own, &with_option, &has_nonce],
             accept(),
         ),
-        rule(
-            solicits,
-            &and(&asks_for_its_own, &[long.clone(), has_nonce]),
-            accept(),
-        ),
-        rule(solicits, &[is_from_nobody()], deny()),
-        rule(solicits, &[short.clone()], accept()),
-        rule(solicits, &[long.clone(), of_source], accept()),
-        rule(advertises, &[target_is_own, short], accept()),
-        rule(advertises, &[long, of_target], accept()),
+        // Who asks from no address for another's makes that one give it up.
+        rule(solicits, &[&asks], deny()),
+        rule(solicits, &[&short], accept()),
+        rule(solicits, &[&with_option, &of_source], accept()),
+        rule(advertises, &[&target_is_own, &short], accept()),
+        rule(advertises, &[&with_option, &of_target], accept()),
         // Also one of which only a part has come, so that its target is not told.
         Rule::new([
             is_packet_protocol(Protocol::Icmp, IpFamily::V6),

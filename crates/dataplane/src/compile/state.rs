@@ -27,6 +27,8 @@ pub(super) struct State {
     names: [Names; 2],
     interfaces: Name,
     port_sets: PortSets,
+    /// The ports of bridges, in the first table.
+    underneath: Name,
 }
 
 /// The names of the sets with addresses of this node's pods.
@@ -72,6 +74,7 @@ impl State {
             names,
             interfaces: Name::from("interfaces"),
             port_sets: PortSets::default(),
+            underneath: Name::from("underneath"),
         }
     }
 
@@ -189,12 +192,8 @@ impl State {
         };
         let port = endpoint.port.as_ref();
         let mut reasons = Vec::new();
-        // What the node itself is sent by neighbours' protocols comes from the port, and not
-        // from the bridge.
-        for name in [interface].into_iter().chain(port.map(|port| &*port.name)) {
-            let name = key::interface(name);
-            reasons.push((Shared::Interfaces, &self.interfaces, name));
-        }
+        let name = key::interface(interface);
+        reasons.push((Shared::Interfaces, &self.interfaces, name));
         for (index, address) in addresses(endpoint) {
             let source = key::interface(interface).then(&key::address(address));
             let names = self.names.get(index);
@@ -203,6 +202,8 @@ impl State {
         if let Some(port) = port {
             let addresses = addresses(endpoint).map(|(_, address)| address);
             reasons.extend(self.port_sets.elements(port, addresses));
+            let name = key::interface(&port.name);
+            reasons.push((Shared::Underneath, &self.underneath, name));
         }
         let owned = reasons.into_iter();
         owned

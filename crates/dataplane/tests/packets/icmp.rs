@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use nlink::netlink::namespace::Netns;
+use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::network::{DEADLINE, PATIENCE, connect, udp, v4, v6};
@@ -87,6 +88,10 @@ fn unreachable(from: SocketAddr, to: SocketAddr, text: &[u8]) -> Vec<u8> {
     message.extend(to.port().to_be_bytes());
     message.extend([0, 0, 0, 1]);
     message.extend(text);
+    summed(message)
+}
+
+fn summed(mut message: Vec<u8>) -> Vec<u8> {
     let words = message.chunks_exact(2);
     let mut sum: u32 = words
         .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))
@@ -125,6 +130,48 @@ async fn a_pod_tells_errors_of_its_own_connections_only() {
     // Who is one may say that nobody listens.
     let asking = udp(network.pod(WEB), v4(WEB));
     asking.connect(SocketAddr::new(v4(DB), 54)).unwrap();
+    asking.send(b"ping").unwrap();
+    let refused = asking.recv(&mut [0; 4]).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+/// That a packet from one to the other was too long, as a router would send it.
+fn too_long(from: IpAddr, to: IpAddr) -> Vec<u8> {
+    let ends = |port: u16| SocketAddr::new(if port == 53 { from } else { to }, port);
+    let mut message = unreachable(ends(53), ends(9999), b"a stowaway");
+    message[1] = 4;
+    // UDP, with what is left of its header.
+    message[8 + 9] = 17;
+    message[6..8].copy_from_slice(&600_u16.to_be_bytes());
+    message[2..4].fill(0);
+    summed(message)
+}
+
+#[tokio::test]
+async fn a_pod_tells_the_node_no_errors_of_others() {
+    let network = shop().await;
+    let namespace = network.node.netns();
+    let node_address: IpAddr = "10.9.3.1".parse().unwrap();
+    let node_raw = raw(namespace, Domain::IPV4, Protocol::ICMPV4);
+    let other = raw(network.pod(OTHER), Domain::IPV4, Protocol::ICMPV4);
+    // What the node never sent from there, and could have.
+    let forged = too_long(node_address, "203.0.113.9".parse().unwrap());
+    let arrives = || {
+        send(&other, &forged, node_address);
+        comes(&node_raw, b"stowaway")
+    };
+    assert!((0..10).any(|_| arrives()), "nothing denies yet");
+    let (engine, mut node) = network.engine(&[], DENY_ALL);
+    node.addresses = vec![node_address];
+    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
+    let connections = Connections::in_namespace(namespace).unwrap();
+    let started = Enforcer::start(table, connections, &engine, &node).await;
+    let _enforcer = started.expect("the ruleset is taken").0;
+    while comes(&node_raw, b"stowaway") {}
+    assert!(!arrives());
+    // That nobody listens there a pod may say of itself.
+    let asking = udp(namespace, node_address);
+    asking.connect(SocketAddr::new(v4(OTHER), 54)).unwrap();
     asking.send(b"ping").unwrap();
     let refused = asking.recv(&mut [0; 4]).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);

@@ -12,6 +12,7 @@
 )]
 
 mod bridge;
+mod bridge_and_node;
 mod claims;
 mod icmp;
 mod log;

@@ -10,7 +10,7 @@ use nlink::netlink::Route;
 use nlink::netlink::link::BridgePortConfig;
 use ringfence_dataplane::compile::Node;
 
-use super::bridge::{compiled, enforce, node_address, past_policies, shop, start};
+use super::bridge::{EVERYBODY, compiled, enforce, node_address, past_policies, shop, start};
 use super::claims::lies;
 use super::network::{BRIDGE_HARDWARE, connect, count_udp, hardware, udp, v4};
 use super::wire::{TEXT, Wire, arp, packet, with};
@@ -18,8 +18,6 @@ use super::{DB, DENY_ALL, OTHER, WEB, both};
 
 /// LLDP: what bridges tell their neighbours, and carry no further.
 const TO_BRIDGES: [u8; 6] = [1, 0x80, 0xc2, 0, 0, 0x0e];
-
-const EVERYBODY: [u8; 6] = [0xff; 6];
 
 #[tokio::test]
 async fn no_frame_for_bridges_alone_reaches_the_node_past_the_policies() {
