@@ -1,4 +1,4 @@
-//! Enforcement: a snapshot compiled into an nftables table, which packets meet.
+//! Enforcement: a snapshot compiled into nftables tables, which packets meet.
 //!
 //! [`compile`] is pure: a compiled engine and a node in, a [`ruleset::Ruleset`] out.
 //! [`interpret`] says what a ruleset does to a packet, without a kernel.

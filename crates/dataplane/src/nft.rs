@@ -1,8 +1,9 @@
-//! The kernel's side: a ruleset in an nftables table, changed in one transaction and read
+//! The kernel's side: a ruleset in nftables tables, changed in one transaction and read
 //! back.
 //!
 //! Only this module touches netfilter.
 
+mod bridges;
 mod chain_rules;
 mod connections;
 mod decode;

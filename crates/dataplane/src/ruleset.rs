@@ -36,8 +36,8 @@ pub type Name = Arc<str>;
 pub enum Layer {
     /// `inet`: packets and their connections.
     Network,
-    /// `bridge`: frames that arrive at ports of bridges. A node whose pods are on no bridge
-    /// does not have this table.
+    /// `bridge`: frames that come and go by ports of bridges. A node whose pods are on no
+    /// bridge does not have this table.
     Link,
 }
 
@@ -169,6 +169,13 @@ impl Chain {
 }
 
 impl Ruleset {
+    /// Whether something is in a table.
+    pub(crate) fn is_in(&self, layer: Layer) -> bool {
+        let sets = self.sets.values().map(|set| set.layer);
+        let chains = self.chains.values().map(|chain| chain.layer);
+        sets.chain(chains).any(|of| of == layer)
+    }
+
     /// How many elements all sets have.
     #[must_use]
     pub fn elements(&self) -> usize {

@@ -16,9 +16,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use network::{Network, v6};
-use ringfence_dataplane::compile::{Compiled, Node};
+use ringfence_dataplane::compile::{Bridge, Compiled, Node, Port};
 use ringfence_dataplane::interpret::{Frame, pass};
-use ringfence_dataplane::ruleset::Hook;
+use ringfence_dataplane::ruleset::{Hook, Layer};
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::metadata;
 use ringfence_model::protocol::Protocol;
@@ -71,6 +71,48 @@ fn no_metadata_address_is_open_because_the_node_has_it() {
             assert!(reached(OTHER, address), "{address}: nothing isolates it");
         }
     }
+}
+
+#[test]
+fn nothing_of_one_table_has_a_name_of_the_other() {
+    let (engine, node) = cluster();
+    let alone = compiled(&engine, &node).ruleset;
+    let mut shared = node.clone();
+    shared.bridges = vec![Bridge {
+        name: "cni0".to_owned(),
+        hardware: [2, 0, 0, 1, 0, 0],
+    }];
+    for (number, endpoint) in (0..).zip(&mut shared.endpoints) {
+        let endpoint = Arc::make_mut(endpoint);
+        endpoint.interface = Some("cni0".to_owned());
+        endpoint.port = Some(Port {
+            name: format!("pod{number}"),
+            hardware: [2, 0, 0, 0, 0, number],
+        });
+    }
+    let both = compiled(&engine, &shared).ruleset;
+    let first = |layer: Layer| layer == Layer::Network;
+    assert!(alone.sets.values().all(|set| first(set.layer)));
+    assert!(alone.chains.values().all(|chain| first(chain.layer)));
+    // Whatever would have the same name, would be in one of them only.
+    for (name, set) in &alone.sets {
+        assert!(first(both.sets[name].layer), "{name}");
+        assert_eq!(both.sets[name].key, set.key, "{name}");
+    }
+    for name in alone.chains.keys() {
+        assert!(first(both.chains[name].layer), "{name}");
+    }
+    let of_frames = |layers: Vec<Layer>| layers.into_iter().filter(|it| !first(*it)).count();
+    assert_eq!(
+        of_frames(both.sets.values().map(|it| it.layer).collect()),
+        9
+    );
+    assert_eq!(both.sets.len(), alone.sets.len() + 9);
+    let more = both.chains.len() - alone.chains.len();
+    assert_eq!(
+        of_frames(both.chains.values().map(|it| it.layer).collect()),
+        more
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use etherparse::{EtherType, NetSlice, SlicedPacket};
 
 use super::messages::Logged;
+use crate::compile::HardwareAddress;
 
 /// A frame that came in by the port of a bridge and is none that the pod behind it may send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,9 +13,9 @@ pub struct DeniedFrame {
     /// The number of the interface that is the port.
     pub port: u32,
     /// The hardware address that it says it comes from.
-    pub source: [u8; 6],
+    pub source: HardwareAddress,
     /// The hardware address that it went to.
-    pub destination: [u8; 6],
+    pub destination: HardwareAddress,
     /// What it carries; of one with a tag, the type of the tag.
     pub ether_type: u16,
     /// Who sends to whom, as its packet says. With ARP, who asks or answers whom.

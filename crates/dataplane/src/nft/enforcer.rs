@@ -23,6 +23,8 @@ pub struct Enforcer {
     in_doubt: bool,
     /// The number of the namespace's last change to any table that was ours.
     generation: u32,
+    /// Whether pods share bridges.
+    has_bridges: bool,
 }
 
 /// What a change did.
@@ -55,13 +57,16 @@ impl Enforcer {
     ///
     /// # Errors
     /// Where the kernel refuses even a ruleset that closes all pods, or does not hold
-    /// what was written.
+    /// what was written; or where it would not hold between pods of a bridge.
     pub async fn start(
         table: Table,
         connections: Connections,
         engine: &Engine,
         node: &Node,
     ) -> Result<(Self, Applied), Error> {
+        if !node.bridges.is_empty() {
+            table.bridges_are_filtered()?;
+        }
         let mark = match table.exists().await? {
             true => table.mark().await?,
             false => None,
@@ -77,6 +82,7 @@ impl Enforcer {
             held: Compiled::resumed(Ruleset::default(), epoch.unwrap_or(0)),
             in_doubt: true,
             generation: 0,
+            has_bridges: !node.bridges.is_empty(),
         };
         let replace = mark.is_none() || !enforcer.read_back().await;
         let applied = enforcer.settle(engine, node, replace).await?;
@@ -92,6 +98,10 @@ impl Enforcer {
     /// As for [`Enforcer::start`]; then the table is as it was, or, where it was not read back
     /// as it was written, [`Enforcer::repair`] makes it what was meant.
     pub async fn update(&mut self, engine: &Engine, node: &Node) -> Result<Applied, Error> {
+        if !node.bridges.is_empty() && !self.has_bridges {
+            self.table.bridges_are_filtered()?;
+        }
+        self.has_bridges = !node.bridges.is_empty();
         if self.in_doubt {
             let replace = !self.read_back().await;
             return self.settle(engine, node, replace).await;
@@ -136,8 +146,12 @@ impl Enforcer {
     /// Says what was found.
     ///
     /// # Errors
-    /// Where the kernel cannot be asked, or refuses what it had taken before.
+    /// Where the kernel cannot be asked, or refuses what it had taken before; or where it does not
+    /// hold between pods of a bridge any more.
     pub async fn repair(&mut self) -> Result<Option<String>, Error> {
+        if self.has_bridges {
+            self.table.bridges_are_filtered()?;
+        }
         let generation = self.table.generation().await?;
         if generation == self.generation && !self.in_doubt {
             return Ok(None);

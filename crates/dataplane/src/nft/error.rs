@@ -14,6 +14,12 @@ pub enum Error {
     /// What was read back is not what was written.
     #[error("the table is not what was written: {0}")]
     NotAsWritten(String),
+    /// Packets between pods of a bridge meet no rule.
+    #[error(
+        "{0} is not 1: packets between pods of one bridge would not be judged; load br_netfilter, \
+         and set it"
+    )]
+    BridgesNotFiltered(&'static str),
     /// A socket could not be set up.
     #[error("netlink socket: {0}")]
     Socket(#[from] std::io::Error),

@@ -47,7 +47,7 @@ impl Table {
         for (key, count) in self.counted(Layer::Network, LOGGED_INTERFACES).await? {
             found.insert(Noisy::Interface(interface(&key)), count);
         }
-        if self.layers().await?.contains(&Layer::Link) {
+        if self.tells_frames().await? {
             for (key, count) in self.counted(Layer::Link, LOGGED_PORTS).await? {
                 found.insert(Noisy::Port(interface(&key)), count);
             }
@@ -66,6 +66,18 @@ impl Table {
             (packets > 0).then(|| (element.key().to_vec(), packets))
         });
         Ok(counted.collect())
+    }
+}
+
+impl Table {
+    /// Whether frames are told by ports.
+    async fn tells_frames(&self) -> Result<bool, Error> {
+        if !self.layers().await?.contains(&Layer::Link) {
+            return Ok(false);
+        }
+        let family = encode::family(Layer::Link);
+        let sets = self.connection.list_sets_in(&self.name.0, family).await?;
+        Ok(sets.iter().any(|set| set.name == LOGGED_PORTS))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt};
 use nlink::Connection;
 use nlink::netlink::Nftables;
+use nlink::netlink::namespace::Netns;
 use nlink::netlink::nftables::connection::kernel_has_destroy;
 use nlink::netlink::nftables::{Family, Rule, Set, Transaction};
 
@@ -40,6 +41,8 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub struct Table {
     pub(super) connection: Connection<Nftables>,
     pub(super) name: TableName,
+    /// Where it is; the namespace of who asks, without one.
+    pub(super) namespace: Option<Netns>,
 }
 
 impl Table {
@@ -49,7 +52,7 @@ impl Table {
     /// # Errors
     /// Where no netlink socket can be had: `CAP_NET_ADMIN` is needed.
     pub fn here(name: TableName) -> Result<Self, Error> {
-        Self::with(Connection::<Nftables>::new()?, name)
+        Self::with(Connection::<Nftables>::new()?, name, None)
     }
 
     /// The table with this name in another network namespace.
@@ -57,10 +60,17 @@ impl Table {
     /// # Errors
     /// As for [`Table::here`].
     pub fn in_namespace(namespace: impl AsFd, name: TableName) -> Result<Self, Error> {
-        Self::with(Connection::<Nftables>::new_in(namespace.as_fd())?, name)
+        let namespace = namespace.as_fd();
+        let connection = Connection::<Nftables>::new_in(namespace)?;
+        let namespace = Netns::from_fd(namespace.try_clone_to_owned()?)?;
+        Self::with(connection, name, Some(namespace))
     }
 
-    fn with(connection: Connection<Nftables>, name: TableName) -> Result<Self, Error> {
+    fn with(
+        connection: Connection<Nftables>,
+        name: TableName,
+        namespace: Option<Netns>,
+    ) -> Result<Self, Error> {
         let connection = connection.timeout(TIMEOUT);
         // Root of a user namespace may not force it, and gets what the machine permits:
         // enough for some thousand elements.
@@ -68,7 +78,11 @@ impl Table {
             setsockopt(connection.socket(), sockopt::SndBuf, &SEND_BUFFER)
                 .map_err(std::io::Error::from)?;
         }
-        Ok(Self { connection, name })
+        Ok(Self {
+            connection,
+            name,
+            namespace,
+        })
     }
 
     /// Puts a ruleset in the place of whatever the table holds, in one transaction.
@@ -116,7 +130,11 @@ impl Table {
         {
             transaction = transaction.add_table(&self.name.0, Family::Bridge);
         }
-        let transaction = self.steps(transaction, changes, held)?;
+        let mut transaction = self.steps(transaction, changes, held)?;
+        // Or lose its last.
+        if changes.deletes_in(Layer::Link) && !held.is_in(Layer::Link) {
+            transaction = transaction.del_table(&self.name.0, Family::Bridge);
+        }
         Ok(transaction.commit(&self.connection).await?)
     }
 
@@ -125,14 +143,15 @@ impl Table {
     /// # Errors
     /// Where the kernel refuses.
     pub async fn delete(&self) -> Result<(), Error> {
-        for layer in Layer::ALL {
-            let table = &*self.name.0;
-            let gone = self
-                .connection
-                .del_table_if_exists(table, encode::family(layer));
-            gone.await?;
+        let there = self.layers().await?;
+        if there.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let mut transaction = self.connection.transaction();
+        for layer in there {
+            transaction = transaction.del_table(&self.name.0, encode::family(layer));
+        }
+        Ok(transaction.commit(&self.connection).await?)
     }
 
     /// Deletes the sets that are none of ours, or of another kind. Rules that ask them are

@@ -50,6 +50,15 @@ impl Changes {
         made.collect()
     }
 
+    /// Whether something of a table goes.
+    pub(crate) fn deletes_in(&self, layer: Layer) -> bool {
+        self.steps.iter().any(|step| match step {
+            Change::DeleteSet(_, set) => set.layer == layer,
+            Change::DeleteChain(of, _) => *of == layer,
+            _ => false,
+        })
+    }
+
     /// How many elements are added and deleted.
     #[must_use]
     pub fn elements(&self) -> usize {

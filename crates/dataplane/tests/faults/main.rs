@@ -186,7 +186,13 @@ async fn changes_under_traffic_leak_and_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_that_follow_one_engine_under_traffic_leak_and_lose_nothing() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let (stage, mut enforcer) = Stage::new(false).await;
+    for is_bridge in WIRINGS {
+        follow_one_engine(is_bridge).await;
+    }
+}
+
+async fn follow_one_engine(is_bridge: bool) {
+    let (stage, mut enforcer) = Stage::new(is_bridge).await;
     let (mut engine, node) = stage.network.engine(&[], &policies(0));
     enforcer.update(&engine, &node).await.expect("it is taken");
     for cycle in 1..=cycles() {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use nlink::netlink::namespace::Netns;
 use nlink::netlink::nftables::{
@@ -17,7 +18,7 @@ use super::network::{
     udp_echoes, udp_is_dropped, v4, v6,
 };
 use super::wire::{TEXT, Wire, arp, packet, with};
-use super::{DB, OTHER, WEB, both, with_allow};
+use super::{DB, DENY_ALL, OTHER, WEB, both, with_allow};
 
 pub(super) const EVERYBODY: [u8; 6] = [0xff; 6];
 const NOBODY: [u8; 6] = [2, 0, 0, 0, 9, 9];
@@ -287,4 +288,65 @@ async fn a_table_of_bridges_that_somebody_changed_is_repaired() {
     enforcer.uninstall().await.unwrap();
     from.send(&lie);
     assert!(to.comes(TEXT));
+}
+
+#[tokio::test]
+async fn what_would_not_hold_between_pods_of_a_bridge_is_not_said_to_hold() {
+    let network = shop().await;
+    let (engine, node) = compiled(&network, DENY_ALL);
+    let namespace = network.node.netns();
+    let mut enforcer = start(&network, &engine, &node).await;
+    for key in ["iptables", "ip6tables"] {
+        let key = format!("net.bridge.bridge-nf-call-{key}");
+        namespace.sysctl().set(&key, "0").unwrap();
+        for error in [
+            enforcer.repair().await.unwrap_err(),
+            Enforcer::start(
+                Table::in_namespace(namespace, TableName::default()).unwrap(),
+                Connections::in_namespace(namespace).unwrap(),
+                &engine,
+                &node,
+            )
+            .await
+            .err()
+            .expect("it is refused"),
+        ] {
+            assert!(error.to_string().contains(&key), "{error}");
+        }
+        namespace.sysctl().set(&key, "1").unwrap();
+        assert_eq!(enforcer.repair().await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_loses_its_bridges_has_no_table_of_frames() {
+    let network = shop().await;
+    let links = Nftables::of(&network);
+    let mut enforcer = enforce(&network, DENY_ALL).await;
+    assert_eq!(links.tables_of_bridges().await, 1);
+    let (engine, mut node) = compiled(&network, DENY_ALL);
+    node.bridges.clear();
+    for endpoint in &mut node.endpoints {
+        Arc::make_mut(endpoint).port = None;
+    }
+    enforcer.update(&engine, &node).await.unwrap();
+    assert_eq!(links.tables_of_bridges().await, 0);
+    assert_eq!(enforcer.suppressed().await.unwrap().len(), 0);
+    assert_eq!(enforcer.repair().await.unwrap(), None);
+    let (engine, node) = compiled(&network, DENY_ALL);
+    enforcer.update(&engine, &node).await.unwrap();
+    assert_eq!(links.tables_of_bridges().await, 1);
+}
+
+/// What is asked of the kernel besides the enforcer.
+struct Nftables(nlink::Connection<nlink::netlink::Nftables>);
+
+impl Nftables {
+    fn of(network: &Network) -> Self {
+        Self(nlink::Connection::new_in(network.node.netns()).unwrap())
+    }
+
+    async fn tables_of_bridges(&self) -> usize {
+        self.0.list_tables_in(Family::Bridge).await.unwrap().len()
+    }
 }

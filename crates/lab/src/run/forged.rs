@@ -43,6 +43,9 @@ pub struct Forged {
     pub unseen: Vec<Forgery>,
 }
 
+/// What nobody but its node may get.
+const TO_EVERYBODY: &str = "everybody's hardware address";
+
 /// What frames carry, followed by their number.
 const TEXT: &[u8] = b"ringfence forged ";
 
@@ -99,10 +102,26 @@ pub(super) async fn forge(lab: &Lab, asked: &[(Question, Verdict)]) -> Result<Fo
         tried: tried.len(),
         ..Forged::default()
     };
+    let others: BTreeMap<String, Vec<usize>> = pods
+        .iter()
+        .map(|pod| {
+            let others = pods.iter().filter(|other| other.id != pod.id);
+            (
+                pod.name.clone(),
+                others.map(|other| other.station).collect(),
+            )
+        })
+        .collect();
     for (number, (forgery, node, victim)) in tried.into_iter().enumerate() {
-        if seen.0.contains(&(victim, number)) {
+        let is_seen = |station: &usize| seen.0.contains(&(*station, number));
+        // What is for everybody is for none of them.
+        let arrived = match forgery.what {
+            TO_EVERYBODY => others.get(&forgery.from).into_iter().flatten().any(is_seen),
+            _ => is_seen(&victim),
+        };
+        if arrived {
             forged.arrived.push(forgery);
-        } else if !seen.0.contains(&(node, number)) {
+        } else if !is_seen(&node) {
             forged.unseen.push(forgery);
         }
     }
@@ -234,7 +253,7 @@ fn frames<'a>(
             hardware: (pod.hardware, EVERYBODY),
             ..plain
         };
-        frames.push(("for everybody's hardware address", packet(to_all)));
+        frames.push((TO_EVERYBODY, packet(to_all)));
         let Some((other, hardware)) = other else {
             continue;
         };
@@ -269,7 +288,9 @@ fn let_in(
     let third = |sender: &&Sender| sender.id != pod.id && sender.id != victim.id;
     for (question, predicted) in asked {
         let probe = &question.probe;
-        if question.purpose != Purpose::Pod || *predicted != Verdict::Allowed || probe.to != to {
+        let is_packet = matches!(probe.protocol, Protocol::Tcp | Protocol::Udp);
+        let is_let_in = is_packet && *predicted == Verdict::Allowed && probe.to == to;
+        if question.purpose != Purpose::Pod || !is_let_in {
             continue;
         }
         let mut senders = pods.iter().filter(third);

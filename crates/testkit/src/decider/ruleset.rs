@@ -11,8 +11,9 @@ use ringfence_model::snapshot::{Pod, PodKind, Snapshot};
 
 use super::Decider;
 
-/// The compiled rulesets of all nodes of a cluster, interpreted. The pods of a node are on a
-/// bridge, and send nothing but what is theirs.
+/// The compiled rulesets of all nodes of a cluster, interpreted. The pods of every other node are
+/// on a bridge, and those of the others have links of their own; they send nothing but what is
+/// theirs.
 ///
 /// Pods whose node is not known are on one node of their own. What a ruleset does is
 /// never unknown: [`Verdict::Unknown`] stands for packets that no network carries,
@@ -36,6 +37,13 @@ struct Place {
 /// The bridge of every node.
 const BRIDGE: &str = "cni0";
 const BRIDGE_HARDWARE: HardwareAddress = [2, 0, 1, 0, 0, 0];
+
+/// Gives each pod of a node a link of its own.
+fn on_links(node: &mut Node) {
+    for (number, endpoint) in node.endpoints.iter_mut().enumerate() {
+        Arc::make_mut(endpoint).interface = Some(format!("pod{number}"));
+    }
+}
 
 /// Puts the pods of a node on a bridge.
 fn on_bridge(node: &mut Node) {
@@ -86,15 +94,18 @@ impl Rulesets {
             .collect();
         names.sort_unstable();
         names.dedup();
-        let compile = |name: Option<Arc<str>>| {
+        let compile = |(number, name): (usize, Option<Arc<str>>)| {
             let mut node = Node::from_snapshot(snapshot, name.as_deref());
-            on_bridge(&mut node);
+            match number % 2 {
+                0 => on_bridge(&mut node),
+                _ => on_links(&mut node),
+            }
             let compiled = Compiled::new(&engine, &node, &Compiled::default());
             (name, (node, compiled))
         };
         Self {
             snapshot: Arc::clone(snapshot),
-            nodes: names.into_iter().map(compile).collect(),
+            nodes: names.into_iter().enumerate().map(compile).collect(),
         }
     }
 
@@ -127,28 +138,38 @@ impl Rulesets {
         ruleset.is_none_or(|ruleset| interpret::pass(ruleset, hook, frame).accepted)
     }
 
-    /// Whether a pod's packet gets as far as the policies: over the bridge and, where it is for
-    /// another pod, out of it again.
-    fn is_carried(&self, node: &Option<Arc<str>>, packet: &Frame, to_pod: bool) -> bool {
+    /// Whether a pod's packet gets as far as the policies: from the interface that it is behind,
+    /// over the bridge and, where it is for another pod, out of it again.
+    fn gets_on(&self, node: &Option<Arc<str>>, packet: &Frame, to_pod: bool) -> bool {
         let behind = |address: IpAddr| {
             let (node, _) = self.nodes.get(node)?;
             let mut endpoints = node.endpoints.iter();
-            let endpoint = endpoints.find(|it| it.addresses.contains(&address))?;
-            endpoint.port.as_ref()
+            endpoints.find(|it| it.addresses.contains(&address))
         };
-        let (Some(from), to) = (behind(packet.source), behind(packet.destination)) else {
+        let Some(from) = behind(packet.source) else {
             return true;
         };
-        let to = to.filter(|_| to_pod);
+        let arriving = Frame {
+            interface: from.interface.clone().unwrap_or_default(),
+            ..packet.clone()
+        };
+        if !self.passes(node, Hook::Arriving, &arriving) {
+            return false;
+        }
+        let Some(port) = &from.port else {
+            return true;
+        };
+        let to = behind(packet.destination).filter(|_| to_pod);
+        let to = to.and_then(|to| to.port.as_ref());
         let frame = Frame {
-            interface: from.name.clone(),
+            interface: port.name.clone(),
             link: Some(Link {
                 out: to.map(|port| port.name.clone()),
                 ether_type: match packet.source {
                     IpAddr::V4(_) => 0x0800,
                     IpAddr::V6(_) => 0x86dd,
                 },
-                source: from.hardware,
+                source: port.hardware,
                 destination: to.map_or(BRIDGE_HARDWARE, |port| port.hardware),
                 arp: None,
                 neighbour: None,
@@ -156,7 +177,6 @@ impl Rulesets {
             ..packet.clone()
         };
         self.passes(node, Hook::FrameArriving, &frame)
-            && self.passes(node, Hook::Arriving, packet)
             && (to.is_none() || self.passes(node, Hook::FrameForward, &frame))
     }
 }
@@ -178,22 +198,19 @@ impl Decider for Rulesets {
             return Verdict::Allowed;
         }
         let frame = Frame::opening(
-            match from.kind() {
-                Kind::Pod => BRIDGE,
-                Kind::Node | Kind::Outside => "eth0",
-            },
+            "eth0",
             from.address,
             to.address,
             packet.protocol,
             packet.port,
         );
         let here = from.is_inside && to.is_inside && from.node == to.node;
-        let is_carried = |to_pod| self.is_carried(&from.node, &frame, to_pod);
+        let gets_on = |to_pod| self.gets_on(&from.node, &frame, to_pod);
         let leaves = match from.kind() {
             Kind::Pod if to.is_node && here => {
-                is_carried(false) && self.passes(&from.node, Hook::Input, &frame)
+                gets_on(false) && self.passes(&from.node, Hook::Input, &frame)
             }
-            Kind::Pod => is_carried(here) && self.passes(&from.node, Hook::Forward, &frame),
+            Kind::Pod => gets_on(here) && self.passes(&from.node, Hook::Forward, &frame),
             // What a node sends meets no hook of its own.
             Kind::Node | Kind::Outside => true,
         };
