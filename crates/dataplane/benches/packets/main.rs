@@ -1,11 +1,12 @@
-//! What a packet pays: connecting, a round trip, and bulk, with and without rules; and what one
-//! costs that is denied.
+//! What a packet pays: connecting, a round trip, and bulk, with and without rules; the same
+//! between pods of a bridge; and what one costs that is denied.
 //!
 //! `cargo bench -p ringfence-dataplane --bench packets`; needs the right to make network
-//! namespaces. With `-- denied` only the last. Every kind of ruleset has a network of its own and is loaded once; every round
-//! measures each of them right before or after connection tracking alone, so that what else
-//! the machine does falls on both: ratios are those within such a pair. What connection
-//! tracking alone takes in a second network, of the first, is the error of all of it.
+//! namespaces. With `-- bridge` or `-- denied` only that. Every kind of ruleset has a network of
+//! its own and is loaded once; every round measures each of them right before or after connection
+//! tracking alone, so that what else the machine does falls on both: ratios are those within such
+//! a pair. What connection tracking alone takes in a second network, of the first, is the error of
+//! all of it.
 //! `RINGFENCE_ROUNDS` says how many rounds (default 25), `RINGFENCE_PLOT` where a picture
 //! goes. Figures with the machine are in `docs/benchmarks.md`.
 #![allow(
@@ -19,6 +20,7 @@
     reason = "a benchmark that cannot go on says so by panicking"
 )]
 
+mod bridge;
 mod denied;
 #[path = "../../tests/support/network.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -29,7 +31,7 @@ mod traffic;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use network::Network;
+use network::{Network, bridged};
 use nlink::netlink::namespace::Netns;
 use nlink::netlink::nftables::{BaseChain, Chain, CtState, Family, FilterHook, Priority, Rule};
 use ringfence_dataplane::compile::{Compiled, Enforcement, Node, Settings};
@@ -86,6 +88,9 @@ fn ours(network: &Network, shape: Shape, enforcement: Enforcement, settings: Set
             .enumerate()
             .find(|(_, name)| **name == *endpoint.name)
             .map(|(index, _)| format!("pod{index}"));
+    }
+    if network.is_bridge {
+        bridged(&mut node);
     }
     let engine = Engine::compile(&snapshot, Profile::default());
     let compiled = Compiled::new(&engine, &node, &Compiled::default());
@@ -172,7 +177,10 @@ struct Place {
 }
 
 async fn place(name: &str, kind: impl FnOnce(&Network) -> Kind) -> Place {
-    let network = Network::new(&["web", "db"]).await;
+    place_in(Network::new(&["web", "db"]).await, name, kind).await
+}
+
+async fn place_in(network: Network, name: &str, kind: impl FnOnce(&Network) -> Kind) -> Place {
     install(network.node.netns(), &kind(&network)).await;
     let bulk = serve(&network);
     Place {
@@ -242,10 +250,45 @@ async fn main() {
     let rounds = std::env::var("RINGFENCE_ROUNDS").ok();
     let rounds: usize = rounds.map_or(25, |text| text.parse().expect("a number"));
     traffic::stay_here();
-    if !std::env::args().any(|argument| argument == "denied") {
+    let only = std::env::args().find(|argument| matches!(&**argument, "bridge" | "denied"));
+    let is_asked = |what| only.as_deref().is_none_or(|only| only == what);
+    if is_asked("passing") {
         passing(rounds).await;
     }
-    denied::measure(rounds).await;
+    if is_asked("bridge") {
+        bridge::measure(rounds).await;
+    }
+    if is_asked("denied") {
+        denied::measure(rounds).await;
+    }
+}
+
+fn tell_all(places: &[Place], figures: &[Vec<[Figures; 2]>]) {
+    println!(
+        "{:<36} {:>36} {:>21} {:>21} {:>11}",
+        "", "connect p50 (quartiles)", "connect p99", "UDP rtt p50", "UDP rtt p99"
+    );
+    for (place, figures) in places.iter().zip(figures) {
+        tell(place, figures);
+    }
+}
+
+fn measure_bulk<'a>(alone: &Place, places: impl IntoIterator<Item = &'a Place>, pairs: usize) {
+    println!("\nbulk, of that with connection tracking alone: median (quartiles), pairs");
+    let places: Vec<&Place> = places.into_iter().collect();
+    let one: fn(&Place) -> f64 = |place| bulk(&place.bulk.here);
+    let two: fn(&Place) -> f64 = |place| bulk(&place.bulk.next);
+    for (processors, measure) in [("one processor", one), ("two processors", two)] {
+        for place in &places {
+            let ratios = (0..pairs).map(|number| {
+                let [tracked, gigabits] = pair(alone, place, number, measure);
+                gigabits / tracked
+            });
+            let [middle, low, high] = quartiles(ratios);
+            let name = &place.name;
+            println!("{name:<36} {processors:<15} {middle:.3} ({low:.3} to {high:.3}), {pairs}");
+        }
+    }
 }
 
 /// What packets pay that pass.
@@ -261,28 +304,9 @@ async fn passing(rounds: usize) {
             }));
         }
     }
-    println!(
-        "{:<36} {:>36} {:>21} {:>21} {:>11}",
-        "", "connect p50 (quartiles)", "connect p99", "UDP rtt p50", "UDP rtt p99"
-    );
-    for (place, figures) in places.iter().zip(&figures) {
-        tell(place, figures);
-    }
-    println!("\nbulk, of that with connection tracking alone: median (quartiles), pairs");
-    let one: fn(&Place) -> f64 = |place| bulk(&place.bulk.here);
-    let two: fn(&Place) -> f64 = |place| bulk(&place.bulk.next);
-    for (processors, measure) in [("one processor", one), ("two processors", two)] {
-        for index in [0, 1, 2, places.len() - 2, places.len() - 1] {
-            let pairs = rounds * 10;
-            let ratios = (0..pairs).map(|number| {
-                let [tracked, gigabits] = pair(&alone, &places[index], number, measure);
-                gigabits / tracked
-            });
-            let [middle, low, high] = quartiles(ratios);
-            let name = &places[index].name;
-            println!("{name:<36} {processors:<15} {middle:.3} ({low:.3} to {high:.3}), {pairs}");
-        }
-    }
+    tell_all(&places, &figures);
+    let some = [0, 1, 2, places.len() - 2, places.len() - 1];
+    measure_bulk(&alone, some.map(|index| &places[index]), rounds * 10);
     if let Ok(path) = std::env::var("RINGFENCE_PLOT") {
         let of = |index: usize| median(figures[index].iter().map(|both| both[1].connect_p50));
         let flat = [

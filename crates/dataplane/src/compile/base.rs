@@ -25,6 +25,9 @@ pub(super) const LOGGED: Lookup = Lookup::Rate {
     timeout: 60,
 };
 
+/// Protocols that are packets in packets, by their IANA numbers: IPv4, IPv6, GRE.
+const TUNNELS: [u8; 3] = [4, 41, 47];
+
 /// Adds the sets that base chains ask, and those that lead to other chains. What follows
 /// from the pods is not in them yet.
 pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
@@ -107,7 +110,7 @@ pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
         ruleset.chains.insert(name, Chain { layer, hook, rules });
     };
     let base = |name: &str| Name::from(name);
-    add(base("arriving"), Some(Hook::Arriving), arriving());
+    add(base("arriving"), Some(Hook::Arriving), arriving(node));
     add(base("forward"), Some(Hook::Forward), forward(settings));
     add(base("input"), Some(Hook::Input), input(settings));
     for family in IpFamily::ALL {
@@ -135,6 +138,8 @@ pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
         None,
         closed(settings, "deny unknown address"),
     );
+    add(base("of_pods"), None, of_pods(settings));
+    add(base("tunnel"), None, closed(settings, "deny tunnel"));
     add(base("not_its_own"), None, neighbours::not_its_own());
     add(base("forged"), None, closed(settings, "deny forged source"));
     add(base("untracked"), None, untracked());
@@ -142,15 +147,10 @@ pub(super) fn chains(engine: &Engine, node: &Node, ruleset: &mut Ruleset) {
 
 /// Before anything is known of its connection: a pod may send from its own addresses, and
 /// nobody else may.
-fn arriving() -> Vec<Rule> {
+fn arriving(node: &Node) -> Vec<Rule> {
     let interface = Operand::Field(Field::Interface);
     let from = |family| Operand::Field(Field::PacketSource(family));
-    // What was for bridges alone comes from the port, and not from the bridge. No pod has anything
-    // to tell there.
-    let mut rules = vec![Rule::new([
-        Statement::In(vec![interface.clone()], Name::from("underneath")),
-        Statement::goto("forged"),
-    ])];
+    let mut rules = Vec::new();
     for family in IpFamily::ALL {
         rules.push(Rule::new([
             is_family(family),
@@ -159,6 +159,14 @@ fn arriving() -> Vec<Rule> {
                 named("sources", family),
             ),
             Statement::accept(),
+        ]));
+    }
+    // What was for bridges alone comes from the port, and not from the bridge. No pod has anything
+    // to tell there.
+    if !node.bridges.is_empty() {
+        rules.push(Rule::new([
+            Statement::In(vec![interface.clone()], Name::from("underneath")),
+            Statement::goto("forged"),
         ]));
     }
     rules.push(Rule::new([
@@ -201,6 +209,14 @@ fn input(settings: &Settings) -> Vec<Rule> {
     rules.extend(judged_before(settings));
     rules.extend(neighbours::to_node());
     rules.extend(errors_of_pods_about_nothing());
+    for family in IpFamily::ALL {
+        let sender = vec![Operand::Field(Field::PacketSource(family))];
+        rules.push(Rule::new([
+            is_family(family),
+            Statement::In(sender, named("pods", family)),
+            Statement::jump("of_pods"),
+        ]));
+    }
     // Replies to what this node itself opened.
     rules.push(Rule::new([
         Statement::Is(Field::Direction, key::bytes(&[1])),
@@ -272,6 +288,21 @@ fn errors_of_pods_about_nothing() -> [Rule; 2] {
             Statement::goto("forged"),
         ])
     })
+}
+
+/// What a pod, of this node or another, sends to this node itself. Policies do not deny it the
+/// node; but what the node takes out of a tunnel is another packet, from wherever its sender
+/// says, and for whomever.
+fn of_pods(settings: &Settings) -> Vec<Rule> {
+    let protocol = |number: u8| Statement::Is(Field::PacketProtocol, key::bytes(&[number]));
+    let closed = || Statement::goto("tunnel");
+    let rules = TUNNELS.map(|tunnel| Rule::new([protocol(tunnel), closed()]));
+    let ports = settings.tunnel_ports.iter().map(|port| {
+        let udp = protocol_number(Protocol::Udp, IpFamily::V4);
+        let port = Statement::Is(Field::PacketPort, key::bytes(&port.to_be_bytes()));
+        Rule::new([protocol(udp), port, closed()])
+    });
+    rules.into_iter().chain(ports).collect()
 }
 
 fn judge(family: IpFamily, node: &Node) -> Vec<Rule> {

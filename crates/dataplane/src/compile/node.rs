@@ -96,6 +96,9 @@ pub struct Settings {
     /// connections are not tracked, as NodeLocal DNSCache has it. They are dropped
     /// otherwise.
     pub judge_untracked: bool,
+    /// The UDP ports at which a node takes packets out of packets, as overlay networks do. No
+    /// pod sends there: what it puts inside would come from whomever it likes.
+    pub tunnel_ports: Vec<u16>,
 }
 
 impl Default for Settings {
@@ -107,6 +110,8 @@ impl Default for Settings {
             log_burst: 20,
             close_unknown_addresses: true,
             judge_untracked: false,
+            // VXLAN (RFC 7348), VXLAN as Linux had it before, Geneve (RFC 8926).
+            tunnel_ports: vec![4789, 8472, 6081],
         }
     }
 }

@@ -35,6 +35,8 @@ pub enum Side {
     Closed,
     /// Nobody's: a pod sent from an address that is not its own.
     ForgedSource,
+    /// Nobody's: a pod sent something into a tunnel of its node.
+    Tunnel,
 }
 
 /// Reads an event: the text of the rule that told it, and the head of the packet, which
@@ -53,6 +55,7 @@ pub fn denial(prefix: &str, packet: &[u8]) -> Option<Denial> {
         "unknown" => Side::UnknownAddress,
         "forged" => Side::ForgedSource,
         "closed" => Side::Closed,
+        "tunnel" => Side::Tunnel,
         _ => return None,
     };
     // What the packet says is the other way round then.

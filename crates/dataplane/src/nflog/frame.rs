@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use etherparse::{EtherType, NetSlice, SlicedPacket};
+use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket};
 
 use super::messages::Logged;
 use crate::compile::HardwareAddress;
@@ -40,19 +40,20 @@ pub(super) fn frame(logged: &Logged<'_>) -> Option<DeniedFrame> {
 }
 
 fn addresses(ether_type: u16, packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
-    let sliced = SlicedPacket::from_ether_type(EtherType(ether_type), packet).ok()?;
+    // It ends where the kernel cut it, which is not where it says that it ends.
+    let sliced = LaxSlicedPacket::from_ether_type(EtherType(ether_type), packet);
     Some(match sliced.net? {
-        NetSlice::Ipv4(ip) => {
+        LaxNetSlice::Ipv4(ip) => {
             let header = ip.header();
             let ends = (header.source_addr(), header.destination_addr());
             (ends.0.into(), ends.1.into())
         }
-        NetSlice::Ipv6(ip) => {
+        LaxNetSlice::Ipv6(ip) => {
             let header = ip.header();
             let ends = (header.source_addr(), header.destination_addr());
             (ends.0.into(), ends.1.into())
         }
-        NetSlice::Arp(arp) => {
+        LaxNetSlice::Arp(arp) => {
             let v4 = |bytes: &[u8]| <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
             let ends = (arp.sender_protocol_addr(), arp.target_protocol_addr());
             (v4(ends.0)?, v4(ends.1)?)

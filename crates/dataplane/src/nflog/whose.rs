@@ -162,7 +162,12 @@ spec:
     #[test]
     fn what_is_denied_because_of_no_policy_and_what_has_the_address_of_no_pod_is_nobodys() {
         let engine = engine(CLUSTER);
-        for side in [Side::UnknownAddress, Side::Closed, Side::ForgedSource] {
+        for side in [
+            Side::UnknownAddress,
+            Side::Closed,
+            Side::ForgedSource,
+            Side::Tunnel,
+        ] {
             assert_eq!(whose(&engine, &denial(side, "10.0.0.1", "10.0.0.2")), None);
         }
         let stranger = denial(EGRESS, "10.0.0.9", "10.0.0.2");

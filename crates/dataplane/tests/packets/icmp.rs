@@ -14,20 +14,20 @@ use super::{DB, DENY_ALL, OTHER, WEB, enforce, shop, with_allow};
 /// What neighbours tell each other (RFC 4861, section 4, and RFC 3810, section 5.2).
 const BETWEEN_NEIGHBOURS: [u8; 6] = [133, 134, 135, 136, 137, 143];
 
-fn raw(namespace: &Netns, domain: Domain, protocol: Protocol) -> Socket {
+pub(super) fn raw(namespace: &Netns, domain: Domain, protocol: Protocol) -> Socket {
     let made = namespace.run(|| Socket::new(domain, Type::RAW, Some(protocol)));
     let socket = made.unwrap().unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
 
-fn send(socket: &Socket, message: &[u8], to: IpAddr) {
+pub(super) fn send(socket: &Socket, message: &[u8], to: IpAddr) {
     let to = SocketAddr::new(to, 0);
     socket.send_to(message, &to.into()).unwrap();
 }
 
 /// Whether a message with this text comes.
-fn comes(mut socket: &Socket, text: &[u8]) -> bool {
+pub(super) fn comes(mut socket: &Socket, text: &[u8]) -> bool {
     let mut buffer = [0; 2048];
     while let Ok(length) = socket.read(&mut buffer) {
         if buffer[..length]
@@ -42,7 +42,7 @@ fn comes(mut socket: &Socket, text: &[u8]) -> bool {
 
 /// Whether something comes about sooner or later: the first packets may be lost while
 /// interfaces come up.
-fn in_the_end(arrives: impl Fn() -> bool) -> bool {
+pub(super) fn in_the_end(arrives: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + DEADLINE;
     while Instant::now() < deadline {
         if arrives() {

@@ -113,6 +113,26 @@ async fn a_noisy_pod_does_not_hide_a_quiet_one_and_what_is_not_told_of_it_is_cou
 }
 
 #[tokio::test]
+async fn a_long_packet_that_is_denied_is_told_as_a_short_one_is() {
+    let network = shop().await;
+    let (mut denials, _enforcer) = listen(&network, &Settings::default()).await;
+    let lengths = [1, 80, 100, 101, 200, 1_200, 20_000];
+    for address in both() {
+        let socket = udp(network.pod(WEB), address(WEB));
+        for length in lengths {
+            let to = (address(OTHER), 9);
+            socket.send_to(&vec![0; length], to).unwrap();
+        }
+    }
+    let told = told(&mut denials, 14).await;
+    for address in both() {
+        let told = told.iter().filter(|denial| denial.source == address(WEB));
+        let ports: Vec<_> = told.map(|denial| denial.ports.map(|it| it.1)).collect();
+        assert_eq!(ports, [Some(9); 7], "{:?}", address(WEB));
+    }
+}
+
+#[tokio::test]
 async fn what_is_only_audited_is_told_for_both_sides_and_arrives() {
     let network = shop().await;
     let settings = Settings::default();

@@ -21,6 +21,7 @@ mod log;
 mod network;
 mod on_link;
 mod ports;
+mod tunnels;
 mod wire;
 
 use std::net::IpAddr;

@@ -83,7 +83,7 @@ pub(crate) fn hardware(pod: usize) -> [u8; 6] {
 }
 
 /// Says of a node's pods that they are on the bridge.
-fn bridged(node: &mut Node) {
+pub(crate) fn bridged(node: &mut Node) {
     for endpoint in &mut node.endpoints {
         let endpoint = Arc::make_mut(endpoint);
         let Some(name) = endpoint.interface.take() else {
