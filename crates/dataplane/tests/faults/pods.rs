@@ -9,7 +9,9 @@ use ringfence_dataplane::compile::{Node, Port};
 use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use ringfence_engine::Engine;
 
-use crate::network::{Network, Received, come_up, record_udp, udp, udp_echoes, v4, v6};
+use crate::network::{
+    Network, Received, come_up, record_udp, track_connections, udp, udp_echoes, v4, v6,
+};
 use crate::traffic::{Flow, Seen, serve};
 use crate::{DB, ONE_AT_A_TIME, OTHER, PORT, WEB, WIRINGS, cycles, shop};
 
@@ -53,6 +55,7 @@ struct Stage {
 impl Stage {
     async fn new(is_bridge: bool) -> Self {
         let network = shop(is_bridge).await;
+        track_connections(network.node.netns()).await;
         let (mut others, mut asking) = (Vec::new(), Vec::new());
         for address in [v4, v6] {
             let seen = serve(network.pod(DB), address(DB), PORT, address(OTHER));

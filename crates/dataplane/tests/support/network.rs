@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nlink::Connection;
-use nlink::netlink::Route;
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::link::{BridgeLink, VethLink};
 use nlink::netlink::namespace::Netns;
+use nlink::netlink::nftables::{BaseChain, Chain, CtState, Family, FilterHook, Priority, Rule};
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
+use nlink::netlink::{Nftables, Route};
 use ringfence_dataplane::compile::{Bridge, Node, Port};
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::parse::{self, Input, Limits};
@@ -271,6 +272,21 @@ impl Network {
         }
         (Engine::compile(&snapshot, Profile::default()), node)
     }
+}
+
+/// Has the kernel track the connections of a node, as kube-proxy does. Without it, who opened
+/// those from before the table is not known: whoever is seen first counts for it.
+pub(crate) async fn track_connections(node: &Netns) {
+    let nft = Connection::<Nftables>::new_in(node).unwrap();
+    let base = BaseChain::filter(FilterHook::Forward, Priority::Filter);
+    let chain = Chain::new("tracked", "forward").unwrap();
+    let established = Rule::new("tracked", "forward").family(Family::Inet);
+    let made = nft
+        .transaction()
+        .add_table("tracked", Family::Inet)
+        .add_chain(chain.family(Family::Inet).base(base))
+        .add_rule(established.match_ct_state(CtState::ESTABLISHED).accept());
+    made.commit(&nft).await.unwrap();
 }
 
 /// Binds in a namespace; an address that was added a moment ago may not be usable yet.
