@@ -90,6 +90,7 @@ pub(super) fn chains(settings: &Settings, ruleset: &mut Ruleset) {
     add(name(DISCOVERY), None, discovery);
     for family in IpFamily::ALL {
         add(named("packet", family), None, packet(family));
+        add(named("group", family), None, group(family));
     }
     add(name(ASTRAY), None, astray());
     for (chain, then) in [(DENIED, Target::Drop), (TOLD, Target::Return)] {
@@ -99,14 +100,9 @@ pub(super) fn chains(settings: &Settings, ruleset: &mut Ruleset) {
 }
 
 /// Every frame that arrives at the port of a bridge. One with a tag is of the type of its tag.
+/// What most frames are comes first: somebody who is behind a port is known.
 fn arriving() -> Vec<Rule> {
-    let mut rules = vec![
-        Rule::new([
-            is_unknown(Field::Interface),
-            Statement::goto("unknown_port"),
-        ]),
-        Rule::new([is_type(ARP), Statement::goto("arp")]),
-    ];
+    let mut rules = Vec::new();
     for family in IpFamily::ALL {
         let from = Field::PacketSource(family);
         rules.push(Rule::new([
@@ -115,7 +111,14 @@ fn arriving() -> Vec<Rule> {
             Statement::goto(named("packet", family)),
         ]));
     }
-    rules.push(Rule::new([Statement::goto(DENIED)]));
+    rules.extend([
+        Rule::new([
+            is_unknown(Field::Interface),
+            Statement::goto("unknown_port"),
+        ]),
+        Rule::new([is_type(ARP), Statement::goto("arp")]),
+        Rule::new([Statement::goto(DENIED)]),
+    ]);
     rules
 }
 
@@ -185,20 +188,28 @@ fn arp() -> Vec<Rule> {
 /// A packet of the pod behind the port that it came by.
 fn packet(family: IpFamily) -> Vec<Rule> {
     let mut rules = Vec::new();
+    if family == IpFamily::V6 {
+        rules.push(Rule::new([is_icmpv6(), Statement::jump(DISCOVERY)]));
+    }
+    let to_group = Statement::goto(named("group", family));
+    rules.push(Rule::new([is_for_group(), to_group]));
+    rules
+}
+
+/// What a pod sends to many: the node gets it, and no pod. A bridge reads what is about groups
+/// where it is for one.
+fn group(family: IpFamily) -> Vec<Rule> {
+    let mut rules = Vec::new();
     match family {
         IpFamily::V4 => {
             let is_igmp = is_protocol(IGMP);
             rules.push(Rule::new([is_igmp, Statement::jump(GROUP_MEMBER)]));
         }
-        IpFamily::V6 => {
-            rules.push(Rule::new([Statement::jump(DISCOVERY)]));
-            // For routers, which the node is and no pod.
-            rules.extend(neighbours::for_routers());
-        }
+        // For routers, which the node is and no pod.
+        IpFamily::V6 => rules.extend(neighbours::for_routers()),
     }
     rules.extend(routers_of_groups(family));
-    // The node gets it, and no pod.
-    rules.push(Rule::new([is_for_group(), Statement::jump(TOLD)]));
+    rules.push(Rule::new([Statement::jump(TOLD)]));
     rules
 }
 
@@ -226,7 +237,17 @@ fn routers_of_groups(family: IpFamily) -> Vec<Rule> {
 /// What is carried from one port to another. A frame that the bridge does not know where to
 /// send it goes out by all of them, and gets to the one that it is for.
 fn forward() -> Vec<Rule> {
-    let mut rules = vec![
+    let is_known = || Statement::In(vec![Operand::Field(Field::Interface)], Name::from(PORTS));
+    // What came in parts is whole by now.
+    let tells = [is_type(IPV6), is_icmpv6(), is_known()];
+    let mut rules = vec![Rule::new(
+        tells.into_iter().chain([Statement::jump(DISCOVERY)]),
+    )];
+    rules.extend(for_who_is_behind().map(|is_for| {
+        let accept = [is_known(), Statement::accept()];
+        Rule::new(is_for.into_iter().chain(accept))
+    }));
+    rules.extend([
         elsewhere(),
         Rule::new([
             is_unknown(Field::Interface),
@@ -235,23 +256,23 @@ fn forward() -> Vec<Rule> {
         ]),
         Rule::new([is_unknown(Field::Interface), Statement::goto(ASTRAY)]),
         Rule::new([is_type(ARP), Statement::accept()]),
-        // What came in parts is whole by now.
-        Rule::new([is_type(IPV6), Statement::jump(DISCOVERY)]),
-    ];
-    rules.extend(for_who_is_behind());
-    rules.push(Rule::new([Statement::goto(ASTRAY)]));
+        Rule::new([Statement::goto(ASTRAY)]),
+    ]);
     rules
 }
 
 /// What the node sends by its bridge: it may ask all, and what is for one is for that one, even
 /// if the bridge or the node was told that it is somewhere else.
 fn output() -> Vec<Rule> {
-    let mut rules = vec![
+    let mut rules: Vec<Rule> = for_who_is_behind()
+        .into_iter()
+        .map(|is_for| Rule::new(is_for.into_iter().chain([Statement::accept()])))
+        .collect();
+    rules.extend([
         elsewhere(),
         Rule::new([is_unknown(Field::OutInterface), Statement::accept()]),
         Rule::new([is_type(ARP), Statement::accept()]),
-    ];
-    rules.extend(for_who_is_behind());
+    ]);
     // Also not where the node was told that one has the hardware address of all.
     for family in IpFamily::ALL {
         let to = vec![Operand::Field(Field::PacketDestination(family))];
@@ -267,15 +288,14 @@ fn output() -> Vec<Rule> {
     rules
 }
 
-fn for_who_is_behind() -> [Rule; 2] {
+fn for_who_is_behind() -> [[Statement; 2]; 2] {
     let hardware = Field::HardwareDestination;
     IpFamily::ALL.map(|family| {
         let to = Field::PacketDestination(family);
-        Rule::new([
+        [
             is_ip(family),
             is_behind(Field::OutInterface, hardware, to, family),
-            Statement::accept(),
-        ])
+        ]
     })
 }
 
@@ -318,6 +338,10 @@ fn is_for_group() -> Statement {
 
 fn is_type(kind: u16) -> Statement {
     Statement::Is(Field::EtherType, key::bytes(&kind.to_be_bytes()))
+}
+
+fn is_icmpv6() -> Statement {
+    base::is_packet_protocol(Protocol::Icmp, IpFamily::V6)
 }
 
 fn is_protocol(number: u8) -> Statement {
