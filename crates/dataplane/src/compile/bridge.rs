@@ -238,15 +238,14 @@ fn routers_of_groups(family: IpFamily) -> Vec<Rule> {
 /// send it goes out by all of them, and gets to the one that it is for.
 fn forward() -> Vec<Rule> {
     let is_known = || Statement::In(vec![Operand::Field(Field::Interface)], Name::from(PORTS));
-    // What came in parts is whole by now.
-    let tells = [is_type(IPV6), is_icmpv6(), is_known()];
-    let mut rules = vec![Rule::new(
-        tells.into_iter().chain([Statement::jump(DISCOVERY)]),
-    )];
-    rules.extend(for_who_is_behind().map(|is_for| {
+    let [v4, v6] = for_who_is_behind().map(|is_for| {
         let accept = [is_known(), Statement::accept()];
         Rule::new(is_for.into_iter().chain(accept))
-    }));
+    });
+    // What came in parts is whole by now.
+    let tells = [is_type(IPV6), is_icmpv6(), is_known()];
+    let discovery = Rule::new(tells.into_iter().chain([Statement::jump(DISCOVERY)]));
+    let mut rules = vec![v4, discovery, v6];
     rules.extend([
         elsewhere(),
         Rule::new([
