@@ -54,7 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
     match kind % 5 {
         0 => {
             let (prefix, packet) = rest.split_at(rest.len() / 2);
-            denial(&String::from_utf8_lossy(prefix), packet);
+            let _ = denial(&String::from_utf8_lossy(prefix), packet);
         }
         1 => {
             let told = events(rest);

@@ -80,7 +80,7 @@ fuzz_target!(|bytes: &[u8]| {
             if let Some(head) = answer.first_chunk_mut() {
                 *head = [0, 1, 0x84, 0, 0, 1];
             }
-            read_answer(&answer, 1);
+            let _ = read_answer(&answer, 1);
         }
     }
 });

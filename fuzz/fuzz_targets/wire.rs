@@ -16,11 +16,11 @@ fuzz_target!(|bytes: &[u8]| {
     match kind % 2 {
         0 => {
             for family in IpFamily::ALL {
-                icmp::Echo::read(packet, family);
+                let _ = icmp::Echo::read(packet, family);
             }
         }
         _ => {
-            sctp::Packet::read(packet);
+            let _ = sctp::Packet::read(packet);
         }
     }
 });
