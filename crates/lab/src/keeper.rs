@@ -222,7 +222,10 @@ async fn hold(name: &str, claim: &Claim, request: Request) -> Result<(), LabErro
     .map_err(failed)?;
     loop {
         let stream = tokio::select! {
-            () = signals.any() => return Ok(()),
+            () = signals.any() => {
+                kept.running.lab.end().await;
+                return Ok(());
+            }
             accepted = listener.accept() => accepted.map_err(failed)?.0,
         };
         // Who asks and leaves has nothing to complain of.

@@ -142,6 +142,14 @@ impl Lab {
         going_on
     }
 
+    /// Ends the processes that are in its network, and says of those that cannot be ended that
+    /// they go on. Without it they would, alone with a loopback device.
+    pub async fn end(&self) -> Vec<String> {
+        let all = self.network.namespaces();
+        let all: Vec<Namespace> = all.map(|(_, namespace)| namespace.clone()).collect();
+        end_all_in(&all).await
+    }
+
     /// What runs in it.
     #[must_use]
     pub fn schedule(&self) -> &Schedule {

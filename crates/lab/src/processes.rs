@@ -1,8 +1,9 @@
-//! Processes in the network of pods that are gone.
+//! Processes in the network of pods that are gone, or of a lab that ends.
 //!
 //! A kubelet ends them with their pod. Here nothing else than the network belongs to a pod: so
 //! its processes are those whose network namespace is the pod's, and nothing in any other
-//! namespace is touched, neither a node's nor that of somebody who went elsewhere from here.
+//! namespace is touched, neither a node's, as long as the lab is there, nor that of somebody who
+//! went elsewhere from here.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

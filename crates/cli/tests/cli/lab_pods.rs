@@ -320,4 +320,9 @@ fn what_runs_in_a_pod_that_is_deleted_ends_and_nothing_else_does() {
     // Who took its place can be entered.
     let run = up.exec("duo/is-made-again", &["true"]);
     assert_eq!(run.code, Some(0), "{}", run.text());
+    // With the lab everything ends that is in it.
+    staying[1] = Running::start(&up, "duo/stays", stubborn);
+    drop(up);
+    let alive: Vec<bool> = staying.iter_mut().map(Running::is_alive).collect();
+    assert_eq!(alive, [true, false, false, false]);
 }
