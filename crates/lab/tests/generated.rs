@@ -3,7 +3,7 @@
 //! of the compiled rulesets judge them alike, and the kernel does so with packets.
 //!
 //! `RINGFENCE_CLUSTERS` says how many clusters those three judge (default 2000),
-//! `RINGFENCE_LABS` how many the kernel (default 25), `RINGFENCE_SEED` with which seed to
+//! `RINGFENCE_LABS` how many the kernel (default 200), `RINGFENCE_SEED` with which seed to
 //! begin (default 0). These tests make network namespaces and fail where that is not
 //! permitted.
 #![allow(
@@ -103,7 +103,7 @@ fn generated_clusters_are_judged_alike_by_oracle_engine_and_rulesets() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generated_clusters_do_in_the_kernel_what_the_oracle_says() {
-    let (first, count) = (number("RINGFENCE_SEED", 0), number("RINGFENCE_LABS", 25));
+    let (first, count) = (number("RINGFENCE_SEED", 0), number("RINGFENCE_LABS", 200));
     let started = Instant::now();
     let (mut packets, mut judged, mut wrong) = (0, 0, String::new());
     // A lab mostly waits for what does not come: several wait together.
