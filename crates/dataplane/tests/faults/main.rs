@@ -28,7 +28,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nlink::netlink::namespace::Netns;
 use ringfence_dataplane::compile::Compiled;
-use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
+use ringfence_dataplane::nft::{Enforcer, Table, TableName};
 use tokio::sync::Mutex;
 use traffic::{Flow, Seen, serve};
 
@@ -159,12 +159,7 @@ async fn start(network: &Network, extra: usize) -> Enforcer {
 
 async fn start_in(namespace: &Netns, network: &Network, extra: usize) -> Enforcer {
     let (engine, node) = network.engine(&[], &policies(extra));
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    Enforcer::start(table, connections, &engine, &node)
-        .await
-        .expect("it starts")
-        .0
+    network::start(namespace, &engine, &node).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

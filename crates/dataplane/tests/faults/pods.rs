@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ringfence_dataplane::compile::{Node, Port};
-use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
+use ringfence_dataplane::nft::Enforcer;
 use ringfence_engine::Engine;
 
 use crate::network::{
@@ -145,11 +145,7 @@ impl Stage {
 }
 
 async fn start(stage: &Stage, engine: &Engine, node: &Node) -> Enforcer {
-    let namespace = stage.network.node.netns();
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    let started = Enforcer::start(table, connections, engine, node).await;
-    started.expect("it starts").0
+    crate::network::start(stage.network.node.netns(), engine, node).await
 }
 
 async fn update(enforcer: &mut Enforcer, engine: &Engine, node: &Node) {

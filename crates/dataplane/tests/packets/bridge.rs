@@ -14,7 +14,7 @@ use ringfence_dataplane::nft::{Connections, Enforcer, Noisy, Table, TableName};
 use ringfence_engine::Engine;
 
 use super::network::{
-    Network, PATIENCE, connect, echoes, hardware, is_dropped, serve_tcp, serve_udp, udp,
+    Network, PATIENCE, connect, echoes, hardware, is_dropped, serve_tcp, serve_udp, start, udp,
     udp_echoes, udp_is_dropped, v4, v6,
 };
 use super::wire::{TEXT, Wire, arp, packet, with};
@@ -50,17 +50,9 @@ pub(super) fn compiled(network: &Network, policies: &str) -> (Engine, Node) {
     (engine, node)
 }
 
-pub(super) async fn start(network: &Network, engine: &Engine, node: &Node) -> Enforcer {
-    let namespace = network.node.netns();
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    let started = Enforcer::start(table, connections, engine, node).await;
-    started.expect("the ruleset is taken").0
-}
-
 pub(super) async fn enforce(network: &Network, policies: &str) -> Enforcer {
     let (engine, node) = compiled(network, policies);
-    start(network, &engine, &node).await
+    start(network.node.netns(), &engine, &node).await
 }
 
 /// Frames by which `OTHER` reaches `DB`, to which nothing is allowed.
@@ -295,7 +287,7 @@ async fn what_would_not_hold_between_pods_of_a_bridge_is_not_said_to_hold() {
     let network = shop().await;
     let (engine, node) = compiled(&network, DENY_ALL);
     let namespace = network.node.netns();
-    let mut enforcer = start(&network, &engine, &node).await;
+    let mut enforcer = start(namespace, &engine, &node).await;
     for key in ["iptables", "ip6tables"] {
         let key = format!("net.bridge.bridge-nf-call-{key}");
         namespace.sysctl().set(&key, "0").unwrap();

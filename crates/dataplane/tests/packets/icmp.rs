@@ -5,10 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use nlink::netlink::namespace::Netns;
-use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::network::{DEADLINE, PATIENCE, connect, udp, v4, v6};
+use super::network::{DEADLINE, PATIENCE, connect, start, udp, v4, v6};
 use super::{DB, DENY_ALL, OTHER, WEB, enforce, shop, with_allow};
 
 /// What neighbours tell each other (RFC 4861, section 4, and RFC 3810, section 5.2).
@@ -163,10 +162,7 @@ async fn a_pod_tells_the_node_no_errors_of_others() {
     assert!((0..10).any(|_| arrives()), "nothing denies yet");
     let (engine, mut node) = network.engine(&[], DENY_ALL);
     node.addresses = vec![node_address];
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    let started = Enforcer::start(table, connections, &engine, &node).await;
-    let _enforcer = started.expect("the ruleset is taken").0;
+    let _enforcer = start(namespace, &engine, &node).await;
     while comes(&node_raw, b"stowaway") {}
     assert!(!arrives());
     // That nobody listens there a pod may say of itself.

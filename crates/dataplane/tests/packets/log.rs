@@ -8,21 +8,19 @@ use std::time::{Duration, Instant};
 
 use ringfence_dataplane::compile::{Enforcement, Settings};
 use ringfence_dataplane::nflog::{Denial, Denials, Event, Side, whose};
-use ringfence_dataplane::nft::{Connections, Enforcer, Noisy, Table, TableName};
+use ringfence_dataplane::nft::{Enforcer, Noisy};
 use ringfence_model::policy::Direction;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::network::{DEADLINE, Network, PATIENCE, count_udp, nothing_comes, udp, udp_echoes, v4};
+use crate::network::{
+    DEADLINE, Network, PATIENCE, count_udp, nothing_comes, start, udp, udp_echoes, v4,
+};
 use crate::{DB, DENY_ALL, OTHER, WEB, WEB_TO_DB, both, change, shop, with_allow};
 
 async fn enforce_with(network: &Network, settings: &Settings) -> Enforcer {
     let (engine, mut node) = network.engine(&[], &with_allow());
     node.settings = settings.clone();
-    let namespace = network.node.netns();
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    let started = Enforcer::start(table, connections, &engine, &node).await;
-    started.expect("the ruleset is taken").0
+    start(network.node.netns(), &engine, &node).await
 }
 
 /// A listener, and what enforces afterwards.

@@ -30,10 +30,10 @@ use std::sync::atomic::Ordering;
 
 use network::{
     Network, connect, count_udp, echoes, is_cut, is_dropped, nothing_comes, serve_tcp, serve_udp,
-    udp, udp_echoes, udp_is_dropped, v4, v6,
+    start, udp, udp_echoes, udp_is_dropped, v4, v6,
 };
 use ringfence_dataplane::compile::Enforcement;
-use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
+use ringfence_dataplane::nft::{Enforcer, Table, TableName};
 
 const DENY_ALL: &str = "
 apiVersion: networking.k8s.io/v1
@@ -82,11 +82,7 @@ async fn shop() -> Network {
 
 async fn enforce(network: &Network, policies: &str) -> Enforcer {
     let (engine, node) = network.engine(&[], policies);
-    let namespace = network.node.netns();
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    let started = Enforcer::start(table, connections, &engine, &node).await;
-    started.expect("the ruleset is taken").0
+    start(network.node.netns(), &engine, &node).await
 }
 
 async fn change(enforcer: &mut Enforcer, network: &Network, policies: &str) {
@@ -207,12 +203,7 @@ async fn a_namespace_in_audit_mode_denies_nothing() {
     for endpoint in &mut node.endpoints {
         Arc::make_mut(endpoint).enforcement = Enforcement::Audit;
     }
-    let namespace = network.node.netns();
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    let (mut enforcer, _) = Enforcer::start(table, connections, &engine, &node)
-        .await
-        .unwrap();
+    let mut enforcer = start(network.node.netns(), &engine, &node).await;
     let mut stream = connect(network.pod(OTHER), v4(DB), 5432).expect("only audited");
     assert!(echoes(&mut stream));
     change(&mut enforcer, &network, DENY_ALL).await;
@@ -260,12 +251,7 @@ async fn an_address_of_the_node_that_no_known_pod_has_is_closed() {
     // `other` is not known yet; its interface is.
     node.endpoints
         .retain(|endpoint| &*endpoint.name != "shop/other");
-    let namespace = network.node.netns();
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    let _enforcer = Enforcer::start(table, connections, &engine, &node)
-        .await
-        .unwrap();
+    let _enforcer = start(network.node.netns(), &engine, &node).await;
     for address in both() {
         assert!(
             connect(network.pod(WEB), address(DB), 5432).is_some(),

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::namespace::Netns;
 
-use super::network::{DEADLINE, Network, Received, record_udp, udp, v4, v6, when_usable};
+use super::network::{DEADLINE, Network, Received, record_udp, start, udp, v4, v6, when_usable};
 use super::{DENY_ALL, OTHER, WEB, change, shop};
-use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 
 const ON_LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
 const COMMON: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
@@ -130,11 +129,7 @@ async fn a_metadata_service_on_the_node_is_not_reached_because_it_is_the_node() 
     let (engine, mut node) = network.engine_of(text);
     // Whoever says so.
     node.addresses.extend([COMMON, ON_LINK.into()]);
-    let namespace = network.node.netns();
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    let started = Enforcer::start(table, connections, &engine, &node).await;
-    let mut enforcer = started.expect("the ruleset is taken").0;
+    let mut enforcer = start(network.node.netns(), &engine, &node).await;
     assert!(come.is_dropped(|text| to_common(OTHER, text)));
     assert!(come.is_dropped(|text| on_link(OTHER, Some(v6(OTHER)), text)));
     assert!(

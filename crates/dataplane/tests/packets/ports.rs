@@ -10,10 +10,10 @@ use nlink::netlink::Route;
 use nlink::netlink::link::BridgePortConfig;
 use ringfence_dataplane::compile::Node;
 
-use super::bridge::{EVERYBODY, compiled, enforce, node_address, past_policies, shop, start};
+use super::bridge::{EVERYBODY, compiled, enforce, node_address, past_policies, shop};
 use super::claims::lies;
 use super::icmp::in_the_end;
-use super::network::{BRIDGE_HARDWARE, connect, count_udp, hardware, udp, v4};
+use super::network::{BRIDGE_HARDWARE, connect, count_udp, hardware, start, udp, v4};
 use super::wire::{TEXT, Wire, arp, packet, with};
 use super::{DB, DENY_ALL, OTHER, WEB, both};
 
@@ -54,7 +54,7 @@ fn without_other(node: &Node) -> Node {
 async fn a_port_that_no_pod_is_known_behind_is_closed() {
     let network = shop().await;
     let (engine, node) = compiled(&network, "");
-    let mut enforcer = start(&network, &engine, &without_other(&node)).await;
+    let mut enforcer = start(network.node.netns(), &engine, &without_other(&node)).await;
     let (from, to) = (Wire::of(network.pod(OTHER)), Wire::of(network.pod(DB)));
     for (what, frame) in past_policies() {
         from.send(&frame);
@@ -102,7 +102,7 @@ async fn a_port_that_no_pod_is_known_behind_is_nobody_else_for_the_node() {
         // Those with two tags are none that this kernel takes both off.
         assert!(arrived() >= 4, "without rules they arrive");
         let (engine, whole) = compiled(&network, "");
-        let enforcer = start(&network, &engine, &without_other(&whole)).await;
+        let enforcer = start(network.node.netns(), &engine, &without_other(&whole)).await;
         assert_eq!(arrived(), 0);
         // Nor while nobody is known at all.
         let mut nobody = without_other(&whole);
@@ -159,7 +159,7 @@ async fn what_the_node_sends_is_for_who_it_is_for_whoever_says_otherwise() {
     };
     let (engine, whole) = compiled(&network, "");
     for known in [whole.clone(), without_other(&whole)] {
-        let enforcer = start(&network, &engine, &known).await;
+        let enforcer = start(network.node.netns(), &engine, &known).await;
         // By what the bridge hears from anybody, it is lost at most.
         thief.send(&moved);
         let (stolen, _) = sends();

@@ -5,11 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ringfence_dataplane::compile::Settings;
-use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use socket2::{Domain, Protocol};
 
 use super::icmp::{comes, raw, send};
-use super::network::{count_udp, udp, v4};
+use super::network::{count_udp, start, udp, v4};
 use super::{DENY_ALL, OTHER, shop};
 
 #[tokio::test]
@@ -49,10 +48,7 @@ async fn a_pod_sends_nothing_into_the_tunnels_of_a_node() {
     }
     let (engine, mut node) = network.engine(&[], DENY_ALL);
     node.addresses = vec![own];
-    let table = Table::in_namespace(namespace, TableName::default()).unwrap();
-    let connections = Connections::in_namespace(namespace).unwrap();
-    let started = Enforcer::start(table, connections, &engine, &node).await;
-    let _enforcer = started.expect("the ruleset is taken").0;
+    let _enforcer = start(namespace, &engine, &node).await;
     assert!(arrives(other_port), "a pod reaches its own node");
     for port in tunnels {
         assert!(!arrives(port), "{port}");

@@ -15,6 +15,7 @@ use nlink::netlink::nftables::{BaseChain, Chain, CtState, Family, FilterHook, Pr
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
 use nlink::netlink::{Nftables, Route};
 use ringfence_dataplane::compile::{Bridge, Node, Port};
+use ringfence_dataplane::nft::{Connections, Enforcer, Table, TableName};
 use ringfence_engine::{Engine, Profile};
 use ringfence_model::parse::{self, Input, Limits};
 use ringfence_model::snapshot::Snapshot;
@@ -272,6 +273,14 @@ impl Network {
         }
         (Engine::compile(&snapshot, Profile::default()), node)
     }
+}
+
+/// Enforces on a node.
+pub(crate) async fn start(node: &Netns, engine: &Engine, what: &Node) -> Enforcer {
+    let table = Table::in_namespace(node, TableName::default()).unwrap();
+    let connections = Connections::in_namespace(node).unwrap();
+    let started = Enforcer::start(table, connections, engine, what).await;
+    started.expect("the ruleset is taken").0
 }
 
 /// Has the kernel track the connections of a node, as kube-proxy does. Without it, who opened
