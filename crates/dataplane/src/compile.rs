@@ -18,6 +18,7 @@
 
 mod base;
 mod bridge;
+mod bridge_ports;
 mod chains;
 mod endpoints;
 mod family;
@@ -28,7 +29,6 @@ mod neighbours;
 mod node;
 mod numbers;
 mod peers;
-mod port_sets;
 mod ports;
 mod sets;
 mod state;
@@ -204,7 +204,7 @@ impl Compiled {
     pub fn kinds() -> Ruleset {
         let mut kinds = Ruleset::default();
         base::sets(&Node::default(), &mut kinds);
-        port_sets::sets(&Node::default(), &mut kinds);
+        bridge_ports::sets(&Node::default(), &mut kinds);
         kinds
     }
 

@@ -12,7 +12,7 @@ use ringfence_model::protocol::Protocol;
 
 use super::chains::{Flow, LOGGED_INTERFACES, denial, logged, told};
 use super::node::{Node, Settings};
-use super::{bridge, named, neighbours, port_sets, ports::protocol_number};
+use super::{bridge, bridge_ports, named, neighbours, ports::protocol_number};
 use crate::ruleset::{
     Chain, ConnectionState, DESTINATION_TRANSLATED, EPOCH, Edit, Field, Hook, Key, KeyType, Layer,
     Lookup, Name, Operand, Rule, Ruleset, Set, Statement, Target, Value, ValueType, key,
@@ -32,7 +32,7 @@ const TUNNELS: [u8; 3] = [4, 41, 47];
 /// from the pods is not in them yet.
 pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
     if !node.bridges.is_empty() {
-        port_sets::sets(node, ruleset);
+        bridge_ports::sets(node, ruleset);
     }
     let mut add = |name: Name, key: Vec<KeyType>, value, lookup, keys: Vec<Key>| {
         let keys = keys.into_iter().map(|key| (key, Value::None));
@@ -294,13 +294,12 @@ fn errors_of_pods_about_nothing() -> [Rule; 2] {
 /// node; but what the node takes out of a tunnel is another packet, from wherever its sender
 /// says, and for whomever.
 fn of_pods(settings: &Settings) -> Vec<Rule> {
-    let protocol = |number: u8| Statement::Is(Field::PacketProtocol, key::bytes(&[number]));
     let closed = || Statement::goto("tunnel");
-    let rules = TUNNELS.map(|tunnel| Rule::new([protocol(tunnel), closed()]));
+    let rules = TUNNELS.map(|tunnel| Rule::new([is_protocol(tunnel), closed()]));
     let ports = settings.tunnel_ports.iter().map(|port| {
-        let udp = protocol_number(Protocol::Udp, IpFamily::V4);
+        let is_udp = is_packet_protocol(Protocol::Udp, IpFamily::V4);
         let port = Statement::Is(Field::PacketPort, key::bytes(&port.to_be_bytes()));
-        Rule::new([protocol(udp), port, closed()])
+        Rule::new([is_udp, port, closed()])
     });
     rules.into_iter().chain(ports).collect()
 }
@@ -450,8 +449,12 @@ pub(super) fn is_family(family: IpFamily) -> Statement {
 }
 
 pub(super) fn is_packet_protocol(protocol: Protocol, family: IpFamily) -> Statement {
-    let number = [protocol_number(protocol, family)];
-    Statement::Is(Field::PacketProtocol, key::bytes(&number))
+    is_protocol(protocol_number(protocol, family))
+}
+
+/// A protocol by its IANA number.
+pub(super) fn is_protocol(number: u8) -> Statement {
+    Statement::Is(Field::PacketProtocol, key::bytes(&[number]))
 }
 
 fn has_state(states: &[ConnectionState]) -> Statement {

@@ -21,11 +21,11 @@ use ringfence_model::protocol::Protocol;
 
 use super::chains::{LOGGED_PORTS, told_alone};
 use super::node::Settings;
-use super::{base, named, neighbours, port_sets};
+use super::{base, bridge_ports, named, neighbours};
 use crate::ruleset::{
     Chain, Field, Hook, Layer, Name, Operand, Rule, Ruleset, Statement, Target, key,
 };
-use port_sets::{BEHIND, BRIDGES, HARDWARE, HARDWARE_BEHIND, PORTS, TAKEN};
+use bridge_ports::{BEHIND, BRIDGES, HARDWARE, HARDWARE_BEHIND, PORTS, TAKEN};
 
 /// Where IPv4, ARP and IPv6 begin, and tags (IEEE 802 numbers, `linux/if_ether.h`).
 const IPV4: u16 = 0x0800;
@@ -202,7 +202,7 @@ fn group(family: IpFamily) -> Vec<Rule> {
     let mut rules = Vec::new();
     match family {
         IpFamily::V4 => {
-            let is_igmp = is_protocol(IGMP);
+            let is_igmp = base::is_protocol(IGMP);
             rules.push(Rule::new([is_igmp, Statement::jump(GROUP_MEMBER)]));
         }
         // For routers, which the node is and no pod.
@@ -224,7 +224,7 @@ fn group_member() -> Vec<Rule> {
 /// What routers of groups tell. A bridge believes it: it sends what is for groups to the port of
 /// a router, and once there is one that asks who is in them, to nobody else who has not answered.
 fn routers_of_groups(family: IpFamily) -> Vec<Rule> {
-    let mut rules = vec![Rule::new([is_protocol(PIM), Statement::goto(DENIED)])];
+    let mut rules = vec![Rule::new([base::is_protocol(PIM), Statement::goto(DENIED)])];
     if family == IpFamily::V6 {
         let is_icmp = base::is_packet_protocol(Protocol::Icmp, family);
         let of_routers = OF_ROUTERS
@@ -341,10 +341,6 @@ fn is_type(kind: u16) -> Statement {
 
 fn is_icmpv6() -> Statement {
     base::is_packet_protocol(Protocol::Icmp, IpFamily::V6)
-}
-
-fn is_protocol(number: u8) -> Statement {
-    Statement::Is(Field::PacketProtocol, key::bytes(&[number]))
 }
 
 fn is_message(kind: u8) -> Statement {

@@ -64,7 +64,7 @@ pub(super) fn sets(node: &Node, ruleset: &mut Ruleset) {
 
 /// The names of the sets, made once.
 #[derive(Clone, Debug)]
-pub(super) struct PortSets {
+pub(super) struct BridgePorts {
     ports: Name,
     hardware: Name,
     hardware_behind: Name,
@@ -72,7 +72,7 @@ pub(super) struct PortSets {
     taken: [Name; 2],
 }
 
-impl Default for PortSets {
+impl Default for BridgePorts {
     fn default() -> Self {
         Self {
             ports: Name::from(PORTS),
@@ -84,7 +84,7 @@ impl Default for PortSets {
     }
 }
 
-impl PortSets {
+impl BridgePorts {
     /// What a pod with these addresses behind a port is a reason for.
     ///
     /// Whatever its addresses, it has one of its link, and asks from none whether somebody else

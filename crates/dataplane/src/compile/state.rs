@@ -8,11 +8,11 @@ use ringfence_model::address::IpFamily;
 use ringfence_model::policy::Direction;
 use ringfence_model::snapshot::PodId;
 
+use super::bridge_ports::BridgePorts;
 use super::endpoints::{Endpoints, Held, NO_TABLE, Shared, Slot};
 use super::family::{Dirty, Family};
 use super::node::{Endpoint, Enforcement, Node};
-use super::port_sets::PortSets;
-use super::ports;
+use super::ports::PortSets;
 use super::{direction_index, family_index, named};
 use crate::ruleset::{Edit, Key, Name, Ruleset, Value, closed, key};
 
@@ -23,10 +23,10 @@ const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 pub(super) struct State {
     families: [Family; 2],
     endpoints: Endpoints,
-    ports: ports::PortSets,
+    ports: PortSets,
     names: [Names; 2],
     interfaces: Name,
-    port_sets: PortSets,
+    bridge_ports: BridgePorts,
     /// The ports of bridges, in the first table.
     underneath: Name,
 }
@@ -70,10 +70,10 @@ impl State {
         Self {
             families,
             endpoints: Endpoints::default(),
-            ports: ports::PortSets::default(),
+            ports: PortSets::default(),
             names,
             interfaces: Name::from("interfaces"),
-            port_sets: PortSets::default(),
+            bridge_ports: BridgePorts::default(),
             underneath: Name::from("underneath"),
         }
     }
@@ -201,7 +201,7 @@ impl State {
         }
         if let Some(port) = port {
             let addresses = addresses(endpoint).map(|(_, address)| address);
-            reasons.extend(self.port_sets.elements(port, addresses));
+            reasons.extend(self.bridge_ports.elements(port, addresses));
             let name = key::interface(&port.name);
             reasons.push((Shared::Underneath, &self.underneath, name));
         }

@@ -73,7 +73,7 @@ pub(super) async fn forge(lab: &Lab, asked: &[(Question, Verdict)]) -> Result<Fo
         }
     }
     let mut seen = Seen::default();
-    let mut tried: Vec<(Forgery, usize, usize)> = Vec::new();
+    let mut tried: Vec<(&Sender, &Sender, &'static str)> = Vec::new();
     for (index, pod) in pods.iter().enumerate() {
         let Some(victim) = victim(&pods, index) else {
             continue;
@@ -87,12 +87,7 @@ pub(super) async fn forge(lab: &Lab, asked: &[(Question, Verdict)]) -> Result<Fo
             };
             // What is not sent is not seen.
             let _ = tap.send(&frame);
-            let forgery = Forgery {
-                from: pod.name.clone(),
-                to: victim.name.clone(),
-                what,
-            };
-            tried.push((forgery, pod.node, victim.station));
+            tried.push((pod, victim, what));
         }
         seen.look(&taps);
     }
@@ -102,26 +97,22 @@ pub(super) async fn forge(lab: &Lab, asked: &[(Question, Verdict)]) -> Result<Fo
         tried: tried.len(),
         ..Forged::default()
     };
-    let others: BTreeMap<String, Vec<usize>> = pods
-        .iter()
-        .map(|pod| {
-            let others = pods.iter().filter(|other| other.id != pod.id);
-            (
-                pod.name.clone(),
-                others.map(|other| other.station).collect(),
-            )
-        })
-        .collect();
-    for (number, (forgery, node, victim)) in tried.into_iter().enumerate() {
-        let is_seen = |station: &usize| seen.0.contains(&(*station, number));
+    for (number, (from, to, what)) in tried.into_iter().enumerate() {
+        let is_seen = |station: usize| seen.0.contains(&(station, number));
         // What is for everybody is for none of them.
-        let arrived = match forgery.what {
-            TO_EVERYBODY => others.get(&forgery.from).into_iter().flatten().any(is_seen),
-            _ => is_seen(&victim),
+        let mut others = pods.iter().filter(|other| other.id != from.id);
+        let arrived = match what {
+            TO_EVERYBODY => others.any(|other| is_seen(other.station)),
+            _ => is_seen(to.station),
+        };
+        let forgery = Forgery {
+            from: from.name.clone(),
+            to: to.name.clone(),
+            what,
         };
         if arrived {
             forged.arrived.push(forgery);
-        } else if !is_seen(&node) {
+        } else if !is_seen(from.node) {
             forged.unseen.push(forgery);
         }
     }
